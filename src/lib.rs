@@ -1,1 +1,3 @@
 //! leveret: a message broker that speaks AMQP 0-9-1.
+
+pub mod broker;
