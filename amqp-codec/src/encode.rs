@@ -1,0 +1,128 @@
+//! The frames of the hot path, written from borrowed parts.
+//!
+//! Each call reserves once and allocates nothing beyond `out`. Short strings are cut at 255
+//! octets.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::frame::{FRAME_END, FRAME_OVERHEAD, FrameKind, head_bytes};
+use crate::method::basic;
+use crate::primitive::{put_short_string, wire_len};
+use crate::{ChannelId, FRAME_HEAD_SIZE};
+
+/// The head of a method frame with the ids of its method.
+#[inline]
+fn method_head(channel: ChannelId, method_id: u16, arguments: usize) -> [u8; 11] {
+    let mut head = [0; 11];
+    let payload_len = wire_len(arguments + 4);
+    head[..7].copy_from_slice(&head_bytes(FrameKind::Method, channel, payload_len));
+    head[7..9].copy_from_slice(&basic::CLASS_ID.to_be_bytes());
+    head[9..].copy_from_slice(&method_id.to_be_bytes());
+    head
+}
+
+/// Appends a `basic.deliver` frame.
+#[inline]
+pub fn write_deliver(
+    out: &mut BytesMut,
+    channel: ChannelId,
+    consumer_tag: &[u8],
+    delivery_tag: u64,
+    redelivered: bool,
+    exchange: &[u8],
+    routing_key: &[u8],
+) {
+    let strings = [consumer_tag, exchange, routing_key].map(|s| s.len().min(255));
+    let arguments = strings.iter().sum::<usize>() + 3 + 9;
+    out.reserve(arguments + 4 + FRAME_OVERHEAD);
+    out.put_slice(&method_head(channel, basic::Deliver::METHOD_ID, arguments));
+    put_short_string(out, consumer_tag);
+    let mut tag_and_flag = [0; 9];
+    tag_and_flag[..8].copy_from_slice(&delivery_tag.to_be_bytes());
+    tag_and_flag[8] = redelivered.into();
+    out.put_slice(&tag_and_flag);
+    put_short_string(out, exchange);
+    put_short_string(out, routing_key);
+    out.put_u8(FRAME_END);
+}
+
+/// Appends a content header frame. `raw_properties` are flags and property list, as in
+/// [`RawContentHeader`](crate::RawContentHeader); two zero octets stand for no properties.
+#[inline]
+pub fn write_content_header(
+    out: &mut BytesMut,
+    channel: ChannelId,
+    class_id: u16,
+    body_size: u64,
+    raw_properties: &[u8],
+) {
+    let payload_len = 12 + raw_properties.len();
+    out.reserve(payload_len + FRAME_OVERHEAD);
+    let mut fixed = [0; FRAME_HEAD_SIZE + 12];
+    fixed[..7].copy_from_slice(&head_bytes(FrameKind::Header, channel, wire_len(payload_len)));
+    fixed[7..9].copy_from_slice(&class_id.to_be_bytes());
+    fixed[11..].copy_from_slice(&body_size.to_be_bytes());
+    out.put_slice(&fixed);
+    out.put_slice(raw_properties);
+    out.put_u8(FRAME_END);
+}
+
+/// Appends one body frame. It is for the caller to split a body that does not fit one; an empty
+/// body has no frame at all.
+#[inline]
+pub fn write_body(out: &mut BytesMut, channel: ChannelId, payload: &[u8]) {
+    out.reserve(payload.len() + FRAME_OVERHEAD);
+    out.put_slice(&body_frame_head(channel, wire_len(payload.len())));
+    out.put_slice(payload);
+    out.put_u8(FRAME_END);
+}
+
+/// The head of a body frame with `len` octets of payload, for a vectored write: it goes before the
+/// payload, and [`FRAME_END`](crate::FRAME_END) after it.
+#[must_use]
+#[inline]
+pub fn body_frame_head(channel: ChannelId, len: u32) -> [u8; FRAME_HEAD_SIZE] {
+    head_bytes(FrameKind::Body, channel, len)
+}
+
+/// Appends a `basic.ack` frame.
+#[inline]
+pub fn write_ack(out: &mut BytesMut, channel: ChannelId, delivery_tag: u64, multiple: bool) {
+    put_settlement(out, channel, basic::Ack::METHOD_ID, delivery_tag, multiple.into());
+}
+
+/// Appends a `basic.nack` frame.
+#[inline]
+pub fn write_nack(
+    out: &mut BytesMut,
+    channel: ChannelId,
+    delivery_tag: u64,
+    multiple: bool,
+    requeue: bool,
+) {
+    let bits = u8::from(multiple) | u8::from(requeue) << 1;
+    put_settlement(out, channel, basic::Nack::METHOD_ID, delivery_tag, bits);
+}
+
+#[inline]
+fn put_settlement(
+    out: &mut BytesMut,
+    channel: ChannelId,
+    method_id: u16,
+    delivery_tag: u64,
+    bits: u8,
+) {
+    let mut frame = [0; 21];
+    frame[..11].copy_from_slice(&method_head(channel, method_id, 9));
+    frame[11..19].copy_from_slice(&delivery_tag.to_be_bytes());
+    frame[19] = bits;
+    frame[20] = FRAME_END;
+    out.put_slice(&frame);
+}
+
+/// Appends a heartbeat frame.
+#[inline]
+pub fn write_heartbeat(out: &mut BytesMut) {
+    let [k, c0, c1, s0, s1, s2, s3] = head_bytes(FrameKind::Heartbeat, ChannelId::CONNECTION, 0);
+    out.put_slice(&[k, c0, c1, s0, s1, s2, s3, FRAME_END]);
+}

@@ -1,0 +1,1 @@
+//! Every method of every table, made up at random and read back.
