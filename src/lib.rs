@@ -11,3 +11,9 @@ pub mod auth;
 pub mod store;
 
 pub mod session;
+
+pub mod net;
+
+mod embed;
+
+pub use self::embed::{Broker, BrokerBuilder};

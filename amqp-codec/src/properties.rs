@@ -210,6 +210,14 @@ impl<'a> PropertiesRef<'a> {
         self.headers.map(FieldTable::decode_entries).transpose()
     }
 
+    /// Checks that the headers are well-formed, and keeps nothing of them.
+    ///
+    /// # Errors
+    /// As [`PropertiesRef::headers`].
+    pub fn validate_headers(&self) -> Result<(), DecodeError> {
+        self.headers().map(|_| ())
+    }
+
     /// Copies everything.
     ///
     /// # Errors

@@ -109,6 +109,13 @@ impl ShortString {
         self.0.len()
     }
 
+    /// The number of octets as the wire has it, in one.
+    #[must_use]
+    #[inline]
+    pub fn wire_len(&self) -> u8 {
+        u8::try_from(self.0.len()).unwrap_or(u8::MAX)
+    }
+
     /// Whether there are no octets.
     #[must_use]
     #[inline]

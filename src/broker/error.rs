@@ -114,7 +114,7 @@ pub enum BrokerError {
     },
     /// Binding arguments that a headers exchange can't take.
     #[error(transparent)]
-    Headers(#[from] super::exchange::headers::HeadersError),
+    Headers(#[from] super::exchange::InvalidXMatch),
 }
 
 impl BrokerError {

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use amqp_codec::method::{basic, channel, connection};
-use amqp_codec::{ChannelId, DecodeError, FRAME_END, FRAME_OVERHEAD, FieldTable, FieldValue, FrameKind, Method, ProtocolHeader, ReplyCode, ShortString, write_heartbeat, method_ids, peek_frame_head};
-use bytes::{Buf, Bytes, BytesMut};
+use amqp_codec::{ChannelId, DecodeError, FRAME_OVERHEAD, FieldTable, FieldValue, FrameKind, Method, ProtocolHeader, ReplyCode, ShortString, RawFrame, split_frame, write_heartbeat, method_ids, peek_frame_head};
+use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
 use super::content::{ContentAssembler, Payload, SLICE_MIN, not_a_method};
@@ -224,30 +224,27 @@ impl Connection {
             channel: ChannelId::CONNECTION,
             exception: error.into(),
         };
-        let head = peek_frame_head(input, self.limits.frame_max).map_err(on_connection)?;
-        let Some(head) = head else { return Ok(Frame::Incomplete) };
-        let payload_len = head.payload_len as usize;
-        let frame_len = payload_len + FRAME_OVERHEAD;
-        if input.len() < frame_len {
-            input.reserve((frame_len - input.len()).min(RESERVE_MAX));
+        let frame_max = self.limits.frame_max;
+        let split = split_frame(input, frame_max).map_err(on_connection)?;
+        let Some((RawFrame { kind, channel, payload }, frame_len)) = split else {
+            if let Ok(Some(head)) = peek_frame_head(input, frame_max) {
+                let missing = head.frame_len().saturating_sub(input.len());
+                input.reserve(missing.min(RESERVE_MAX));
+            }
             return Ok(Frame::Incomplete);
-        }
-        if input[frame_len - 1] != FRAME_END {
-            return Err(on_connection(DecodeError::MissingFrameEnd));
-        }
-        let payload = const { FRAME_OVERHEAD - 1 }..frame_len - 1;
-        let request = if head.kind == FrameKind::Body && payload_len >= SLICE_MIN {
+        };
+        let request = if kind == FrameKind::Body && payload.len() >= SLICE_MIN {
             let frame = input.split_to(frame_len).freeze();
-            self.frame(head.kind, head.channel, Payload::Owned(frame.slice(payload)), now)
+            let payload = frame.slice(const { FRAME_OVERHEAD - 1 }..frame_len - 1);
+            self.frame(kind, channel, Payload::Owned(payload), now)
         } else {
-            let borrowed = Payload::Borrowed(&input[payload]);
-            let request = self.frame(head.kind, head.channel, borrowed, now);
+            let request = self.frame(kind, channel, Payload::Borrowed(payload), now);
             input.advance(frame_len);
             request
         };
         match request {
             Ok(request) => Ok(Frame::Handled(request)),
-            Err(exception) => Err(Failure { channel: head.channel, exception }),
+            Err(exception) => Err(Failure { channel, exception }),
         }
     }
 

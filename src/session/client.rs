@@ -119,13 +119,12 @@ impl Client {
         }
     }
 
-    /// Takes in what was received; complete frames leave `input`.
-    pub fn receive(&mut self, input: &mut BytesMut, now: Instant) -> Reading {
+    /// Bytes were received.
+    pub fn received(&mut self, now: Instant) {
         self.connection.heartbeat().received(now);
-        self.process(input, now)
     }
 
-    /// Goes on with input that was left alone.
+    /// Acts on what was received, as far as it may be acted on now; complete frames leave `input`.
     pub fn process(&mut self, input: &mut BytesMut, now: Instant) -> Reading {
         while !self.must_wait() {
             match self.connection.next_request(input, now) {
@@ -456,7 +455,7 @@ impl Session {
             Method::ExchangeUnbind(unbind) => self.unbind_exchange(unbind),
             Method::ConfirmSelect(select) => {
                 self.confirm_select(id)?;
-                Ok((!select.nowait).then(|| confirm::SelectOk {}.into()))
+                Ok((!select.no_wait).then(|| confirm::SelectOk {}.into()))
             }
             Method::TxSelect(_) => self.tx_select(id),
             Method::TxCommit(_) => self.tx_commit(id, output, now),

@@ -78,7 +78,7 @@ impl Session {
                 return Err(refusal(&queue, refused).into());
             }
         }
-        if !consume.nowait {
+        if !consume.no_wait {
             output.method(id, basic::ConsumeOk { consumer_tag: tag });
         }
         Ok(())
@@ -109,7 +109,7 @@ impl Session {
             }
             self.carry_out(&queue, &mut effects);
         }
-        if !cancel.nowait {
+        if !cancel.no_wait {
             let consumer_tag = cancel.consumer_tag.clone();
             output.method(id, basic::CancelOk { consumer_tag });
         }
@@ -242,7 +242,7 @@ impl Session {
         channel.sources.retire(slot);
         let known = channel.consumers.remove(&tag).is_some();
         if known && self.capabilities.consumer_cancel_notify {
-            output.method(id, basic::Cancel { consumer_tag: tag, nowait: true });
+            output.method(id, basic::Cancel { consumer_tag: tag, no_wait: true });
         }
     }
 

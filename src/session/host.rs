@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 
 use super::registry::Registry;
 use crate::auth::Users;
-use crate::broker::effect::Effects;
+use crate::broker::effect::{Effects, Persist};
 use crate::broker::memory::{Alarm, MemoryGauge};
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::vhost::VHost;
@@ -60,7 +60,8 @@ impl Host {
         let vhosts = vhosts
             .into_iter()
             .map(|name| {
-                let vhost = VHost::new(name.clone(), Arc::clone(&store));
+                let persist: Arc<dyn Persist> = Arc::<dyn Store>::clone(&store);
+                let vhost = VHost::new(name.clone(), persist);
                 (name, Arc::new(vhost))
             })
             .collect();
@@ -72,7 +73,7 @@ impl Host {
             store,
             registry: Registry::default(),
             vhosts,
-            names: Mutex::new(seed.map_or_else(StdRng::from_os_rng, StdRng::seed_from_u64)),
+            names: Mutex::new(seed.map_or_else(|| StdRng::from_rng(&mut rand::rng()), StdRng::seed_from_u64)),
             next_connection: AtomicU64::new(1),
         })
     }

@@ -99,11 +99,10 @@ pub(super) struct BatchConfirmation {
 
 impl Confirmation for BatchConfirmation {
     fn durable(self: Box<Self>) {
-        self.outbox.push(|items| {
-            let settled = self.settled.into_iter();
-            items.extend(
-                settled.map(|(channel, range)| Item::Settled(channel, range, Outcome::Acked)),
-            );
-        });
+        let Self { outbox, settled } = *self;
+        let settled = settled.into_iter();
+        let items =
+            settled.map(|(channel, range)| Item::Settled(channel, range, Outcome::Acked));
+        outbox.push(|waiting| waiting.extend(items));
     }
 }

@@ -39,7 +39,7 @@ impl Session {
             };
             self.vhost.declare_exchange(&name, properties)?;
         }
-        Ok((!declare.nowait).then(|| exchange::DeclareOk {}.into()))
+        Ok((!declare.no_wait).then(|| exchange::DeclareOk {}.into()))
     }
 
     pub(super) fn delete_exchange(
@@ -48,7 +48,7 @@ impl Session {
     ) -> Result<Answer, Exception> {
         let name = without_line_ends(delete.exchange);
         self.vhost.delete_exchange(&name, delete.if_unused)?;
-        Ok((!delete.nowait).then(|| exchange::DeleteOk {}.into()))
+        Ok((!delete.no_wait).then(|| exchange::DeleteOk {}.into()))
     }
 
     pub(super) fn bind_exchange(&mut self, bind: exchange::Bind) -> Result<Answer, Exception> {
@@ -59,7 +59,7 @@ impl Session {
             arguments: bind.arguments,
         };
         self.vhost.bind(binding, self.id)?;
-        Ok((!bind.nowait).then(|| exchange::BindOk {}.into()))
+        Ok((!bind.no_wait).then(|| exchange::BindOk {}.into()))
     }
 
     pub(super) fn unbind_exchange(
@@ -69,7 +69,7 @@ impl Session {
         let source = without_line_ends(unbind.source);
         let destination = Destination::Exchange(without_line_ends(unbind.destination));
         self.vhost.unbind(&source, &destination, &unbind.routing_key, &unbind.arguments)?;
-        Ok((!unbind.nowait).then(|| exchange::UnbindOk {}.into()))
+        Ok((!unbind.no_wait).then(|| exchange::UnbindOk {}.into()))
     }
 
     pub(super) fn declare_queue(
@@ -77,7 +77,7 @@ impl Session {
         id: ChannelId,
         declare: queue::Declare,
     ) -> Result<Answer, Exception> {
-        let nowait = declare.nowait;
+        let no_wait = declare.no_wait;
         let queue = if declare.passive {
             let queue = self.vhost.queue(&without_line_ends(declare.queue))?;
             queue.check_access(self.id)?;
@@ -89,7 +89,7 @@ impl Session {
             channel.last_queue = Some(queue.name.clone());
         }
         let counts = queue.state.lock().counts();
-        Ok((!nowait).then(|| {
+        Ok((!no_wait).then(|| {
             let queue = queue.name.clone();
             let message_count = count(counts.ready);
             queue::DeclareOk { queue, message_count, consumer_count: count(counts.consumers) }
@@ -138,7 +138,7 @@ impl Session {
         let destination = Destination::Queue(queue);
         let binding = Binding { source, destination, routing_key, arguments: bind.arguments };
         self.vhost.bind(binding, self.id)?;
-        Ok((!bind.nowait).then(|| queue::BindOk {}.into()))
+        Ok((!bind.no_wait).then(|| queue::BindOk {}.into()))
     }
 
     pub(super) fn unbind_queue(
@@ -180,7 +180,7 @@ impl Session {
         let mut effects = Effects::default();
         let message_count = count(queue.state.lock().purge(&mut effects));
         self.host.carry_out(&mut effects);
-        Ok((!purge.nowait).then(|| queue::PurgeOk { message_count }.into()))
+        Ok((!purge.no_wait).then(|| queue::PurgeOk { message_count }.into()))
     }
 
     pub(super) fn delete_queue(
@@ -206,7 +206,7 @@ impl Session {
             Err(_) => 0,
         };
         let message_count = count(message_count);
-        Ok((!delete.nowait).then(|| queue::DeleteOk { message_count }.into()))
+        Ok((!delete.no_wait).then(|| queue::DeleteOk { message_count }.into()))
     }
 
     /// The queue of this name; for the empty name the one that the channel declared last.

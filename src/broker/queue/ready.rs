@@ -22,36 +22,36 @@ pub struct Entry {
 /// delivered: the two kinds need no merging. Push and pop cost O(1) for messages that were never
 /// delivered, O(log r) among the r that came back.
 #[derive(Debug, Default)]
-pub struct ReadyList {
+pub(super) struct ReadyList {
     fresh: VecDeque<Entry>,
     requeued: BTreeMap<Position, Entry>,
 }
 
 impl ReadyList {
     /// How many messages wait.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.fresh.len() + self.requeued.len()
     }
 
     /// Whether none waits.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.fresh.is_empty() && self.requeued.is_empty()
     }
 
     /// Appends a new message.
-    pub fn push(&mut self, entry: Entry) {
+    pub(super) fn push(&mut self, entry: Entry) {
         debug_assert!(self.fresh.back().is_none_or(|last| last.position < entry.position));
         self.fresh.push_back(entry);
     }
 
     /// Puts a message back where it stood.
-    pub fn requeue(&mut self, entry: Entry) {
+    pub(super) fn requeue(&mut self, entry: Entry) {
         debug_assert!(self.fresh.front().is_none_or(|first| entry.position < first.position));
         self.requeued.insert(entry.position, entry);
     }
 
     /// Takes the oldest message.
-    pub fn pop(&mut self) -> Option<Entry> {
+    pub(super) fn pop(&mut self) -> Option<Entry> {
         if self.requeued.is_empty() {
             let entry = self.fresh.pop_front();
             self.shrink();
@@ -61,7 +61,7 @@ impl ReadyList {
     }
 
     /// Takes everything, oldest first.
-    pub fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
         let requeued = std::mem::take(&mut self.requeued);
         let fresh = std::mem::take(&mut self.fresh);
         requeued.into_values().chain(fresh)

@@ -1,15 +1,13 @@
+//! A declared exchange: its properties, and the bindings that lead from it.
 
 use std::collections::HashMap;
 
 use amqp_codec::{FieldTable, FieldValue, PropertiesRef, ShortString};
 use foldhash::fast::RandomState;
 
-use super::binding::{Binding, BindingId, BindingKey};
-use super::error::BrokerError;
-use self::direct::DirectMatcher;
-use self::fanout::FanoutMatcher;
-use self::headers::HeadersMatcher;
-use self::topic::TopicMatcher;
+use super::super::binding::{Binding, BindingId, BindingKey};
+use super::super::error::BrokerError;
+use super::{DirectMatcher, FanoutMatcher, HeadersMatcher, TopicMatcher};
 
 /// The routing rules that are built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
