@@ -11,11 +11,13 @@
 
 pub mod direct;
 pub mod fanout;
+pub mod headers;
 mod target_set;
 pub mod topic;
 
 pub use direct::DirectMatcher;
 pub use fanout::FanoutMatcher;
+pub use headers::{HeadersMatcher, InvalidXMatch, XMatch};
 pub use topic::TopicMatcher;
 
 use std::hash::Hash;

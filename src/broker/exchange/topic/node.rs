@@ -3,6 +3,8 @@
 use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
 
+use slab::Slab;
+
 use super::super::target_set::TargetSet;
 use super::edges::Edges;
 
@@ -55,44 +57,35 @@ impl<T> Node<T> {
 
 /// All nodes of a trie; the root is always there.
 #[derive(Debug, Clone)]
-pub(super) struct Arena<T> {
-    nodes: Vec<Node<T>>,
-    /// Released places, to be filled before the vector grows.
-    free: Vec<NodeId>,
-}
+pub(super) struct Arena<T>(Slab<Node<T>>);
 
 impl<T> Default for Arena<T> {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], free: Vec::new() }
+        let mut arena = Self(Slab::new());
+        let root = arena.add(Node::default());
+        debug_assert_eq!(root, NodeId::ROOT);
+        arena
     }
 }
 
 impl<T> Arena<T> {
     pub(super) fn add(&mut self, node: Node<T>) -> NodeId {
-        if let Some(id) = self.free.pop() {
-            self[id] = node;
-            return id;
-        }
-        self.nodes.push(node);
-        let count = u32::try_from(self.nodes.len()).expect("a trie has fewer than 2^32 nodes");
-        NodeId(NonZeroU32::new(count).expect("a node was just added"))
+        let number = u32::try_from(self.0.insert(node) + 1).ok().and_then(NonZeroU32::new);
+        NodeId(number.expect("a trie has fewer than 2^32 nodes"))
     }
 
     /// Forgets a node that nothing leads to any more.
     pub(super) fn release(&mut self, id: NodeId) {
-        self[id] = Node::default();
-        self.free.push(id);
-        if self.free.len() == self.nodes.len() - 1 {
+        self.0.remove(id.index());
+        if self.0.len() == 1 {
             // Only the root is left: a burst of bindings must not keep its memory for ever.
-            self.nodes.truncate(1);
-            self.nodes.shrink_to_fit();
-            self.free = Vec::new();
+            self.0.shrink_to_fit();
         }
     }
 
     #[cfg(test)]
     pub(super) fn live(&self) -> usize {
-        self.nodes.len() - self.free.len()
+        self.0.len()
     }
 }
 
@@ -101,13 +94,13 @@ impl<T> Index<NodeId> for Arena<T> {
 
     #[inline]
     fn index(&self, id: NodeId) -> &Node<T> {
-        &self.nodes[id.index()]
+        &self.0[id.index()]
     }
 }
 
 impl<T> IndexMut<NodeId> for Arena<T> {
     #[inline]
     fn index_mut(&mut self, id: NodeId) -> &mut Node<T> {
-        &mut self.nodes[id.index()]
+        &mut self.0[id.index()]
     }
 }
