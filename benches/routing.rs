@@ -2,8 +2,9 @@
 
 use std::hint::black_box;
 
+use amqp_codec::{FieldTable, FieldValue, ShortString};
 use criterion::{Criterion, criterion_group, criterion_main};
-use leveret::broker::exchange::{DirectMatcher, FanoutMatcher, TopicMatcher};
+use leveret::broker::exchange::{DirectMatcher, FanoutMatcher, HeadersMatcher, TopicMatcher};
 
 /// Sums what is visited, so that no visit can be optimised away.
 macro_rules! visited {
@@ -88,6 +89,61 @@ fn topic(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn headers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("headers");
+    for count in [100_u32, 1_000] {
+        let binding = |customer: u32, x_match: &'static str| {
+            let customer = format!("customer-{customer}");
+            table([
+                ("format", "pdf"),
+                ("type", "report"),
+                ("customer", &customer),
+                ("x-match", x_match),
+            ])
+        };
+        let message = table([
+            ("customer", "customer-42"),
+            ("trace", "00-4bf92f3577b34da6a3ce929d0e0e4736-01"),
+            ("format", "pdf"),
+            ("retries", "0"),
+            ("type", "report"),
+        ]);
+
+        let mut matcher = HeadersMatcher::default();
+        for target in 0..count {
+            matcher.insert(&binding(target, "all"), target).expect("valid");
+        }
+        group.bench_function(format!("{count} bindings by all, one matches"), |bencher| {
+            bencher.iter(|| visited!(|visit| matcher.matches(black_box(&message), visit)));
+        });
+
+        let mut matcher = HeadersMatcher::default();
+        for target in 0..count {
+            matcher.insert(&binding(target, "any"), target).expect("valid");
+        }
+        group.bench_function(format!("{count} bindings by any, every one matches"), |bencher| {
+            bencher.iter(|| visited!(|visit| matcher.matches(black_box(&message), visit)));
+        });
+
+        let mut matcher = HeadersMatcher::default();
+        for target in 0..count {
+            let customer = format!("customer-{target}");
+            let customer = customer.as_str();
+            let args = table([("customer", customer), ("region", customer), ("x-match", "any")]);
+            matcher.insert(&args, target).expect("valid");
+        }
+        group.bench_function(format!("{count} bindings by any, one matches"), |bencher| {
+            bencher.iter(|| visited!(|visit| matcher.matches(black_box(&message), visit)));
+        });
+    }
+    group.finish();
+}
+
+fn table<'a>(entries: impl IntoIterator<Item = (&'static str, &'a str)>) -> FieldTable {
+    let value = |text: &str| FieldValue::LongString(text.to_owned().into());
+    entries.into_iter().map(|(name, text)| (ShortString::from_static(name), value(text))).collect()
+}
+
 /// The numbers below `count` in an order that no cache can guess.
 fn scattered(count: u32) -> impl Iterator<Item = u32> {
     (0..count.min(1 << 14)).map(move |n| n.wrapping_mul(2_654_435_761) % count)
@@ -114,5 +170,5 @@ trait CycleKeys: Iterator<Item = String> + Sized {
 
 impl<I: Iterator<Item = String>> CycleKeys for I {}
 
-criterion_group!(benches, direct, fanout, topic);
+criterion_group!(benches, direct, fanout, topic, headers);
 criterion_main!(benches);

@@ -166,10 +166,10 @@ mod tests {
             FieldValue::Table(table)
         };
         let (int, long) = (FieldValue::I32(1), FieldValue::I64(1));
-        let array = |values: &[FieldValue]| FieldValue::Array(values.to_vec());
-        assert!(are_equal(&array(&[int.clone()]), &array(&[int.clone()])));
-        assert!(!are_equal(&array(&[int.clone()]), &array(&[long.clone()])));
-        assert!(!are_equal(&array(&[]), &array(&[int.clone()])));
+        let array = |value: &FieldValue| FieldValue::Array(vec![value.clone()]);
+        assert!(are_equal(&array(&int), &array(&int)));
+        assert!(!are_equal(&array(&int), &array(&long)));
+        assert!(!are_equal(&array(&int), &FieldValue::Array(Vec::new())));
         let a = ("a", int.clone());
         let b = ("b", int);
         assert!(are_equal(&table(&[a.clone(), b.clone()]), &table(&[a.clone(), b.clone()])));
