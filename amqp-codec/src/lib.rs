@@ -40,7 +40,10 @@ pub mod method;
 mod primitive;
 mod properties;
 mod protocol_header;
+mod raw_table;
 mod reply_code;
+#[cfg(test)]
+mod strategy;
 mod types;
 
 pub use content_header::{ContentHeader, RawContentHeader};
@@ -58,5 +61,6 @@ pub use frame::{
 pub use method::{Method, method_ids};
 pub use properties::{BasicProperties, PropertiesRef};
 pub use protocol_header::ProtocolHeader;
+pub use raw_table::{RawEntries, RawTable, RawValue};
 pub use reply_code::{ReplyCode, Severity};
 pub use types::{ChannelId, ShortString, TooLong};
