@@ -68,11 +68,10 @@ pub(crate) fn at_end(rest: &[u8]) -> Result<(), DecodeError> {
     if rest.is_empty() { Ok(()) } else { Err(DecodeError::TrailingBytes { count: rest.len() }) }
 }
 
-/// Writes a short string, cut at 255 octets: callers hand over names that passed through a
-/// [`ShortString`](crate::ShortString), so the cut is a guard and not a feature.
+/// Writes a short string, cut at 255 octets. Names that passed through a
+/// [`ShortString`](crate::ShortString) are never cut; the frame stays well-formed whatever comes.
 #[inline]
 pub(crate) fn put_short_string(out: &mut BytesMut, bytes: &[u8]) {
-    debug_assert!(bytes.len() <= 255, "a short string of {} octets", bytes.len());
     let bytes = &bytes[..bytes.len().min(255)];
     out.put_u8(bytes.len() as u8);
     out.put_slice(bytes);

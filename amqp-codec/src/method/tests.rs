@@ -53,6 +53,13 @@ fn the_enum_has_what_the_tables_have() {
     assert_eq!(from_enum.len(), 66);
 }
 
+/// Methods are moved about a lot: none may make the enum large without notice.
+#[test]
+fn a_method_stays_small() {
+    assert!(size_of::<Method>() <= 144, "{} octets", size_of::<Method>());
+    assert_eq!(size_of::<crate::ShortString>(), 32);
+}
+
 #[test]
 fn four_methods_have_content() {
     let with_content = [
