@@ -1,8 +1,10 @@
 //! From an exchange to queues: bindings, exchange-to-exchange bindings, alternate exchanges.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::binding::Destination;
@@ -28,7 +30,12 @@ pub struct Route {
 pub struct Router {
     /// Exchanges met so far, each once: this is what makes cycles end.
     visited: Vec<ShortString>,
+    /// The same as a set, once there are too many of them to look through.
+    seen: HashSet<ShortString, RandomState>,
 }
+
+/// Up to so many exchanges on a message's way, looking through them costs less than hashing.
+const FEW: usize = 16;
 
 impl Router {
     /// The queues that a message to `exchange` reaches, and whether headers played no part.
@@ -45,6 +52,7 @@ impl Router {
         let mut queues = QueueSet::new();
         let mut by_key_alone = true;
         self.visited.clear();
+        self.seen.clear();
         self.visited.push(exchange.clone());
         let mut next = 0;
         while next < self.visited.len() {
@@ -73,7 +81,16 @@ impl Router {
     }
 
     fn visit(&mut self, exchange: &ShortString) {
-        if !self.visited.contains(exchange) {
+        if self.visited.len() < FEW {
+            if !self.visited.contains(exchange) {
+                self.visited.push(exchange.clone());
+            }
+            return;
+        }
+        if self.seen.is_empty() {
+            self.seen.extend(self.visited.iter().cloned());
+        }
+        if self.seen.insert(exchange.clone()) {
             self.visited.push(exchange.clone());
         }
     }

@@ -458,7 +458,7 @@ impl Connection {
                 "Login was refused using authentication mechanism {mechanism}. For details see the \
                  broker logfile."
             );
-            self.close(Exception::new(ReplyCode::AccessRefused, text), now);
+            self.close(&Exception::new(ReplyCode::AccessRefused, text), now);
         } else {
             self.refuse(now + REFUSAL_DELAY);
         }
@@ -478,7 +478,7 @@ impl Connection {
     }
 
     /// Closes a channel because of an exception.
-    pub fn close_channel(&mut self, id: ChannelId, exception: Exception) {
+    pub fn close_channel(&mut self, id: ChannelId, exception: &Exception) {
         let reply_text = exception.reply_text();
         self.output.method(id, channel::Close {
             reply_code: exception.code.code(),
@@ -491,7 +491,7 @@ impl Connection {
 
     /// Closes the connection: with the close handshake once the limits hold, without a word and
     /// after a while before that. A refused login is the exception that RabbitMQ makes.
-    pub fn close(&mut self, exception: Exception, now: Instant) {
+    pub fn close(&mut self, exception: &Exception, now: Instant) {
         let wait = match self.state {
             State::AwaitingOpen | State::Running => CLOSE_TIMEOUT,
             State::AwaitingStartOk if exception.code == ReplyCode::AccessRefused => REFUSAL_DELAY,

@@ -193,7 +193,7 @@ impl Client {
     /// Asks the client to go, as at shutdown: 320, with a reason.
     pub fn force_close(&mut self, reason: &str, now: Instant) {
         self.end_session(now);
-        self.connection.close(Exception::new(ReplyCode::ConnectionForced, reason), now);
+        self.connection.close(&Exception::new(ReplyCode::ConnectionForced, reason), now);
     }
 
     /// The socket is gone: everything the client held goes back.
@@ -270,13 +270,13 @@ impl Client {
         );
         let Scope::Channel(id) = failure.exception.scope(failure.channel) else {
             self.end_session(now);
-            return self.connection.close(failure.exception, now);
+            return self.connection.close(&failure.exception, now);
         };
         if let Some(session) = &mut self.session {
             // What was published before is confirmed before; nothing follows `channel.close`.
             session.flush(now);
             session.settle_outbox(self.connection.output(), now);
-            self.connection.close_channel(id, failure.exception);
+            self.connection.close_channel(id, &failure.exception);
             session.close_channel(id, self.connection.output(), now);
         }
     }

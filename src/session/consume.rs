@@ -209,21 +209,21 @@ impl Session {
 
     fn arrived_item(&mut self, item: Item, output: &mut Output, now: Instant) {
         match item {
-            Item::Delivery(delivery) => self.deliver(delivery, output, now),
+            Item::Delivery(delivery) => self.deliver(&delivery, output, now),
             Item::Cancelled(subscription) => self.cancelled(subscription, output),
             Item::Settled(id, range, outcome) => self.confirm(id, range, outcome),
             Item::Unblocked => self.unblocked = true,
         }
     }
 
-    fn deliver(&mut self, delivery: Delivery, output: &mut Output, now: Instant) {
-        let Delivery { subscription: Subscription { channel: id, slot }, position, .. } = delivery;
+    fn deliver(&mut self, delivery: &Delivery, output: &mut Output, now: Instant) {
+        let Delivery { subscription: Subscription { channel: id, slot }, position, .. } = *delivery;
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let Some(source) = channel.sources.get(slot) else { return };
         let Some(consumer) = &source.consumer else { return };
         let stalled = consumer.bound.remove(delivery.message.memory());
         let resume = consumer.handle.filter(|_| stalled).map(|handle| (Arc::clone(&source.queue), handle));
-        write_delivery(channel, id, slot, Delivered { slot, position }, &delivery, output);
+        write_delivery(channel, id, slot, Delivered { slot, position }, delivery, output);
         if let Some((queue, handle)) = resume {
             let mut effects = Effects::default();
             queue.state.lock().resume(handle, now, &mut effects);
