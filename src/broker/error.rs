@@ -72,7 +72,9 @@ pub enum BrokerError {
     )]
     Locked(Resource),
     /// It exists with another property.
-    #[error("inequivalent arg '{arg}' for {resource}: received {received} but current is {current}")]
+    #[error(
+        "inequivalent arg '{arg}' for {resource}: received {received} but current is {current}"
+    )]
     Inequivalent {
         /// What exists.
         resource: Resource,
@@ -180,7 +182,12 @@ pub(super) fn assert_equal_arg(
         (Some(a), Some(b)) => (format!("'{}'", show(a)), format!("'{}'", show(b))),
         (a, b) => (described(a), described(b)),
     };
-    Err(BrokerError::Inequivalent { resource: resource.clone(), arg: arg.to_owned(), received, current })
+    Err(BrokerError::Inequivalent {
+        resource: resource.clone(),
+        arg: arg.to_owned(),
+        received,
+        current,
+    })
 }
 
 fn equal_values(a: &FieldValue, b: &FieldValue) -> bool {

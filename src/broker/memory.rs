@@ -30,12 +30,7 @@ impl MemoryGauge {
     /// A gauge whose alarm rises above `high` bytes; 0 means never.
     pub fn new(high: usize) -> Self {
         let high = if high == 0 { usize::MAX } else { high };
-        Self {
-            used: AtomicUsize::new(0),
-            high,
-            low: high / 10 * 9,
-            alarm: AtomicBool::new(false),
-        }
+        Self { used: AtomicUsize::new(0), high, low: high / 10 * 9, alarm: AtomicBool::new(false) }
     }
 
     /// Bytes in use.

@@ -129,8 +129,8 @@ impl Message {
     pub fn release(&self) -> usize {
         let entries = &self.head().entries;
         // The common case, one queue, needs no read-modify-write.
-        let last = entries.load(Ordering::Acquire) <= 1
-            || entries.fetch_sub(1, Ordering::AcqRel) == 1;
+        let last =
+            entries.load(Ordering::Acquire) <= 1 || entries.fetch_sub(1, Ordering::AcqRel) == 1;
         if last { self.memory() } else { 0 }
     }
 

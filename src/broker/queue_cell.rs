@@ -57,11 +57,7 @@ impl QueueIds {
 impl QueueCell {
     /// How error texts name it.
     pub fn resource(&self) -> Resource {
-        Resource {
-            kind: ResourceKind::Queue,
-            name: self.name.clone(),
-            vhost: self.vhost.clone(),
-        }
+        Resource { kind: ResourceKind::Queue, name: self.name.clone(), vhost: self.vhost.clone() }
     }
 
     /// Lets in only the owner of an exclusive queue.

@@ -60,11 +60,7 @@ impl Topology {
 
     /// How error texts name an exchange.
     pub fn resource(&self, name: &ShortString) -> Resource {
-        Resource {
-            kind: ResourceKind::Exchange,
-            name: name.clone(),
-            vhost: self.vhost.clone(),
-        }
+        Resource { kind: ResourceKind::Exchange, name: name.clone(), vhost: self.vhost.clone() }
     }
 
     /// The exchange of this name.
@@ -206,7 +202,8 @@ impl Topology {
             check_not_default(name)?;
         }
         let key = BindingKey::new(destination, routing_key, arguments);
-        let Some(id) = self.exchanges.get(source).and_then(|exchange| exchange.binding(&key)) else {
+        let Some(id) = self.exchanges.get(source).and_then(|exchange| exchange.binding(&key))
+        else {
             return Ok(false);
         };
         self.remove_binding(id);

@@ -112,7 +112,10 @@ impl VHost {
             Self::assert_equivalent(&queue, &properties, connection)?;
             return Ok(queue);
         }
-        queue_arguments::validate(&self.resource(ResourceKind::Queue, name), &properties.arguments)?;
+        queue_arguments::validate(
+            &self.resource(ResourceKind::Queue, name),
+            &properties.arguments,
+        )?;
         let id = self.queue_ids.next();
         let mut state = Queue::new(properties.auto_delete);
         if properties.durable {

@@ -29,8 +29,7 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 const LINGER: Duration = Duration::from_secs(30);
 
 /// What a client is told when the server stops.
-pub(super) const SHUTDOWN_REASON: &str =
-    "broker forced connection closure with reason 'shutdown'";
+pub(super) const SHUTDOWN_REASON: &str = "broker forced connection closure with reason 'shutdown'";
 
 /// Serves one client until it is gone.
 pub(super) async fn serve(

@@ -76,7 +76,10 @@ impl Server {
         self.shutdown.cancel();
         self.tasks.close();
         if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
-            tracing::warn!(clients = self.tasks.len(), "clients did not take in the goodbye in time");
+            tracing::warn!(
+                clients = self.tasks.len(),
+                "clients did not take in the goodbye in time"
+            );
         }
     }
 }

@@ -42,7 +42,8 @@ impl ConfirmLedger {
 
     /// Notes what became of a publish. One that was told already, or never made, is passed over.
     pub fn settle(&mut self, sequence: u64, outcome: Outcome) {
-        let index = sequence.checked_sub(self.told + 1).and_then(|index| usize::try_from(index).ok());
+        let index =
+            sequence.checked_sub(self.told + 1).and_then(|index| usize::try_from(index).ok());
         if let Some(slot) = index.and_then(|index| self.open.get_mut(index)) {
             *slot = Some(outcome);
         }

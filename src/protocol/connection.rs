@@ -9,7 +9,11 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use amqp_codec::method::{basic, channel, connection};
-use amqp_codec::{ChannelId, DecodeError, FRAME_OVERHEAD, FieldTable, FieldValue, FrameKind, Method, ProtocolHeader, ReplyCode, ShortString, RawFrame, split_frame, write_heartbeat, method_ids, peek_frame_head};
+use amqp_codec::{
+    ChannelId, DecodeError, FRAME_OVERHEAD, FieldTable, FieldValue, FrameKind, Method,
+    ProtocolHeader, RawFrame, ReplyCode, ShortString, method_ids, peek_frame_head, split_frame,
+    write_heartbeat,
+};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
@@ -200,9 +204,7 @@ impl Connection {
     fn protocol_header(&mut self, input: &mut BytesMut) -> bool {
         match ProtocolHeader::parse(input) {
             None => false,
-            Some(
-                ProtocolHeader::Amqp091 | ProtocolHeader::Amqp09 | ProtocolHeader::Amqp08,
-            ) => {
+            Some(ProtocolHeader::Amqp091 | ProtocolHeader::Amqp09 | ProtocolHeader::Amqp08) => {
                 input.advance(ProtocolHeader::AMQP_0_9_1.len());
                 let Settings { anonymous, cluster_name, .. } = &self.settings;
                 let start = handshake::start(*anonymous, cluster_name);
@@ -324,10 +326,9 @@ impl Connection {
                 Ok(Some(Request::UpdateSecret(update.new_secret)))
             }
             // Some clients say these back to the broker and expect nothing.
-            (
-                State::Running,
-                Method::ConnectionBlocked(_) | Method::ConnectionUnblocked(_),
-            ) => Ok(None),
+            (State::Running, Method::ConnectionBlocked(_) | Method::ConnectionUnblocked(_)) => {
+                Ok(None)
+            }
             _ => Err(self.unexpected_method()),
         }
     }
@@ -480,12 +481,15 @@ impl Connection {
     /// Closes a channel because of an exception.
     pub fn close_channel(&mut self, id: ChannelId, exception: &Exception) {
         let reply_text = exception.reply_text();
-        self.output.method(id, channel::Close {
-            reply_code: exception.code.code(),
-            reply_text,
-            class_id: exception.class_id,
-            method_id: exception.method_id,
-        });
+        self.output.method(
+            id,
+            channel::Close {
+                reply_code: exception.code.code(),
+                reply_text,
+                class_id: exception.class_id,
+                method_id: exception.method_id,
+            },
+        );
         self.channels.insert(id, Channel::Closing);
     }
 
@@ -500,12 +504,15 @@ impl Connection {
             }
             State::Closing | State::Refused | State::Closed => return,
         };
-        self.output.method(ChannelId::CONNECTION, connection::Close {
-            reply_code: exception.code.code(),
-            reply_text: exception.reply_text(),
-            class_id: exception.class_id,
-            method_id: exception.method_id,
-        });
+        self.output.method(
+            ChannelId::CONNECTION,
+            connection::Close {
+                reply_code: exception.code.code(),
+                reply_text: exception.reply_text(),
+                class_id: exception.class_id,
+                method_id: exception.method_id,
+            },
+        );
         self.channels.clear();
         self.state = State::Closing;
         self.deadline = Some(now + wait);

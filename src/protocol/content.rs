@@ -35,7 +35,8 @@ pub struct Content {
 impl Content {
     /// The raw property flags and list.
     pub fn properties(&self) -> &[u8] {
-        let start = self.publish.exchange.as_bytes().len() + self.publish.routing_key.as_bytes().len();
+        let start =
+            self.publish.exchange.as_bytes().len() + self.publish.routing_key.as_bytes().len();
         &self.bytes[start..start + self.properties_len as usize]
     }
 }
@@ -197,8 +198,7 @@ impl ContentAssembler {
 
     fn begin(&mut self, publish: basic::Publish, header: RawContentHeader<'_>) -> Content {
         let mut bytes = std::mem::take(&mut self.spare);
-        for part in
-            [publish.exchange.as_bytes(), publish.routing_key.as_bytes(), header.properties]
+        for part in [publish.exchange.as_bytes(), publish.routing_key.as_bytes(), header.properties]
         {
             bytes.extend_from_slice(part);
         }

@@ -4,7 +4,9 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use amqp_codec::{ChannelId, FRAME_OVERHEAD, Method, body_frame_head, write_body, write_content_header};
+use amqp_codec::{
+    ChannelId, FRAME_OVERHEAD, Method, body_frame_head, write_body, write_content_header,
+};
 use bytes::{Buf, Bytes, BytesMut};
 
 /// Bodies below this size are copied into the buffer; a vectored write of its own costs more.

@@ -108,7 +108,8 @@ impl<T> UnackedLedger<T> {
 
     /// Puts deliveries back under the tags they had: their settlement was taken back.
     pub fn restore(&mut self, settled: impl IntoIterator<Item = (u64, T)>) {
-        let mut deliveries: Vec<(u64, Option<T>)> = self.drain().map(|(tag, d)| (tag, Some(d))).collect();
+        let mut deliveries: Vec<(u64, Option<T>)> =
+            self.drain().map(|(tag, d)| (tag, Some(d))).collect();
         deliveries.extend(settled.into_iter().map(|(tag, delivery)| (tag, Some(delivery))));
         deliveries.sort_by_key(|(tag, _)| *tag);
         self.deliveries = deliveries.into();
@@ -195,7 +196,10 @@ mod tests {
     #[test]
     fn tags_go_on_counting_past_deliveries_without_acknowledgement() {
         let mut ledger = UnackedLedger::default();
-        assert_eq!((ledger.pass(), ledger.push('a'), ledger.pass(), ledger.push('b')), (1, 2, 3, 4));
+        assert_eq!(
+            (ledger.pass(), ledger.push('a'), ledger.pass(), ledger.push('b')),
+            (1, 2, 3, 4)
+        );
         assert_eq!(ledger.len(), 2);
     }
 

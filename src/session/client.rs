@@ -19,9 +19,7 @@ use crate::broker::effect::Effects;
 use crate::broker::queue_cell::{ConnectionId, QueueCell};
 use crate::broker::vhost::{DeleteConditions, VHost};
 use crate::protocol::confirm::ConfirmLedger;
-use crate::protocol::connection::{
-    ClientCapabilities, Connection, Expired, Failure, State,
-};
+use crate::protocol::connection::{ClientCapabilities, Connection, Expired, Failure, State};
 use crate::protocol::exception::{Exception, Scope, ids};
 use crate::protocol::output::Output;
 use crate::protocol::request::{Login, Mechanism, Request};
@@ -130,7 +128,7 @@ impl Client {
             match self.connection.next_request(input, now) {
                 Ok(Some(request)) => self.handle(request, now),
                 Ok(None) => break,
-                Err(failure) => self.fail(failure, now),
+                Err(failure) => self.fail(&failure, now),
             }
         }
         self.end_of_batch(now);
@@ -238,7 +236,7 @@ impl Client {
         let Some(session) = &mut self.session else { return };
         match session.publish(id, content, self.connection.output(), now) {
             Ok(buffer) => self.connection.recycle(id, buffer),
-            Err(exception) => self.fail(Failure { channel: id, exception }, now),
+            Err(exception) => self.fail(&Failure { channel: id, exception }, now),
         }
         // The alarm stops a publisher at its next message, as in RabbitMQ; what it sent before
         // is taken in.
@@ -255,13 +253,13 @@ impl Client {
             Ok(None) => {}
             Err(exception) => {
                 let exception = exception.blame(blamed);
-                self.fail(Failure { channel: id, exception }, now);
+                self.fail(&Failure { channel: id, exception }, now);
             }
         }
     }
 
     /// Closes what an exception is about, and gives back what it held.
-    fn fail(&mut self, failure: Failure, now: Instant) {
+    fn fail(&mut self, failure: &Failure, now: Instant) {
         tracing::warn!(
             connection = self.id.0,
             channel = failure.channel.0,
@@ -290,7 +288,8 @@ impl Client {
         };
         match checked {
             Ok(()) => {
-                self.user = if mechanism == Mechanism::Anonymous { "guest".to_owned() } else { user };
+                self.user =
+                    if mechanism == Mechanism::Anonymous { "guest".to_owned() } else { user };
                 self.connection.login_accepted();
             }
             Err(reason) => {
@@ -310,7 +309,7 @@ impl Client {
             let ids = (connection::Open::CLASS_ID, connection::Open::METHOD_ID);
             let text = format!("vhost {name} not found");
             let exception = Exception::new(ReplyCode::NotAllowed, text).blame(ids);
-            return self.fail(Failure { channel: ChannelId::CONNECTION, exception }, now);
+            return self.fail(&Failure { channel: ChannelId::CONNECTION, exception }, now);
         };
         self.session = Some(Session {
             host: Arc::clone(&self.host),
@@ -346,7 +345,8 @@ impl Client {
         session.flush(now);
         self.count_held();
         self.poll_outbox(now);
-        let published = self.session.as_mut().is_some_and(|session| std::mem::take(&mut session.published));
+        let published =
+            self.session.as_mut().is_some_and(|session| std::mem::take(&mut session.published));
         if published && self.host.memory.is_alarmed() {
             self.block(now);
         }

@@ -142,13 +142,16 @@ impl Session {
             let slot = channel.sources.for_get(&queue);
             channel.owe(slot, Delivered { slot, position: entry.position })
         };
-        output.method(id, basic::GetOk {
-            delivery_tag,
-            redelivered: entry.redelivered,
-            exchange: ShortString::truncated(entry.message.exchange()),
-            routing_key: ShortString::truncated(entry.message.routing_key()),
-            message_count: u32::try_from(behind).unwrap_or(u32::MAX),
-        });
+        output.method(
+            id,
+            basic::GetOk {
+                delivery_tag,
+                redelivered: entry.redelivered,
+                exchange: ShortString::truncated(entry.message.exchange()),
+                routing_key: ShortString::truncated(entry.message.routing_key()),
+                message_count: u32::try_from(behind).unwrap_or(u32::MAX),
+            },
+        );
         output.content(id, outgoing(&entry.message));
         Ok(())
     }
@@ -222,7 +225,8 @@ impl Session {
         let Some(source) = channel.sources.get(slot) else { return };
         let Some(consumer) = &source.consumer else { return };
         let stalled = consumer.bound.remove(delivery.message.memory());
-        let resume = consumer.handle.filter(|_| stalled).map(|handle| (Arc::clone(&source.queue), handle));
+        let resume =
+            consumer.handle.filter(|_| stalled).map(|handle| (Arc::clone(&source.queue), handle));
         write_delivery(channel, id, slot, Delivered { slot, position }, delivery, output);
         if let Some((queue, handle)) = resume {
             let mut effects = Effects::default();
@@ -277,15 +281,8 @@ impl Session {
 }
 
 impl SessionChannel {
-    fn consume_from(
-        &mut self,
-        slot: u32,
-        tag: ShortString,
-        handle: ConsumerHandle,
-    ) {
-        if let Some(consumer) =
-            self.sources.get(slot).and_then(|source| source.consumer.as_mut())
-        {
+    fn consume_from(&mut self, slot: u32, tag: ShortString, handle: ConsumerHandle) {
+        if let Some(consumer) = self.sources.get(slot).and_then(|source| source.consumer.as_mut()) {
             consumer.handle = Some(handle);
         }
         self.consumers.insert(tag, slot);

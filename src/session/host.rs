@@ -73,7 +73,9 @@ impl Host {
             store,
             registry: Registry::default(),
             vhosts,
-            names: Mutex::new(seed.map_or_else(|| StdRng::from_rng(&mut rand::rng()), StdRng::seed_from_u64)),
+            names: Mutex::new(
+                seed.map_or_else(|| StdRng::from_rng(&mut rand::rng()), StdRng::seed_from_u64),
+            ),
             next_connection: AtomicU64::new(1),
         })
     }

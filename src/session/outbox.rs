@@ -101,8 +101,7 @@ impl Confirmation for BatchConfirmation {
     fn durable(self: Box<Self>) {
         let Self { outbox, settled } = *self;
         let settled = settled.into_iter();
-        let items =
-            settled.map(|(channel, range)| Item::Settled(channel, range, Outcome::Acked));
+        let items = settled.map(|(channel, range)| Item::Settled(channel, range, Outcome::Acked));
         outbox.push(|waiting| waiting.extend(items));
     }
 }

@@ -16,7 +16,7 @@ use crate::broker::routing::Route;
 use crate::broker::vhost::VHost;
 use crate::protocol::content::Content;
 use crate::protocol::exception::Exception;
-use crate::protocol::output::{Output, OutgoingContent};
+use crate::protocol::output::{OutgoingContent, Output};
 
 /// A batch is handed to its queues at this size at the latest: a queue's lock is not held for longer
 /// than it takes to enqueue so many.
@@ -281,15 +281,17 @@ fn no_route(exchange: ShortString, routing_key: ShortString) -> basic::Return {
 fn return_unroutable(id: ChannelId, content: &Content, output: &mut Output) {
     let basic::Publish { exchange, routing_key, .. } = &content.publish;
     output.method(id, no_route(exchange.clone(), routing_key.clone()));
-    let properties_end = exchange.as_bytes().len()
-        + routing_key.as_bytes().len()
-        + content.properties_len as usize;
-    output.content(id, OutgoingContent {
-        properties: content.properties(),
-        body_len: content.body_len,
-        inline_body: &content.bytes[properties_end..],
-        body_segments: &content.segments,
-    });
+    let properties_end =
+        exchange.as_bytes().len() + routing_key.as_bytes().len() + content.properties_len as usize;
+    output.content(
+        id,
+        OutgoingContent {
+            properties: content.properties(),
+            body_len: content.body_len,
+            inline_body: &content.bytes[properties_end..],
+            body_segments: &content.segments,
+        },
+    );
 }
 
 fn return_message(id: ChannelId, message: &Message, output: &mut Output) {

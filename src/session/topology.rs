@@ -192,10 +192,8 @@ impl Session {
         let name = without_line_ends(delete.queue);
         let message_count = match self.named_queue(id, &name) {
             Ok(queue) => {
-                let conditions = DeleteConditions {
-                    if_unused: delete.if_unused,
-                    if_empty: delete.if_empty,
-                };
+                let conditions =
+                    DeleteConditions { if_unused: delete.if_unused, if_empty: delete.if_empty };
                 let mut effects = Effects::default();
                 let ready = self.vhost.delete_queue(&queue, conditions, self.id, &mut effects)?;
                 self.host.carry_out(&mut effects);

@@ -102,8 +102,7 @@ impl ConsumerSet {
         let serial = self.next_serial;
         self.next_serial = self.next_serial.wrapping_add(1);
         self.exclusive = options.exclusive;
-        let consumer =
-            Consumer { options, unacked: 0, batch: Vec::new(), serial, in_turn: false };
+        let consumer = Consumer { options, unacked: 0, batch: Vec::new(), serial, in_turn: false };
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 consumers fit in memory")

@@ -15,8 +15,8 @@ use std::time::Instant;
 
 use rustc_hash::FxBuildHasher;
 
-pub use self::consumers::{ConsumerHandle, ConsumerOptions, Prefetch};
 use self::consumers::ConsumerSet;
+pub use self::consumers::{ConsumerHandle, ConsumerOptions, Prefetch};
 pub use self::ready::Entry;
 use self::ready::ReadyList;
 use super::effect::{Delivery, Effects, Persist, Position};
@@ -140,7 +140,12 @@ impl Queue {
 
     /// Takes the oldest message for `basic.get`, and the number of those that still wait behind it.
     /// With `no_ack` it is settled at once.
-    pub fn get(&mut self, no_ack: bool, _now: Instant, out: &mut Effects) -> Option<(Entry, usize)> {
+    pub fn get(
+        &mut self,
+        no_ack: bool,
+        _now: Instant,
+        out: &mut Effects,
+    ) -> Option<(Entry, usize)> {
         let entry = self.ready.pop()?;
         if no_ack {
             out.freed += Journal::settled(self.journal.as_ref(), &entry);
