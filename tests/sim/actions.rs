@@ -33,6 +33,9 @@ impl SimClient {
             }
             return;
         }
+        if matches!(channel.mode, Mode::Plain) && shared.chance(0.1) {
+            return self.select(number, shared);
+        }
         match shared.range(0, 999) {
             0..330 => self.publish_some(number, shared),
             330..640 => self.settle_some(number, shared),
@@ -43,11 +46,10 @@ impl SimClient {
             820..830 => {
                 self.ask(number, basic::Recover { requeue: true }, Waiting::Recover);
             }
-            830..860 => self.select(number, shared),
-            860..930 => self.finish_transaction(number, shared),
-            930..940 => self.close_channel(number),
-            940..946 => self.poison(number, shared),
-            946..996 => self.change_topology(number, shared),
+            830..920 => self.finish_transaction(number, shared),
+            920..935 => self.close_channel(number),
+            935..945 => self.poison(number, shared),
+            945..996 => self.change_topology(number, shared),
             996..998 => self.doom(number),
             _ => {}
         }
@@ -183,9 +185,6 @@ impl SimClient {
 
     fn select(&mut self, number: u16, shared: &mut Shared) {
         let channel = self.channels.get_mut(&number).expect("an open channel");
-        if !matches!(channel.mode, Mode::Plain) {
-            return;
-        }
         if shared.chance(0.7) {
             channel.mode = Mode::Confirm { published: Vec::new(), open: BTreeSet::new() };
             self.ask(number, confirm::Select { no_wait: false }, Waiting::Select);

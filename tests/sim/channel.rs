@@ -112,7 +112,7 @@ pub(crate) struct Partial {
 pub(crate) enum ContentMethod {
     Deliver(basic::Deliver),
     GetOk(basic::GetOk),
-    Return(basic::Return),
+    Return,
 }
 
 #[derive(Debug)]

@@ -258,7 +258,7 @@ impl SimClient {
     }
 
     pub(crate) fn has_mail(&self) -> bool {
-        self.mail.load(Ordering::SeqCst)
+        self.phase != Phase::Gone && self.mail.load(Ordering::SeqCst)
     }
 
     /// Reads up to `most` bytes, and acts on what is complete.
@@ -414,7 +414,7 @@ impl SimClient {
         match method {
             Method::BasicDeliver(deliver) => begin(ContentMethod::Deliver(deliver)),
             Method::BasicGetOk(get_ok) => begin(ContentMethod::GetOk(get_ok)),
-            Method::BasicReturn(unroutable) => begin(ContentMethod::Return(unroutable)),
+            Method::BasicReturn(_) => begin(ContentMethod::Return),
             Method::BasicAck(ack) => {
                 confirmed(channel, ack.delivery_tag, ack.multiple, shared);
             }
@@ -460,7 +460,7 @@ impl SimClient {
                 delivery(channel, &deliver, id, &partial.body, shared);
             }
             ContentMethod::GetOk(get_ok) => got(channel, &get_ok, id, &partial.body, shared),
-            ContentMethod::Return(_) => returned(channel, id, &partial.body, shared),
+            ContentMethod::Return => returned(channel, id, &partial.body, shared),
         }
     }
 
