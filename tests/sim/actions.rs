@@ -33,8 +33,15 @@ impl SimClient {
             }
             return;
         }
-        if matches!(channel.mode, Mode::Plain) && shared.chance(0.1) {
+        let hasty = if shared.restless { 0.5 } else { 0.1 };
+        if matches!(channel.mode, Mode::Plain) && shared.chance(hasty) {
             return self.select(number, shared);
+        }
+        if shared.restless && shared.chance(0.15) {
+            return match shared.range(0, 1) {
+                0 => self.close_channel(number),
+                _ => self.change_topology(number, shared),
+            };
         }
         match shared.range(0, 999) {
             0..330 => self.publish_some(number, shared),

@@ -624,6 +624,7 @@ fn confirmed(channel: &mut SimChannel, tag: u64, multiple: bool, shared: &mut Sh
         let message = shared.ledger.message(id);
         assert_eq!(message.fate, Fate::Published, "message {id} is confirmed");
         check_returned(id, message);
+        assert!(shared.store.is_durable(id), "message {id} is confirmed before it is safe");
         shared.ledger.stats.confirmed += 1;
     }
 }

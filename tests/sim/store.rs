@@ -18,7 +18,13 @@ pub(crate) struct SimStore {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Box<dyn Confirmation>>,
+    /// With the number of records that each waits for.
+    waiting: VecDeque<(u64, Box<dyn Confirmation>)>,
+    records: u64,
+    /// So many records are safe.
+    durable: u64,
+    /// The last record of each message.
+    record_of: BTreeMap<u64, u64>,
     queues: BTreeMap<QueueId, Journal>,
 }
 
@@ -34,7 +40,10 @@ impl SimStore {
     /// Confirms the oldest `count` batches that wait.
     pub(crate) fn confirm(&self, count: usize) {
         for _ in 0..count {
-            let Some(confirmation) = self.state.lock().waiting.pop_front() else { return };
+            let mut state = self.state.lock();
+            let Some((records, confirmation)) = state.waiting.pop_front() else { return };
+            state.durable = records;
+            drop(state);
             confirmation.durable();
         }
     }
@@ -42,6 +51,12 @@ impl SimStore {
     /// Batches that wait for their confirmation.
     pub(crate) fn waiting(&self) -> usize {
         self.state.lock().waiting.len()
+    }
+
+    /// Whether everything that was recorded of a message is safe.
+    pub(crate) fn is_durable(&self, message: u64) -> bool {
+        let state = self.state.lock();
+        state.record_of.get(&message).is_none_or(|record| *record <= state.durable)
     }
 
     /// Persistent messages that a queue still holds.
@@ -59,6 +74,9 @@ impl Persist for SimStore {
     fn enqueued(&self, queue: QueueId, position: Position, message: &Message) {
         let id = message_id(message.properties());
         let mut state = self.state.lock();
+        state.records += 1;
+        let record = state.records;
+        state.record_of.insert(id, record);
         let journal = state.queues.entry(queue).or_default();
         assert!(journal.last < Some(position), "positions of {queue:?} grow");
         journal.last = Some(position);
@@ -76,7 +94,9 @@ impl Persist for SimStore {
 
 impl Store for SimStore {
     fn when_durable(&self, confirmation: Box<dyn Confirmation>) {
-        self.state.lock().waiting.push_back(confirmation);
+        let mut state = self.state.lock();
+        let records = state.records;
+        state.waiting.push_back((records, confirmation));
     }
 }
 

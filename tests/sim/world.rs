@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) now: Instant,
     pub(crate) ledger: Ledger,
     pub(crate) all_persistent: bool,
+    /// Clients close and open channels all the time, and change what comes and goes.
+    pub(crate) restless: bool,
     rng: StdRng,
 }
 
@@ -57,6 +59,8 @@ pub(crate) struct World {
     clients: Vec<SimClient>,
     clients_max: usize,
     watermark: usize,
+    /// Confirms take their time.
+    slow_store: bool,
     next_uid: u64,
 }
 
@@ -98,8 +102,11 @@ impl World {
         let clients_max = rng.random_range(1..=6);
         let all_persistent = rng.random_bool(0.5);
         let ledger = Ledger::default();
-        let shared = Shared { host, store, now: origin, ledger, all_persistent, rng };
-        Self { shared, clients: Vec::new(), clients_max, watermark, next_uid: 0 }
+        let restless = rng.random_bool(0.3);
+        let now = origin;
+        let mut shared = Shared { host, store, now, ledger, all_persistent, restless, rng };
+        let slow_store = shared.chance(0.3);
+        Self { shared, clients: Vec::new(), clients_max, watermark, slow_store, next_uid: 0 }
     }
 
     fn connect(&mut self) -> &mut SimClient {
@@ -195,7 +202,7 @@ impl World {
                     client.pump(shared);
                 }
             }
-            870..940 => {
+            870..940 if !self.slow_store || shared.chance(0.05) => {
                 let count = shared.range(1, 5);
                 shared.store.confirm(count);
             }
