@@ -1,5 +1,23 @@
-//! leveret: a message broker that speaks AMQP 0-9-1.
+//! leveret: a message broker that speaks AMQP 0-9-1 and RabbitMQ's extensions.
+//!
+//! The modules stand in layers: each imports only from those above it in this list.
+
+pub mod config;
+
+pub mod protocol;
 
 pub mod broker;
+
+pub mod auth;
+
+pub mod store;
+
+pub mod session;
+
+pub mod net;
+
 pub mod cli;
-pub mod config;
+
+mod embed;
+
+pub use self::embed::{Broker, BrokerBuilder};

@@ -77,6 +77,34 @@ pub fn write_body(out: &mut BytesMut, channel: ChannelId, payload: &[u8]) {
     out.put_u8(FRAME_END);
 }
 
+/// Appends all that follows a method with content: the header frame, and the body in as many
+/// frames as it takes, none if it is empty.
+///
+/// `frame_max` is the negotiated size of a whole frame in octets, 0 for no limit. The properties
+/// must fit one frame; it is for the caller to see to that.
+#[inline]
+pub fn write_content(
+    out: &mut BytesMut,
+    channel: ChannelId,
+    class_id: u16,
+    raw_properties: &[u8],
+    body: &[u8],
+    frame_max: u32,
+) {
+    write_content_header(out, channel, class_id, body.len() as u64, raw_properties);
+    for part in body.chunks(body_part_max(frame_max)) {
+        write_body(out, channel, part);
+    }
+}
+
+/// The most octets of a body that one frame carries. `frame_max` is as in [`write_content`].
+#[must_use]
+#[inline]
+pub fn body_part_max(frame_max: u32) -> usize {
+    let limit = if frame_max == 0 { u32::MAX } else { frame_max };
+    (limit as usize).saturating_sub(FRAME_OVERHEAD).max(1)
+}
+
 /// The head of a body frame with `len` octets of payload, for a vectored write: it goes before the
 /// payload, and [`FRAME_END`](crate::FRAME_END) after it.
 #[must_use]

@@ -25,6 +25,27 @@
 //!   [`RawContentHeader`] and [`PropertiesRef`] look at as much of it as is needed, without
 //!   allocating; [`write_deliver`] and its neighbours write frames from borrowed parts.
 //!
+//! ```
+//! use amqp_codec::method::basic;
+//! use amqp_codec::{ChannelId, Frame, ShortString, decode_frame, encode_frame};
+//! use bytes::BytesMut;
+//!
+//! let publish = basic::Publish {
+//!     exchange: ShortString::from_static("logs"),
+//!     routing_key: ShortString::from_static("kern.critical"),
+//!     ..basic::Publish::default()
+//! };
+//! let frame = Frame::Method(ChannelId(1), publish.into());
+//! let mut buffer = BytesMut::new();
+//! encode_frame(&frame, &mut buffer);
+//!
+//! let cut_off = buffer.split_off(20); // as a socket may
+//! assert_eq!(decode_frame(&mut buffer, 131_072)?, None);
+//! buffer.unsplit(cut_off);
+//! assert_eq!(decode_frame(&mut buffer, 131_072)?, Some(frame));
+//! # Ok::<(), amqp_codec::DecodeError>(())
+//! ```
+//!
 //! Limits, all there because the peer chooses the bytes: a frame is refused by its head if it is
 //! larger than was negotiated, nothing is allocated by a length before that many bytes are seen
 //! to be there, tables nest at most [`NESTING_MAX`] deep and hold at most [`TABLE_VALUES_MAX`]
@@ -40,13 +61,16 @@ pub mod method;
 mod primitive;
 mod properties;
 mod protocol_header;
+mod raw_table;
 mod reply_code;
+#[cfg(test)]
+mod strategy;
 mod types;
 
 pub use content_header::{ContentHeader, RawContentHeader};
 pub use encode::{
-    body_frame_head, write_ack, write_body, write_content_header, write_deliver, write_heartbeat,
-    write_nack,
+    body_frame_head, body_part_max, write_ack, write_body, write_content, write_content_header,
+    write_deliver, write_heartbeat, write_nack,
 };
 pub use error::DecodeError;
 pub use field_table::{FieldTable, NESTING_MAX, TABLE_VALUES_MAX};
@@ -58,5 +82,6 @@ pub use frame::{
 pub use method::{Method, method_ids};
 pub use properties::{BasicProperties, PropertiesRef};
 pub use protocol_header::ProtocolHeader;
+pub use raw_table::{RawEntries, RawTable, RawValue};
 pub use reply_code::{ReplyCode, Severity};
 pub use types::{ChannelId, ShortString, TooLong};

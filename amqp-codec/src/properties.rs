@@ -210,6 +210,14 @@ impl<'a> PropertiesRef<'a> {
         self.headers.map(FieldTable::decode_entries).transpose()
     }
 
+    /// Checks that the headers are well-formed, and keeps nothing of them.
+    ///
+    /// # Errors
+    /// As [`PropertiesRef::headers`].
+    pub fn validate_headers(&self) -> Result<(), DecodeError> {
+        self.headers().map(|_| ())
+    }
+
     /// Copies everything.
     ///
     /// # Errors
@@ -267,5 +275,70 @@ impl<'a> PropertyList<'a> {
         let (rest, value) = parser(self.rest)?;
         self.rest = rest;
         Ok(Some(value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::strategy;
+
+    fn encoded(properties: &BasicProperties) -> BytesMut {
+        let mut out = BytesMut::new();
+        properties.encode(&mut out);
+        out
+    }
+
+    #[test]
+    fn the_two_shortcuts_agree_with_the_list() {
+        for bytes in [[0, 0].as_slice(), &[0x10, 0, 2]] {
+            assert_eq!(PropertiesRef::parse(bytes), PropertiesRef::parse_list(bytes));
+        }
+    }
+
+    #[test]
+    fn properties_of_a_later_protocol_are_passed_over() {
+        let mode = PropertiesRef { delivery_mode: Some(2), ..PropertiesRef::default() };
+        // The 15th flag; then a second word with a flag; values of theirs come last.
+        assert_eq!(PropertiesRef::parse(&[0x10, 0x02, 2, b'?']), Ok(mode));
+        assert_eq!(PropertiesRef::parse(&[0x10, 0x01, 0x80, 0, 2, b'?', b'?']), Ok(mode));
+        // Words that follow without a flag account for no values.
+        assert_eq!(PropertiesRef::parse(&[0x10, 0x01, 0, 1, 0, 0, 2]), Ok(mode));
+        assert_eq!(
+            PropertiesRef::parse(&[0x10, 0x01, 0, 0, 2, b'?']),
+            Err(DecodeError::TrailingBytes { count: 1 })
+        );
+    }
+
+    #[test]
+    fn flags_without_end_are_an_error() {
+        assert_eq!(PropertiesRef::parse(&[0xff; 1001]), Err(DecodeError::Truncated));
+        assert_eq!(PropertiesRef::parse(&[0]), Err(DecodeError::Truncated));
+    }
+
+    /// Headers are left alone until asked for, and then checked.
+    #[test]
+    fn broken_headers_are_found_when_decoded() {
+        let bytes = [0x20, 0, 0, 0, 0, 2, 0, b'?'];
+        let properties = PropertiesRef::parse(&bytes).unwrap();
+        assert_eq!(properties.headers(), Err(DecodeError::UnknownFieldType(b'?')));
+        assert_eq!(BasicProperties::decode(&bytes), Err(DecodeError::UnknownFieldType(b'?')));
+    }
+
+    proptest! {
+        #[test]
+        fn come_back_as_they_were(properties in strategy::properties()) {
+            prop_assert_eq!(BasicProperties::decode(&encoded(&properties)), Ok(properties));
+        }
+
+        #[test]
+        fn every_cut_is_an_error(properties in strategy::properties()) {
+            let bytes = encoded(&properties);
+            for len in 0..bytes.len() {
+                prop_assert_eq!(PropertiesRef::parse(&bytes[..len]), Err(DecodeError::Truncated));
+            }
+        }
     }
 }

@@ -27,7 +27,10 @@ impl fmt::Display for ChannelId {
 ///
 /// Spec: section 4.2.5.3, `short-string`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct ShortString(SmallVec<[u8; 24]>);
+pub struct ShortString(SmallVec<[u8; IN_PLACE_MAX]>);
+
+/// The octets that a [`ShortString`] stores without an allocation; with them it has 32 in all.
+const IN_PLACE_MAX: usize = 24;
 
 /// A string has more than the 255 octets of a [`ShortString`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +54,7 @@ impl ShortString {
         if bytes.len() > Self::LEN_MAX {
             return Err(TooLong { len: bytes.len() });
         }
-        Ok(Self(SmallVec::from_slice(bytes)))
+        Ok(Self::from_wire(bytes))
     }
 
     /// Copies a literal.
@@ -62,7 +65,7 @@ impl ShortString {
     #[track_caller]
     pub fn from_static(text: &'static str) -> Self {
         assert!(text.len() <= Self::LEN_MAX, "a short string literal of {} octets", text.len());
-        Self(SmallVec::from_slice(text.as_bytes()))
+        Self::from_wire(text.as_bytes())
     }
 
     /// Copies as much of `bytes` as fits, for texts that may be cut, such as a reply text.
@@ -72,7 +75,7 @@ impl ShortString {
     pub fn truncated(bytes: impl AsRef<[u8]>) -> Self {
         let bytes = bytes.as_ref();
         if bytes.len() <= Self::LEN_MAX {
-            return Self(SmallVec::from_slice(bytes));
+            return Self::from_wire(bytes);
         }
         let fits = &bytes[..Self::LEN_MAX];
         let fits = match std::str::from_utf8(fits) {
@@ -80,7 +83,7 @@ impl ShortString {
             Err(error) if error.error_len().is_none() => &fits[..error.valid_up_to()],
             _ => fits,
         };
-        Self(SmallVec::from_slice(fits))
+        Self::from_wire(fits)
     }
 
     /// The octets, as they came.
@@ -109,6 +112,13 @@ impl ShortString {
         self.0.len()
     }
 
+    /// The number of octets as the wire has it, in one.
+    #[must_use]
+    #[inline]
+    pub fn wire_len(&self) -> u8 {
+        u8::try_from(self.0.len()).unwrap_or(u8::MAX)
+    }
+
     /// Whether there are no octets.
     #[must_use]
     #[inline]
@@ -120,8 +130,41 @@ impl ShortString {
     #[inline]
     pub(crate) fn from_wire(bytes: &[u8]) -> Self {
         debug_assert!(bytes.len() <= Self::LEN_MAX);
-        Self(SmallVec::from_slice(bytes))
+        if bytes.len() <= IN_PLACE_MAX {
+            Self(SmallVec::from_buf_and_len(copy_in_place(bytes), bytes.len()))
+        } else {
+            Self(SmallVec::from_slice(bytes))
+        }
     }
+}
+
+/// Copies at most [`IN_PLACE_MAX`] octets by a few moves of fixed size, which may overlap. A copy
+/// of variable size is a call that takes longer than all the rest of decoding a name.
+#[inline]
+fn copy_in_place(bytes: &[u8]) -> [u8; IN_PLACE_MAX] {
+    let mut copy = [0; IN_PLACE_MAX];
+    let len = bytes.len();
+    match len {
+        16.. => {
+            copy[..16].copy_from_slice(&bytes[..16]);
+            copy[len - 8..len].copy_from_slice(&bytes[len - 8..]);
+        }
+        8.. => {
+            copy[..8].copy_from_slice(&bytes[..8]);
+            copy[len - 8..len].copy_from_slice(&bytes[len - 8..]);
+        }
+        4.. => {
+            copy[..4].copy_from_slice(&bytes[..4]);
+            copy[len - 4..len].copy_from_slice(&bytes[len - 4..]);
+        }
+        1.. => {
+            copy[0] = bytes[0];
+            copy[len / 2] = bytes[len / 2];
+            copy[len - 1] = bytes[len - 1];
+        }
+        0 => {}
+    }
+    copy
 }
 
 impl fmt::Display for ShortString {
@@ -185,6 +228,14 @@ mod tests {
     fn refuses_256_octets() {
         assert!(ShortString::new([b'a'; 255]).is_ok());
         assert_eq!(ShortString::new([b'a'; 256]), Err(TooLong { len: 256 }));
+    }
+
+    #[test]
+    fn every_length_is_copied_whole() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for len in 0..=255 {
+            assert_eq!(ShortString::new(&bytes[..len]).unwrap().as_bytes(), &bytes[..len]);
+        }
     }
 
     #[test]

@@ -9,12 +9,14 @@
 //!
 //! Semantics: <https://www.rabbitmq.com/tutorials/amqp-concepts#exchanges>.
 
+mod declared;
 pub mod direct;
 pub mod fanout;
 pub mod headers;
 mod target_set;
 pub mod topic;
 
+pub use declared::{Exchange, ExchangeKind, ExchangeProperties};
 pub use direct::DirectMatcher;
 pub use fanout::FanoutMatcher;
 pub use headers::{HeadersMatcher, InvalidXMatch, XMatch};

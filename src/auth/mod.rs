@@ -1,0 +1,5 @@
+//! Who may log in.
+
+mod users;
+
+pub use self::users::{LoginRefused, User, Users};

@@ -1,0 +1,70 @@
+//! What leaves a queue: deliveries into a consumer's sink while the queue's lock is held, and
+//! everything else as values for the caller to carry out afterwards.
+
+use std::fmt;
+
+use amqp_codec::ChannelId;
+
+use super::message::Message;
+use super::queue_cell::QueueId;
+
+/// The place of a message in its queue: grows with every message enqueued, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+/// Which of a client's subscriptions a delivery belongs to: the channel, and the slot in that
+/// channel's table. The pair is the client's own; a queue only hands it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Subscription {
+    /// The channel that consumes.
+    pub channel: ChannelId,
+    /// The slot in the channel's table of sources.
+    pub slot: u32,
+}
+
+/// One message on its way to one consumer.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Where it goes.
+    pub subscription: Subscription,
+    /// Where it stood in the queue.
+    pub position: Position,
+    /// What it carries.
+    pub message: Message,
+    /// It was delivered before, and came back.
+    pub redelivered: bool,
+}
+
+/// Where a queue puts the deliveries for one client. Called while the queue's lock is held, so that
+/// two publishers can't reorder one queue's deliveries: an implementation takes a leaf lock at most,
+/// and never calls back into the broker.
+pub trait DeliverySink: Send + Sync + fmt::Debug {
+    /// Takes all of `deliveries`, leaving it empty.
+    fn deliver(&self, deliveries: &mut Vec<Delivery>);
+
+    /// The queue dropped this subscription of its own accord (it was deleted).
+    fn cancelled(&self, subscription: Subscription);
+}
+
+/// Where a durable queue records what must outlive the process.
+///
+/// Called while the queue's lock is held, so that the records of a queue are in its own order: an
+/// implementation takes a leaf lock at most, and does no I/O.
+pub trait Persist: Send + Sync + fmt::Debug {
+    /// A persistent message took its place.
+    fn enqueued(&self, queue: QueueId, position: Position, message: &Message);
+
+    /// A persistent message left for good.
+    fn settled(&self, queue: QueueId, position: Position);
+}
+
+/// What a call on a queue asks its caller to do, once the queue's lock is released.
+///
+/// The caller owns the buffer and reuses it.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Bytes of message memory that nothing holds any more.
+    pub freed: usize,
+    /// The last consumer left a queue that is to go with it (`auto-delete`).
+    pub unused: bool,
+}

@@ -1,0 +1,197 @@
+//! A published message: stored once, shared by every queue it entered.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use triomphe::ThinArc;
+
+/// What a message costs beyond its bytes: its head, the allocation, its entry in a queue.
+const MESSAGE_OVERHEAD: usize = 96;
+
+/// One published message, immutable and shared.
+///
+/// The exchange, the routing key, the raw property list and a small body lie in a single allocation;
+/// a large body is kept as the slices of the read buffers it arrived in. Properties are never decoded
+/// and encoded again: they go out as they came in.
+///
+/// Cloning is one atomic increment.
+#[derive(Clone)]
+pub struct Message(ThinArc<Head, u8>);
+
+struct Head {
+    exchange_len: u8,
+    routing_key_len: u8,
+    /// A content header fits one frame, so 32 bits are plenty.
+    properties_len: u32,
+    persistent: bool,
+    body_len: u64,
+    /// Empty for a body that lies inline.
+    segments: Vec<Bytes>,
+    /// Queue entries that still hold this message; see [`Message::release`].
+    entries: AtomicU32,
+}
+
+/// The parts of a message as they were taken off the wire.
+///
+/// `bytes` holds, one after the other: exchange, routing key, raw properties (flags and list), and
+/// then either the whole body or nothing, in which case `segments` holds it.
+#[derive(Debug, Clone, Copy)]
+pub struct MessageParts<'a> {
+    /// Length of the exchange's name at the start of `bytes`.
+    pub exchange_len: u8,
+    /// Length of the routing key behind it.
+    pub routing_key_len: u8,
+    /// Length of the raw property flags and list behind that.
+    pub properties_len: u32,
+    /// Everything that is kept inline.
+    pub bytes: &'a [u8],
+    /// The body, when it is too large to be copied.
+    pub segments: &'a [Bytes],
+    /// `delivery-mode` was 2.
+    pub persistent: bool,
+}
+
+impl Message {
+    /// Stores a message. One allocation and one copy, whatever the number of queues.
+    pub fn new(parts: MessageParts<'_>) -> Self {
+        let inline = parts.exchange_len as usize
+            + parts.routing_key_len as usize
+            + parts.properties_len as usize;
+        debug_assert!(inline <= parts.bytes.len(), "the lengths describe `bytes`");
+        let inline_body = parts.bytes.len() - inline;
+        let large_body: usize = parts.segments.iter().map(Bytes::len).sum();
+        let head = Head {
+            exchange_len: parts.exchange_len,
+            routing_key_len: parts.routing_key_len,
+            properties_len: parts.properties_len,
+            persistent: parts.persistent,
+            body_len: (inline_body + large_body) as u64,
+            segments: parts.segments.to_vec(),
+            entries: AtomicU32::new(0),
+        };
+        Self(ThinArc::from_header_and_slice(head, parts.bytes))
+    }
+
+    /// The exchange it was published to; empty for the default exchange.
+    pub fn exchange(&self) -> &[u8] {
+        &self.0.slice[..self.properties_start() - self.head().routing_key_len as usize]
+    }
+
+    /// The routing key it was published with.
+    pub fn routing_key(&self) -> &[u8] {
+        let start = self.head().exchange_len as usize;
+        &self.0.slice[start..start + self.head().routing_key_len as usize]
+    }
+
+    /// The property flags and list of the content header, verbatim.
+    pub fn properties(&self) -> &[u8] {
+        let start = self.properties_start();
+        &self.0.slice[start..start + self.head().properties_len as usize]
+    }
+
+    /// The body where it lies inline; empty when [`Message::body_segments`] holds it.
+    pub fn inline_body(&self) -> &[u8] {
+        &self.0.slice[self.properties_start() + self.head().properties_len as usize..]
+    }
+
+    /// The body of a large message, in the pieces it arrived in; empty for a small one.
+    pub fn body_segments(&self) -> &[Bytes] {
+        &self.head().segments
+    }
+
+    /// Bytes in the body.
+    pub fn body_len(&self) -> u64 {
+        self.head().body_len
+    }
+
+    /// The publisher asked for it to survive a restart (`delivery-mode` 2).
+    pub fn is_persistent(&self) -> bool {
+        self.head().persistent
+    }
+
+    /// Bytes of memory this message accounts for while any queue holds it.
+    pub fn memory(&self) -> usize {
+        let large: usize = self.head().segments.iter().map(Bytes::len).sum();
+        self.0.slice.len() + large + MESSAGE_OVERHEAD
+    }
+
+    /// Notes that `queues` queues are about to hold the message. Called once, by the publisher,
+    /// before the first of them is told.
+    pub fn enter(&self, queues: u32) {
+        self.head().entries.store(queues, Ordering::Relaxed);
+    }
+
+    /// Notes that one queue let go of the message; the bytes that are free now: all of
+    /// [`Message::memory`] for the last queue, otherwise none.
+    ///
+    /// This is how the memory of a message in many queues is counted exactly once.
+    pub fn release(&self) -> usize {
+        let entries = &self.head().entries;
+        // The common case, one queue, needs no read-modify-write.
+        let last =
+            entries.load(Ordering::Acquire) <= 1 || entries.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last { self.memory() } else { 0 }
+    }
+
+    fn head(&self) -> &Head {
+        &self.0.header.header
+    }
+
+    fn properties_start(&self) -> usize {
+        self.head().exchange_len as usize + self.head().routing_key_len as usize
+    }
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("exchange", &String::from_utf8_lossy(self.exchange()))
+            .field("routing_key", &String::from_utf8_lossy(self.routing_key()))
+            .field("body_len", &self.body_len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(bytes: &'static [u8], segments: &[Bytes]) -> Message {
+        Message::new(MessageParts {
+            exchange_len: 2,
+            routing_key_len: 3,
+            properties_len: 4,
+            bytes,
+            segments,
+            persistent: true,
+        })
+    }
+
+    #[test]
+    fn a_small_message_keeps_its_parts_apart() {
+        let message = message(b"exkeyPROPbody", &[]);
+        assert_eq!(message.exchange(), b"ex");
+        assert_eq!(message.routing_key(), b"key");
+        assert_eq!(message.properties(), b"PROP");
+        assert_eq!(message.inline_body(), b"body");
+        assert_eq!((message.body_len(), message.is_persistent()), (4, true));
+    }
+
+    #[test]
+    fn a_large_body_stays_in_the_slices_it_came_in() {
+        let segments = [Bytes::from_static(b"first"), Bytes::from_static(b"second")];
+        let message = message(b"exkeyPROP", &segments);
+        assert_eq!(message.inline_body(), b"");
+        assert_eq!(message.body_segments(), segments);
+        assert_eq!(message.body_len(), 11);
+    }
+
+    #[test]
+    fn memory_is_given_back_by_the_last_queue_only() {
+        let message = message(b"exkeyPROPbody", &[]);
+        message.enter(3);
+        assert_eq!((message.release(), message.release()), (0, 0));
+        assert_eq!(message.release(), message.memory());
+    }
+}

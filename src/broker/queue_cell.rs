@@ -1,0 +1,73 @@
+//! A queue as the vhost shares it: what never changes, beside the lock around what does.
+
+use std::sync::atomic::AtomicU64;
+
+use amqp_codec::{FieldTable, ShortString};
+use parking_lot::Mutex;
+
+use super::error::{BrokerError, Resource, ResourceKind};
+use super::queue::Queue;
+
+/// A connection, as far as the broker cares: the owner of exclusive queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// Tells apart two queues that had the same name one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueId(pub u64);
+
+/// What a queue is declared with.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct QueueProperties {
+    /// It survives a restart.
+    pub durable: bool,
+    /// It goes when its last consumer leaves.
+    pub auto_delete: bool,
+    /// The connection that has it for itself, and takes it along when it closes.
+    pub owner: Option<ConnectionId>,
+    /// The arguments, as they came.
+    pub arguments: FieldTable,
+}
+
+/// A declared queue.
+#[derive(Debug)]
+pub struct QueueCell {
+    /// Its number.
+    pub id: QueueId,
+    /// Its name.
+    pub name: ShortString,
+    /// The vhost it lives in.
+    pub vhost: ShortString,
+    /// What it was declared with.
+    pub properties: QueueProperties,
+    /// Its messages and consumers. No code holds two of these locks at once, nor one across an await.
+    pub state: Mutex<Queue>,
+}
+
+/// Hands out queue numbers.
+#[derive(Debug, Default)]
+pub(super) struct QueueIds(AtomicU64);
+
+impl QueueIds {
+    pub(super) fn next(&self) -> QueueId {
+        QueueId(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+    }
+}
+
+impl QueueCell {
+    /// How error texts name it.
+    pub fn resource(&self) -> Resource {
+        Resource { kind: ResourceKind::Queue, name: self.name.clone(), vhost: self.vhost.clone() }
+    }
+
+    /// Lets in only the owner of an exclusive queue.
+    ///
+    /// # Errors
+    /// 405, for everybody else.
+    pub fn check_access(&self, connection: ConnectionId) -> Result<(), BrokerError> {
+        match self.properties.owner {
+            Some(owner) if owner != connection => Err(BrokerError::Locked(self.resource())),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The exchanges of a vhost and the bindings between them and its queues.
+//!
+//! Plain state; [`VHost`](super::vhost::VHost) keeps it behind a lock.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use amqp_codec::{FieldTable, FieldValue, ShortString};
+use foldhash::fast::RandomState;
+
+use super::binding::{Binding, BindingId, BindingKey, Destination};
+use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
+use super::exchange::{Exchange, ExchangeKind, ExchangeProperties};
+use super::queue_cell::{QueueCell, QueueId};
+
+/// The exchanges that every vhost has, and their types.
+const PREDECLARED: [(&str, ExchangeKind); 6] = [
+    ("amq.direct", ExchangeKind::Direct),
+    ("amq.fanout", ExchangeKind::Fanout),
+    ("amq.topic", ExchangeKind::Topic),
+    ("amq.headers", ExchangeKind::Headers),
+    ("amq.match", ExchangeKind::Headers),
+    ("amq.rabbitmq.trace", ExchangeKind::Topic),
+];
+
+/// Exchanges and bindings.
+#[derive(Debug)]
+pub struct Topology {
+    vhost: ShortString,
+    exchanges: HashMap<ShortString, Exchange, RandomState>,
+    bindings: Vec<Option<Binding>>,
+    free: Vec<BindingId>,
+    to_queue: HashMap<QueueId, HashSet<BindingId>>,
+    to_exchange: HashMap<ShortString, HashSet<BindingId>, RandomState>,
+}
+
+impl Topology {
+    /// The predeclared exchanges and nothing else.
+    pub fn new(vhost: ShortString) -> Self {
+        let mut exchanges = HashMap::<_, _, RandomState>::default();
+        for (name, kind) in PREDECLARED {
+            let properties = ExchangeProperties {
+                kind,
+                durable: true,
+                auto_delete: false,
+                internal: name == "amq.rabbitmq.trace",
+                arguments: FieldTable::default(),
+            };
+            exchanges.insert(ShortString::truncated(name), Exchange::new(properties));
+        }
+        Self {
+            vhost,
+            exchanges,
+            bindings: Vec::new(),
+            free: Vec::new(),
+            to_queue: HashMap::new(),
+            to_exchange: HashMap::default(),
+        }
+    }
+
+    /// How error texts name an exchange.
+    pub fn resource(&self, name: &ShortString) -> Resource {
+        Resource { kind: ResourceKind::Exchange, name: name.clone(), vhost: self.vhost.clone() }
+    }
+
+    /// The exchange of this name.
+    ///
+    /// # Errors
+    /// 404, where there is none.
+    pub fn exchange(&self, name: &ShortString) -> Result<&Exchange, BrokerError> {
+        self.exchanges.get(name).ok_or_else(|| BrokerError::NotFound(self.resource(name)))
+    }
+
+    /// The exchange of this name, if there is one.
+    pub fn find(&self, name: &ShortString) -> Option<&Exchange> {
+        self.exchanges.get(name)
+    }
+
+    /// The binding of this number.
+    pub fn binding(&self, id: BindingId) -> Option<&Binding> {
+        self.bindings.get(id.0 as usize)?.as_ref()
+    }
+
+    /// Declares an exchange; `true` if it is new.
+    ///
+    /// # Errors
+    /// 403 for the default exchange and reserved names, 406 where it exists with other properties.
+    pub fn declare(
+        &mut self,
+        name: &ShortString,
+        properties: ExchangeProperties,
+    ) -> Result<bool, BrokerError> {
+        check_not_default(name)?;
+        if let Some(existing) = self.exchanges.get(name) {
+            self.assert_equivalent(name, &properties, &existing.properties)?;
+            return Ok(false);
+        }
+        if is_reserved(name) {
+            let name = name.clone();
+            return Err(BrokerError::ReservedName { kind: ResourceKind::Exchange, name });
+        }
+        match properties.arguments.get("alternate-exchange") {
+            None | Some(FieldValue::LongString(_)) => {}
+            Some(other) => {
+                return Err(BrokerError::InvalidArgType {
+                    type_name: other.type_name(),
+                    arg: "alternate-exchange",
+                    resource: self.resource(name),
+                });
+            }
+        }
+        self.exchanges.insert(name.clone(), Exchange::new(properties));
+        Ok(true)
+    }
+
+    /// In RabbitMQ's order, so that the same difference is named first.
+    fn assert_equivalent(
+        &self,
+        name: &ShortString,
+        received: &ExchangeProperties,
+        current: &ExchangeProperties,
+    ) -> Result<(), BrokerError> {
+        let resource = self.resource(name);
+        assert_equal(&resource, "type", &received.kind, &current.kind)?;
+        assert_equal(&resource, "durable", &received.durable, &current.durable)?;
+        assert_equal(&resource, "auto_delete", &received.auto_delete, &current.auto_delete)?;
+        assert_equal(&resource, "internal", &received.internal, &current.internal)?;
+        let argument = "alternate-exchange";
+        let (received, current) =
+            (received.arguments.get(argument), current.arguments.get(argument));
+        assert_equal_arg(&resource, argument, received, current)
+    }
+
+    /// Deletes an exchange and every binding from and to it; a missing one is fine. `true` if it was
+    /// there.
+    ///
+    /// # Errors
+    /// 403 for the default and the predeclared exchanges, 406 if `if_unused` and bindings lead from it.
+    pub fn delete(&mut self, name: &ShortString, if_unused: bool) -> Result<bool, BrokerError> {
+        check_not_default(name)?;
+        if is_reserved(name) {
+            return Err(BrokerError::SystemExchange(self.resource(name)));
+        }
+        match self.exchanges.get(name) {
+            None => Ok(false),
+            Some(exchange) if if_unused && exchange.has_bindings() => {
+                Err(BrokerError::InUse(self.resource(name)))
+            }
+            Some(_) => {
+                self.remove_exchange(name);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Adds a binding; `true` if it is new.
+    ///
+    /// # Errors
+    /// 403 for the default exchange, 404 for a missing source or destination exchange, 406 for
+    /// arguments that the source can't take.
+    pub fn bind(&mut self, binding: Binding) -> Result<bool, BrokerError> {
+        self.check_ends(&binding.source, &binding.destination)?;
+        let key = BindingKey::new(&binding.destination, &binding.routing_key, &binding.arguments);
+        let Some(source) = self.exchanges.get_mut(&binding.source) else {
+            return Err(BrokerError::NotFound(self.resource(&binding.source)));
+        };
+        if source.binding(&key).is_some() {
+            return Ok(false);
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.bindings.push(None);
+            let last = u32::try_from(self.bindings.len() - 1);
+            BindingId(last.expect("fewer than 2^32 bindings fit in memory"))
+        });
+        if let Err(error) = source.bind(key, &binding, id) {
+            self.free.push(id);
+            return Err(error);
+        }
+        match &binding.destination {
+            Destination::Queue(queue) => self.to_queue.entry(queue.id).or_default().insert(id),
+            Destination::Exchange(name) => {
+                self.to_exchange.entry(name.clone()).or_default().insert(id)
+            }
+        };
+        self.bindings[id.0 as usize] = Some(binding);
+        Ok(true)
+    }
+
+    /// Removes a binding; `true` if it was there. What is missing is no error.
+    ///
+    /// # Errors
+    /// 403 for the default exchange.
+    pub fn unbind(
+        &mut self,
+        source: &ShortString,
+        destination: &Destination,
+        routing_key: &ShortString,
+        arguments: &FieldTable,
+    ) -> Result<bool, BrokerError> {
+        check_not_default(source)?;
+        if let Destination::Exchange(name) = destination {
+            check_not_default(name)?;
+        }
+        let key = BindingKey::new(destination, routing_key, arguments);
+        let Some(id) = self.exchanges.get(source).and_then(|exchange| exchange.binding(&key))
+        else {
+            return Ok(false);
+        };
+        self.remove_binding(id);
+        Ok(true)
+    }
+
+    /// Removes every binding that leads to a queue.
+    pub fn unbind_queue(&mut self, queue: &Arc<QueueCell>) {
+        for id in self.to_queue.remove(&queue.id).unwrap_or_default() {
+            self.remove_binding(id);
+        }
+    }
+
+    fn check_ends(
+        &self,
+        source: &ShortString,
+        destination: &Destination,
+    ) -> Result<(), BrokerError> {
+        check_not_default(source)?;
+        if let Destination::Exchange(name) = destination {
+            check_not_default(name)?;
+            self.exchange(source)?;
+            self.exchange(name)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a binding out of every index; an auto-delete exchange goes with its last one.
+    fn remove_binding(&mut self, id: BindingId) {
+        let Some(binding) = self.bindings[id.0 as usize].take() else { return };
+        self.free.push(id);
+        match &binding.destination {
+            Destination::Queue(queue) => forget(&mut self.to_queue, &queue.id, id),
+            Destination::Exchange(name) => forget(&mut self.to_exchange, name, id),
+        }
+        let Some(source) = self.exchanges.get_mut(&binding.source) else { return };
+        let key = BindingKey::new(&binding.destination, &binding.routing_key, &binding.arguments);
+        source.unbind(&key, &binding, id);
+        if source.properties.auto_delete && !source.has_bindings() {
+            self.remove_exchange(&binding.source);
+        }
+    }
+
+    /// The exchange is taken out first, so that a cycle of auto-delete exchanges comes to an end.
+    fn remove_exchange(&mut self, name: &ShortString) {
+        let Some(exchange) = self.exchanges.remove(name) else { return };
+        let from: Vec<BindingId> = exchange.binding_ids().collect();
+        let to = self.to_exchange.remove(name).unwrap_or_default();
+        for id in from.into_iter().chain(to) {
+            self.remove_binding(id);
+        }
+    }
+}
+
+fn forget<K: Eq + std::hash::Hash, S: std::hash::BuildHasher>(
+    index: &mut HashMap<K, HashSet<BindingId>, S>,
+    key: &K,
+    id: BindingId,
+) {
+    if let Some(ids) = index.get_mut(key) {
+        ids.remove(&id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
+/// Names that begin with `amq.` are the broker's own.
+pub(super) fn is_reserved(name: &ShortString) -> bool {
+    name.as_bytes().starts_with(b"amq.")
+}
+
+/// # Errors
+/// 403: the default exchange is not for declaring, deleting or binding.
+pub(super) fn check_not_default(name: &ShortString) -> Result<(), BrokerError> {
+    if name.is_empty() { Err(BrokerError::DefaultExchange) } else { Ok(()) }
+}

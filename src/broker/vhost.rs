@@ -1,0 +1,310 @@
+//! A virtual host: names, and what they name.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use amqp_codec::{FieldTable, ShortString};
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+use parking_lot::{Mutex, RwLock};
+
+use super::binding::{Binding, BindingKey, Destination};
+use super::effect::{Effects, Persist};
+use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
+use super::exchange::ExchangeProperties;
+use super::queue::Queue;
+use super::queue_arguments;
+use super::queue_cell::{ConnectionId, QueueCell, QueueIds, QueueProperties};
+use super::routing::{Route, Router};
+use super::topology::{Topology, is_reserved};
+
+/// The exchanges, queues and bindings of one virtual host.
+///
+/// Everything that changes names happens under the topology's write lock; the map of queues is read
+/// without it. No queue's lock is taken while the topology is locked, except to delete it.
+#[derive(Debug)]
+pub struct VHost {
+    name: ShortString,
+    topology: RwLock<Topology>,
+    queues: DashMap<ShortString, Arc<QueueCell>, RandomState>,
+    queue_ids: QueueIds,
+    store: Arc<dyn Persist>,
+    /// Changes with everything that could change a route, so that routes can be remembered.
+    version: AtomicU64,
+}
+
+/// When `queue.delete` is to refuse.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeleteConditions {
+    /// Only a queue without consumers.
+    pub if_unused: bool,
+    /// Only a queue without messages.
+    pub if_empty: bool,
+}
+
+impl VHost {
+    /// A vhost with the predeclared exchanges.
+    pub fn new(name: ShortString, store: Arc<dyn Persist>) -> Self {
+        Self {
+            topology: RwLock::new(Topology::new(name.clone())),
+            name,
+            queues: DashMap::default(),
+            queue_ids: QueueIds::default(),
+            store,
+            version: AtomicU64::new(0),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ShortString {
+        &self.name
+    }
+
+    /// The number of the present topology. A route holds as long as this does.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// All queues, in no particular order. Cost: one clone of a pointer each.
+    pub fn queues(&self) -> Vec<Arc<QueueCell>> {
+        self.queues.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    /// The queue of this name.
+    ///
+    /// # Errors
+    /// 404, where there is none.
+    pub fn queue(&self, name: &ShortString) -> Result<Arc<QueueCell>, BrokerError> {
+        self.find_queue(name.as_bytes())
+            .ok_or_else(|| BrokerError::NotFound(self.resource(ResourceKind::Queue, name)))
+    }
+
+    /// Declares a queue; `created` tells whether it is new.
+    ///
+    /// # Errors
+    /// 403 for reserved names, 405 for another connection's exclusive queue, 406 where it exists with
+    /// other properties or where an argument is wrong.
+    pub fn declare_queue(
+        &self,
+        name: &ShortString,
+        properties: QueueProperties,
+        connection: ConnectionId,
+    ) -> Result<Arc<QueueCell>, BrokerError> {
+        if is_reserved(name) {
+            let name = name.clone();
+            return Err(BrokerError::ReservedName { kind: ResourceKind::Queue, name });
+        }
+        self.declare_named(name, properties, connection)
+    }
+
+    /// Declares a queue under a name of the broker's own making.
+    ///
+    /// # Errors
+    /// As [`VHost::declare_queue`], but for the reserved names.
+    pub fn declare_named(
+        &self,
+        name: &ShortString,
+        properties: QueueProperties,
+        connection: ConnectionId,
+    ) -> Result<Arc<QueueCell>, BrokerError> {
+        let _names = self.topology.write();
+        if let Some(queue) = self.find_queue(name.as_bytes()) {
+            Self::assert_equivalent(&queue, &properties, connection)?;
+            return Ok(queue);
+        }
+        queue_arguments::validate(
+            &self.resource(ResourceKind::Queue, name),
+            &properties.arguments,
+        )?;
+        let id = self.queue_ids.next();
+        let mut state = Queue::new(properties.auto_delete);
+        if properties.durable {
+            state = state.durable(id, Arc::clone(&self.store));
+        }
+        let queue = Arc::new(QueueCell {
+            id,
+            name: name.clone(),
+            vhost: self.name.clone(),
+            state: Mutex::new(state),
+            properties,
+        });
+        self.queues.insert(name.clone(), Arc::clone(&queue));
+        self.changed();
+        Ok(queue)
+    }
+
+    /// In RabbitMQ's order, so that the same difference is named first.
+    fn assert_equivalent(
+        queue: &QueueCell,
+        received: &QueueProperties,
+        connection: ConnectionId,
+    ) -> Result<(), BrokerError> {
+        queue.check_access(connection)?;
+        let (resource, current) = (queue.resource(), &queue.properties);
+        if received.owner != current.owner {
+            return Err(BrokerError::Locked(resource));
+        }
+        assert_equal(&resource, "durable", &received.durable, &current.durable)?;
+        assert_equal(&resource, "auto_delete", &received.auto_delete, &current.auto_delete)?;
+        for &argument in queue_arguments::COMPARED {
+            let (received, current) =
+                (received.arguments.get(argument), current.arguments.get(argument));
+            assert_equal_arg(&resource, argument, received, current)?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a queue with its messages and bindings; how many messages were ready.
+    ///
+    /// # Errors
+    /// 405 for another connection's exclusive queue, 406 where a condition does not hold.
+    pub fn delete_queue(
+        &self,
+        queue: &Arc<QueueCell>,
+        conditions: DeleteConditions,
+        connection: ConnectionId,
+        out: &mut Effects,
+    ) -> Result<usize, BrokerError> {
+        queue.check_access(connection)?;
+        let mut topology = self.topology.write();
+        let count = {
+            let mut state = queue.state.lock();
+            let counts = state.counts();
+            if conditions.if_unused && counts.consumers > 0 {
+                return Err(BrokerError::InUse(queue.resource()));
+            }
+            if conditions.if_empty && counts.ready > 0 {
+                return Err(BrokerError::NotEmpty(queue.resource()));
+            }
+            if state.is_deleted() {
+                return Ok(0);
+            }
+            state.delete(out)
+        };
+        self.queues.remove_if(&queue.name, |_, current| current.id == queue.id);
+        topology.unbind_queue(queue);
+        self.changed();
+        Ok(count)
+    }
+
+    /// Declares an exchange.
+    ///
+    /// # Errors
+    /// As [`Topology::declare`].
+    pub fn declare_exchange(
+        &self,
+        name: &ShortString,
+        properties: ExchangeProperties,
+    ) -> Result<(), BrokerError> {
+        if self.topology.write().declare(name, properties)? {
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// Checks that an exchange exists, as a passive declaration does.
+    ///
+    /// # Errors
+    /// 403 for the default exchange, 404 for a missing one.
+    pub fn check_exchange(&self, name: &ShortString) -> Result<(), BrokerError> {
+        super::topology::check_not_default(name)?;
+        self.topology.read().exchange(name).map(|_| ())
+    }
+
+    /// Deletes an exchange.
+    ///
+    /// # Errors
+    /// As [`Topology::delete`].
+    pub fn delete_exchange(&self, name: &ShortString, if_unused: bool) -> Result<(), BrokerError> {
+        if self.topology.write().delete(name, if_unused)? {
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// Adds a binding. The destination is named: a queue deleted meanwhile is a 404, not a loose end.
+    ///
+    /// # Errors
+    /// As [`Topology::bind`], and 405 for another connection's exclusive queue.
+    pub fn bind(&self, binding: Binding, connection: ConnectionId) -> Result<(), BrokerError> {
+        let mut topology = self.topology.write();
+        if let Destination::Queue(queue) = &binding.destination {
+            topology.exchange(&binding.source)?;
+            if self.find_queue(queue.name.as_bytes()).is_none_or(|found| found.id != queue.id) {
+                return Err(BrokerError::NotFound(queue.resource()));
+            }
+            queue.check_access(connection)?;
+        }
+        if topology.bind(binding)? {
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// Whether there is this binding.
+    pub fn has_binding(
+        &self,
+        source: &ShortString,
+        destination: &Destination,
+        routing_key: &ShortString,
+        arguments: &FieldTable,
+    ) -> bool {
+        let key = BindingKey::new(destination, routing_key, arguments);
+        let topology = self.topology.read();
+        topology.find(source).and_then(|exchange| exchange.binding(&key)).is_some()
+    }
+
+    /// Removes a binding; a missing one is fine.
+    ///
+    /// # Errors
+    /// As [`Topology::unbind`].
+    pub fn unbind(
+        &self,
+        source: &ShortString,
+        destination: &Destination,
+        routing_key: &ShortString,
+        arguments: &FieldTable,
+    ) -> Result<(), BrokerError> {
+        if self.topology.write().unbind(source, destination, routing_key, arguments)? {
+            self.changed();
+        }
+        Ok(())
+    }
+
+    /// Finds the queues for a message; [`Router`] keeps the buffers.
+    ///
+    /// # Errors
+    /// 404 for a missing exchange, 403 for an internal one.
+    pub fn route(
+        &self,
+        router: &mut Router,
+        exchange: &ShortString,
+        routing_key: &[u8],
+        properties: &[u8],
+    ) -> Result<Route, BrokerError> {
+        let version = self.version();
+        if exchange.is_empty() {
+            let queues = self.find_queue(routing_key).into_iter().collect();
+            return Ok(Route { queues, version, by_key_alone: true });
+        }
+        let topology = self.topology.read();
+        if topology.exchange(exchange)?.properties.internal {
+            return Err(BrokerError::InternalExchange(topology.resource(exchange)));
+        }
+        let (queues, by_key_alone) = router.walk(&topology, exchange, routing_key, properties);
+        Ok(Route { queues, version, by_key_alone })
+    }
+
+    /// How error texts name something in this vhost.
+    pub fn resource(&self, kind: ResourceKind, name: &ShortString) -> Resource {
+        Resource { kind, name: name.clone(), vhost: self.name.clone() }
+    }
+
+    fn find_queue(&self, name: &[u8]) -> Option<Arc<QueueCell>> {
+        self.queues.get(name).map(|entry| Arc::clone(entry.value()))
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,70 @@
+//! Listening sockets.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Connections that wait to be accepted; a test suite opens hundreds at a time.
+const BACKLOG: i32 = 1024;
+
+/// Probes for clients that vanished without a word and asked for no heartbeats.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// Opens a listening socket. The address `[::]` takes both families where the system allows it.
+///
+/// # Errors
+/// As the system says: the port is taken, the address is not ours.
+pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(address.ip() != IpAddr::V6(Ipv6Addr::UNSPECIFIED))?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Opens one listening socket per address, all on the same port where any free one is asked for.
+///
+/// Where the system has no IPv6, `[::]` becomes `0.0.0.0`.
+///
+/// # Errors
+/// The address that failed, and why.
+pub(super) fn bind_all(
+    addresses: &[IpAddr],
+    port: u16,
+) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
+    let mut listeners = Vec::with_capacity(addresses.len());
+    let mut port = port;
+    for &ip in addresses {
+        let address = SocketAddr::new(ip, port);
+        let listener = match bind(address) {
+            Err(error) if ip == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && lacks_ipv6(&error) => {
+                bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port))
+            }
+            other => other,
+        };
+        let listener = listener.map_err(|error| (address, error))?;
+        port = listener.local_addr().map_err(|error| (address, error))?.port();
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn lacks_ipv6(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::AddrNotAvailable)
+        || error.raw_os_error() == Some(97)
+}
+
+/// Prepares an accepted socket: small frames go out at once, and a dead peer is noticed in the end.
+pub(super) fn prepare(stream: &TcpStream) {
+    // Neither is worth refusing a client over.
+    let _ = stream.set_nodelay(true);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
+    let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive);
+}

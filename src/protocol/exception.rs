@@ -1,0 +1,90 @@
+//! Why a channel or a connection is closed by the broker, and which of the two.
+
+use amqp_codec::{ChannelId, DecodeError, Method, ReplyCode, Severity, ShortString};
+
+/// A protocol exception: what `channel.close` or `connection.close` will say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exception {
+    /// Its severity decides who is closed: the channel (soft) or the connection (hard).
+    pub code: ReplyCode,
+    /// The explanation, without the code's name in front.
+    pub text: String,
+    /// Class id of the method that failed; 0 if none did.
+    pub class_id: u16,
+    /// Method id of the method that failed; 0 if none did.
+    pub method_id: u16,
+}
+
+impl Exception {
+    /// An exception that no method is to blame for, yet.
+    pub fn new(code: ReplyCode, text: impl Into<String>) -> Self {
+        Self { code, text: text.into(), class_id: 0, method_id: 0 }
+    }
+
+    /// Blames a method, unless one is blamed already.
+    #[must_use]
+    pub fn blame(mut self, (class_id, method_id): (u16, u16)) -> Self {
+        if self.class_id == 0 {
+            (self.class_id, self.method_id) = (class_id, method_id);
+        }
+        self
+    }
+
+    /// Who is closed when it happens on `channel`.
+    pub fn scope(&self, channel: ChannelId) -> Scope {
+        if channel == ChannelId::CONNECTION || self.code.severity() == Severity::Connection {
+            Scope::Connection
+        } else {
+            Scope::Channel(channel)
+        }
+    }
+
+    /// The reply text: `NOT_FOUND - no queue 'q' in vhost '/'`, cut to what a short string holds.
+    /// Without an explanation the name stands alone.
+    pub fn reply_text(&self) -> ShortString {
+        if self.text.is_empty() {
+            return ShortString::truncated(self.code.name());
+        }
+        ShortString::truncated(format!("{} - {}", self.code.name(), self.text))
+    }
+}
+
+/// Who an exception closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// One channel; the connection goes on.
+    Channel(ChannelId),
+    /// The whole connection.
+    Connection,
+}
+
+impl From<DecodeError> for Exception {
+    fn from(error: DecodeError) -> Self {
+        Self::new(error.reply_code(), error.to_string())
+    }
+}
+
+/// The ids by which `method` is blamed.
+pub fn ids(method: &Method) -> (u16, u16) {
+    (method.class_id(), method.method_id())
+}
+
+/// Bytes in the notation of RabbitMQ's error texts: `<<"text">>` or `<<0,60>>`. Stops after what a
+/// reply text can hold.
+#[derive(Debug, Clone, Copy)]
+pub struct ErlangBinary<'a>(pub &'a [u8]);
+
+impl std::fmt::Display for ErlangBinary<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = &self.0[..self.0.len().min(256)];
+        if !shown.is_empty() && shown.iter().all(|byte| (b' '..=b'~').contains(byte)) {
+            return write!(f, "<<\"{}\">>", String::from_utf8_lossy(shown));
+        }
+        f.write_str("<<")?;
+        for (index, byte) in shown.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{byte}")?;
+        }
+        f.write_str(">>")
+    }
+}

@@ -1,0 +1,62 @@
+//! What a client asks of the broker, once the protocol has been dealt with.
+
+use amqp_codec::{ChannelId, FieldTable, Method, ShortString};
+use bytes::Bytes;
+
+use super::content::Content;
+
+/// A client's request.
+#[derive(Debug)]
+pub enum Request {
+    /// Who it is: answered with `Connection::login_accepted` or `login_refused`.
+    Login(Login),
+    /// Which vhost it wants: answered with `Connection::opened`.
+    OpenVHost(ShortString),
+    /// A new password or token for the connection that is open.
+    UpdateSecret(Bytes),
+    /// It says goodbye: everything it holds is to be given back. The answer is written already.
+    Close,
+    /// A channel was opened. The answer is written already.
+    OpenChannel(ChannelId),
+    /// A channel is closed, by the client. The answer follows with `Connection::channel_closed`.
+    CloseChannel(ChannelId),
+    /// A complete message to publish.
+    Publish(ChannelId, Content),
+    /// Any other method of an open channel.
+    Method(ChannelId, Method),
+}
+
+/// The client's answer to `connection.start`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Login {
+    /// The SASL mechanism.
+    pub mechanism: Mechanism,
+    /// User and password; empty for [`Mechanism::Anonymous`].
+    pub user: String,
+    /// The password.
+    pub password: Vec<u8>,
+    /// What the client says of itself: product, version, capabilities.
+    pub client_properties: FieldTable,
+}
+
+/// The SASL mechanisms that are built in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mechanism {
+    /// RFC 4616: `[authzid] NUL user NUL password`.
+    Plain,
+    /// AMQP's own: a field table with LOGIN and PASSWORD.
+    AmqPlain,
+    /// No credentials at all; off unless configured.
+    Anonymous,
+}
+
+impl Mechanism {
+    /// Its name in `connection.start`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "PLAIN",
+            Self::AmqPlain => "AMQPLAIN",
+            Self::Anonymous => "ANONYMOUS",
+        }
+    }
+}

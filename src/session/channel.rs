@@ -1,0 +1,89 @@
+//! What a session remembers of one channel.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use amqp_codec::ShortString;
+use foldhash::fast::RandomState;
+
+use super::source::Sources;
+use crate::broker::credit::ChannelCredit;
+use crate::broker::effect::Position;
+use crate::broker::message::Message;
+use crate::broker::routing::{Route, Router};
+use crate::protocol::confirm::ConfirmLedger;
+use crate::protocol::unacked::UnackedLedger;
+
+/// A delivery that the client has not settled: where it came from, and where it stood there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Delivered {
+    pub(super) slot: u32,
+    pub(super) position: Position,
+}
+
+/// What the client decided about a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Acknowledged.
+    Ack,
+    /// Rejected for good.
+    Discard,
+    /// Rejected, to be delivered again.
+    Requeue,
+}
+
+/// How publishes and acknowledgements on a channel are treated.
+#[derive(Debug, Default)]
+pub(super) enum Mode {
+    /// At once, and without an answer.
+    #[default]
+    Plain,
+    /// Publishes are confirmed.
+    Confirm(ConfirmLedger),
+    /// Everything waits for `tx.commit`.
+    Transaction(Transaction),
+}
+
+/// What waits for `tx.commit`.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    pub(super) publishes: Vec<TransactedPublish>,
+    /// In the order of the acknowledgements, with their delivery tags.
+    pub(super) settled: Vec<(u64, Delivered, Verdict)>,
+}
+
+/// A publish that waits for `tx.commit`: routed already, as in RabbitMQ.
+#[derive(Debug)]
+pub(super) struct TransactedPublish {
+    pub(super) message: Message,
+    pub(super) route: Arc<Route>,
+    pub(super) mandatory: bool,
+}
+
+/// A channel's state.
+#[derive(Debug, Default)]
+pub(super) struct SessionChannel {
+    pub(super) sources: Sources,
+    /// The slots of its consumers by tag.
+    pub(super) consumers: HashMap<ShortString, u32, RandomState>,
+    pub(super) unacked: UnackedLedger<Delivered>,
+    pub(super) mode: Mode,
+    /// `basic.qos` for consumers to come.
+    pub(super) prefetch: u16,
+    /// `basic.qos` with `global`.
+    pub(super) credit: Arc<ChannelCredit>,
+    /// The queue that an empty name stands for.
+    pub(super) last_queue: Option<ShortString>,
+    /// Its client is told that it closes: nothing more is written for it.
+    pub(super) closing: bool,
+    pub(super) router: Router,
+    pub(super) last_route: Option<RememberedRoute>,
+}
+
+/// The route of the last publish, for the next one with the same exchange and key.
+#[derive(Debug)]
+pub(super) struct RememberedRoute {
+    pub(super) exchange: ShortString,
+    pub(super) routing_key: ShortString,
+    pub(super) route: Arc<Route>,
+}

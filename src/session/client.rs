@@ -1,0 +1,638 @@
+//! A client from its first byte to its last: the conversation and, once a vhost is open, the session.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use amqp_codec::method::{access, basic, confirm, connection, tx};
+use amqp_codec::{ChannelId, Method, ReplyCode, ShortString};
+use bytes::{Buf, BytesMut};
+use rustc_hash::FxBuildHasher;
+
+use super::channel::{Delivered, Mode, SessionChannel, Transaction, Verdict};
+use super::host::Host;
+use super::outbox::{Item, Outbox, Wake};
+use super::publish::PublishBatch;
+use super::settle::SettleBatch;
+use crate::broker::effect::Effects;
+use crate::broker::queue_cell::{ConnectionId, QueueCell};
+use crate::broker::vhost::{DeleteConditions, VHost};
+use crate::protocol::confirm::ConfirmLedger;
+use crate::protocol::connection::{ClientCapabilities, Connection, Expired, Failure, State};
+use crate::protocol::exception::{Exception, Scope, ids};
+use crate::protocol::output::Output;
+use crate::protocol::request::{Login, Mechanism, Request};
+use crate::protocol::unacked::Settled;
+
+/// Input is left alone while this many bytes of answers wait: a client that asks and never reads
+/// costs this and no more.
+const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Deliveries are written while less than this waits: enough to fill a socket, and no more.
+const DELIVERY_BYTES_MAX: usize = 256 * 1024;
+
+/// The answer to a method, if it has one now.
+pub(super) type Answer = Option<Method>;
+
+/// Where a client comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+}
+
+/// Whether a client's input is to be read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// Yes.
+    On,
+    /// Not before its output is written, or (for a publisher) memory is free again.
+    Paused,
+}
+
+/// One client.
+///
+/// Fed with bytes and the time; what it has to say gathers in [`Client::output`].
+#[derive(Debug)]
+pub struct Client {
+    host: Arc<Host>,
+    peer: Peer,
+    outbox: Arc<Outbox>,
+    id: ConnectionId,
+    connection: Connection,
+    user: String,
+    session: Option<Session>,
+    /// A publisher that waits for memory.
+    blocked: bool,
+    /// Bytes of incomplete bodies that are counted as message memory.
+    held: usize,
+}
+
+/// The broker's side of an open connection.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) host: Arc<Host>,
+    pub(super) id: ConnectionId,
+    pub(super) user: String,
+    pub(super) vhost: Arc<VHost>,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) capabilities: ClientCapabilities,
+    pub(super) channels: HashMap<ChannelId, SessionChannel, FxBuildHasher>,
+    pub(super) exclusive_queues: Vec<Arc<QueueCell>>,
+    pub(super) batch: PublishBatch,
+    pub(super) settlements: SettleBatch,
+    /// Channels whose consumers wait for credit that has come back.
+    pub(super) starved: Vec<ChannelId>,
+    /// Channels with confirms to write.
+    pub(super) to_confirm: Vec<ChannelId>,
+    /// What was taken out of the outbox and not yet written.
+    pub(super) arrived: std::vec::IntoIter<Item>,
+    /// Something was published since this was last looked at.
+    pub(super) published: bool,
+    /// Memory is free again.
+    pub(super) unblocked: bool,
+    /// Reused for settlements.
+    pub(super) taken: Vec<(u64, Delivered)>,
+}
+
+impl Client {
+    /// A client that connected now. `wake` is called, from any thread, when the broker has something
+    /// for it: [`Client::poll_outbox`] is to be called soon after.
+    pub fn new(host: Arc<Host>, peer: Peer, wake: Wake, now: Instant) -> Self {
+        let id = host.next_connection_id();
+        let outbox = Arc::new(Outbox::new(wake));
+        host.registry.add(id, &outbox);
+        let connection = Connection::new(host.connection.clone(), now);
+        Self {
+            host,
+            peer,
+            outbox,
+            id,
+            connection,
+            user: String::new(),
+            session: None,
+            blocked: false,
+            held: 0,
+        }
+    }
+
+    /// Bytes were received.
+    pub fn received(&mut self, now: Instant) {
+        self.connection.heartbeat().received(now);
+    }
+
+    /// Acts on what was received, as far as it may be acted on now; complete frames leave `input`.
+    pub fn process(&mut self, input: &mut BytesMut, now: Instant) -> Reading {
+        while !self.must_wait() {
+            match self.connection.next_request(input, now) {
+                Ok(Some(request)) => self.handle(request, now),
+                Ok(None) => break,
+                Err(failure) => self.fail(&failure, now),
+            }
+        }
+        self.end_of_batch(now);
+        if self.must_wait() { Reading::Paused } else { Reading::On }
+    }
+
+    /// Writes what other clients caused: deliveries, confirms, cancellations.
+    pub fn poll_outbox(&mut self, now: Instant) {
+        if let Some(session) = &mut self.session {
+            let output = self.connection.output();
+            session.drain_outbox(output, DELIVERY_BYTES_MAX, now);
+            session.write_confirms(output);
+            if std::mem::take(&mut session.unblocked) && std::mem::take(&mut self.blocked) {
+                self.connection.unblocked();
+            }
+        }
+    }
+
+    /// Whether input is to be left alone for now.
+    pub fn must_wait(&mut self) -> bool {
+        self.blocked || self.connection.output().remaining() >= OUTPUT_BYTES_MAX
+    }
+
+    /// What is to be written to the socket.
+    pub fn output(&mut self) -> &mut Output {
+        self.connection.output()
+    }
+
+    /// Bytes were written.
+    pub fn sent(&mut self, now: Instant) {
+        self.connection.heartbeat().sent(now);
+    }
+
+    /// Where the conversation stands.
+    pub fn state(&self) -> State {
+        self.connection.state()
+    }
+
+    /// When [`Client::handle_timeout`] is to be called.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.connection.next_deadline()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.blocked {
+            // Its input is not read, so its silence says nothing.
+            self.connection.heartbeat().received(now);
+        }
+        if let Some(expired) = self.connection.handle_timeout(now) {
+            match expired {
+                Expired::Handshake => self.log_end("handshake timeout"),
+                Expired::Heartbeat => self.log_end("missed heartbeats from client"),
+                Expired::Close => {}
+            }
+            self.end_session(now);
+        }
+    }
+
+    /// Asks the client to go, as at shutdown: 320, with a reason.
+    pub fn force_close(&mut self, reason: &str, now: Instant) {
+        self.end_session(now);
+        self.connection.close(&Exception::new(ReplyCode::ConnectionForced, reason), now);
+    }
+
+    /// The socket is gone: everything the client held goes back.
+    pub fn disconnect(&mut self, now: Instant) {
+        if self.session.is_some() && self.state() == State::Running {
+            self.log_end("client unexpectedly closed TCP connection");
+        }
+        self.end_session(now);
+    }
+
+    fn handle(&mut self, request: Request, now: Instant) {
+        match request {
+            Request::Publish(id, content) => self.publish(id, content, now),
+            Request::Method(id, method) => self.method(id, method, now),
+            Request::OpenChannel(id) => {
+                if let Some(session) = &mut self.session {
+                    session.channels.insert(id, SessionChannel::default());
+                }
+            }
+            Request::CloseChannel(id) => {
+                if let Some(session) = &mut self.session {
+                    session.flush(now);
+                    session.settle_outbox(self.connection.output(), now);
+                    session.close_channel(id, self.connection.output(), now);
+                }
+                self.connection.channel_closed(id);
+            }
+            Request::Close => {
+                self.end_session(now);
+                tracing::info!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection");
+            }
+            Request::Login(login) => self.login(login, now),
+            Request::OpenVHost(name) => self.open_vhost(&name, now),
+            Request::UpdateSecret(_) => {
+                let ok = connection::UpdateSecretOk {};
+                self.connection.output().method(ChannelId::CONNECTION, ok);
+            }
+        }
+    }
+
+    fn publish(&mut self, id: ChannelId, content: crate::protocol::content::Content, now: Instant) {
+        let Some(session) = &mut self.session else { return };
+        match session.publish(id, content, self.connection.output(), now) {
+            Ok(buffer) => self.connection.recycle(id, buffer),
+            Err(exception) => self.fail(&Failure { channel: id, exception }, now),
+        }
+        // The alarm stops a publisher at its next message, as in RabbitMQ; what it sent before
+        // is taken in.
+        if self.host.memory.is_alarmed() {
+            self.block(now);
+        }
+    }
+
+    fn method(&mut self, id: ChannelId, method: Method, now: Instant) {
+        let blamed = ids(&method);
+        let Some(session) = &mut self.session else { return };
+        match session.method(id, method, self.connection.output(), now) {
+            Ok(Some(answer)) => self.connection.output().method(id, answer),
+            Ok(None) => {}
+            Err(exception) => {
+                let exception = exception.blame(blamed);
+                self.fail(&Failure { channel: id, exception }, now);
+            }
+        }
+    }
+
+    /// Closes what an exception is about, and gives back what it held.
+    fn fail(&mut self, failure: &Failure, now: Instant) {
+        tracing::warn!(
+            connection = self.id.0,
+            channel = failure.channel.0,
+            "{}",
+            failure.exception.reply_text()
+        );
+        let Scope::Channel(id) = failure.exception.scope(failure.channel) else {
+            self.end_session(now);
+            return self.connection.close(&failure.exception, now);
+        };
+        if let Some(session) = &mut self.session {
+            // What was published before is confirmed before; nothing follows `channel.close`.
+            session.flush(now);
+            session.settle_outbox(self.connection.output(), now);
+            self.connection.close_channel(id, &failure.exception);
+            session.close_channel(id, self.connection.output(), now);
+        }
+    }
+
+    fn login(&mut self, login: Login, now: Instant) {
+        let Login { mechanism, user, password, .. } = login;
+        let loopback = self.peer.address.ip().to_canonical().is_loopback();
+        let checked = match mechanism {
+            Mechanism::Anonymous => Ok(()),
+            _ => self.host.users.check(&user, &password, loopback),
+        };
+        match checked {
+            Ok(()) => {
+                self.user =
+                    if mechanism == Mechanism::Anonymous { "guest".to_owned() } else { user };
+                self.connection.login_accepted();
+            }
+            Err(reason) => {
+                let mechanism = mechanism.name();
+                tracing::warn!(
+                    connection = self.id.0,
+                    peer = %self.peer.address,
+                    "{mechanism} login refused: user '{user}' - {reason}"
+                );
+                self.connection.login_refused(mechanism, now);
+            }
+        }
+    }
+
+    fn open_vhost(&mut self, name: &ShortString, now: Instant) {
+        let Some(vhost) = self.host.vhost(name) else {
+            let ids = (connection::Open::CLASS_ID, connection::Open::METHOD_ID);
+            let text = format!("vhost {name} not found");
+            let exception = Exception::new(ReplyCode::NotAllowed, text).blame(ids);
+            return self.fail(&Failure { channel: ChannelId::CONNECTION, exception }, now);
+        };
+        self.session = Some(Session {
+            host: Arc::clone(&self.host),
+            id: self.id,
+            user: self.user.clone(),
+            vhost,
+            outbox: Arc::clone(&self.outbox),
+            capabilities: self.connection.capabilities(),
+            channels: HashMap::default(),
+            exclusive_queues: Vec::new(),
+            batch: PublishBatch::default(),
+            settlements: SettleBatch::default(),
+            starved: Vec::new(),
+            to_confirm: Vec::new(),
+            arrived: Vec::new().into_iter(),
+            published: false,
+            unblocked: false,
+            taken: Vec::new(),
+        });
+        self.connection.opened();
+        tracing::info!(
+            connection = self.id.0,
+            peer = %self.peer.address,
+            user = self.user,
+            vhost = %name,
+            "connection opened"
+        );
+    }
+
+    /// Everything that was gathered while the input was read goes on its way.
+    fn end_of_batch(&mut self, now: Instant) {
+        let Some(session) = &mut self.session else { return };
+        session.flush(now);
+        self.count_held();
+        self.poll_outbox(now);
+        let published =
+            self.session.as_mut().is_some_and(|session| std::mem::take(&mut session.published));
+        if published && self.host.memory.is_alarmed() {
+            self.block(now);
+        }
+    }
+
+    /// Incomplete bodies are memory too.
+    fn count_held(&mut self) {
+        let held = self.connection.held();
+        if held > self.held {
+            self.host.use_memory(held - self.held);
+        } else {
+            self.host.free_memory(self.held - held);
+        }
+        self.held = held;
+    }
+
+    /// Holds a publisher back until memory is free again.
+    fn block(&mut self, now: Instant) {
+        if self.blocked || self.state() != State::Running {
+            return;
+        }
+        if let Some(session) = &mut self.session {
+            session.flush(now);
+        }
+        self.blocked = true;
+        self.outbox.set_blocked(true);
+        self.connection.blocked("low on memory");
+        // The alarm may have cleared before the outbox was marked: then nobody else tells it.
+        if !self.host.memory.is_alarmed() {
+            self.outbox.unblock();
+        }
+    }
+
+    fn end_session(&mut self, now: Instant) {
+        if let Some(mut session) = self.session.take() {
+            session.flush(now);
+            session.end(now);
+        }
+        self.blocked = false;
+        self.host.free_memory(std::mem::take(&mut self.held));
+    }
+
+    fn log_end(&self, reason: &str) {
+        tracing::warn!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection: {reason}");
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.host.registry.remove(self.id);
+    }
+}
+
+impl Session {
+    /// Hands over what was gathered.
+    pub(super) fn flush(&mut self, now: Instant) {
+        self.flush_publishes(now);
+        self.flush_settlements(now);
+    }
+
+    /// Any method of a channel but publishing: what was gathered before it goes first.
+    fn method(
+        &mut self,
+        id: ChannelId,
+        method: Method,
+        output: &mut Output,
+        now: Instant,
+    ) -> Result<Answer, Exception> {
+        match method {
+            Method::BasicAck(ack) => {
+                let which = Settled::new(ack.delivery_tag, ack.multiple);
+                return self.settle(id, which, Verdict::Ack, now).map(|()| None);
+            }
+            Method::BasicNack(nack) => {
+                let which = Settled::new(nack.delivery_tag, nack.multiple);
+                return self.settle(id, which, verdict(nack.requeue), now).map(|()| None);
+            }
+            Method::BasicReject(reject) => {
+                let which = Settled::One(reject.delivery_tag);
+                return self.settle(id, which, verdict(reject.requeue), now).map(|()| None);
+            }
+            _ => self.flush(now),
+        }
+        match method {
+            Method::BasicConsume(consume) => self.consume(id, consume, output, now).map(|()| None),
+            Method::BasicCancel(cancel) => {
+                self.cancel(id, &cancel, output, now);
+                Ok(None)
+            }
+            Method::BasicGet(get) => self.get(id, &get, output, now).map(|()| None),
+            Method::BasicQos(qos) => self.qos(id, &qos, now),
+            Method::BasicRecover(recover) => {
+                self.recover(id, recover.requeue, Some(basic::RecoverOk {}.into()), output, now)
+            }
+            Method::BasicRecoverAsync(recover) => {
+                self.recover(id, recover.requeue, None, output, now)
+            }
+            Method::QueueDeclare(declare) => self.declare_queue(id, declare),
+            Method::QueueBind(bind) => self.bind_queue(id, bind),
+            Method::QueueUnbind(unbind) => self.unbind_queue(id, unbind),
+            Method::QueuePurge(purge) => self.purge_queue(id, &purge),
+            Method::QueueDelete(delete) => self.delete_queue(id, delete, now),
+            Method::ExchangeDeclare(declare) => self.declare_exchange(declare),
+            Method::ExchangeDelete(delete) => self.delete_exchange(delete),
+            Method::ExchangeBind(bind) => self.bind_exchange(bind),
+            Method::ExchangeUnbind(unbind) => self.unbind_exchange(unbind),
+            Method::ConfirmSelect(select) => {
+                self.confirm_select(id)?;
+                Ok((!select.no_wait).then(|| confirm::SelectOk {}.into()))
+            }
+            Method::TxSelect(_) => self.tx_select(id),
+            Method::TxCommit(_) => self.tx_commit(id, output, now),
+            Method::TxRollback(_) => self.tx_rollback(id),
+            Method::AccessRequest(_) => Ok(Some(access::RequestOk { ticket: 1 }.into())),
+            _ => Err(Exception::new(ReplyCode::CommandInvalid, "unimplemented method")),
+        }
+    }
+
+    /// Requeues everything the channel holds. The answer goes first, as from RabbitMQ.
+    fn recover(
+        &mut self,
+        id: ChannelId,
+        requeue: bool,
+        answer: Answer,
+        output: &mut Output,
+        now: Instant,
+    ) -> Result<Answer, Exception> {
+        if !requeue {
+            return Err(Exception::new(ReplyCode::NotImplemented, "requeue=false"));
+        }
+        if let Some(answer) = answer {
+            output.method(id, answer);
+        }
+        // What was delivered and not yet written counts as delivered.
+        self.settle_outbox(output, now);
+        self.settle_held(id, now);
+        Ok(None)
+    }
+
+    /// Requeues what a channel holds unacknowledged.
+    fn settle_held(&mut self, id: ChannelId, now: Instant) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let held: Vec<(u64, Delivered)> = channel.unacked.drain().collect();
+        for (_, delivered) in held {
+            self.settle_one(id, delivered, Verdict::Requeue, now);
+        }
+        self.flush_settlements(now);
+    }
+
+    fn confirm_select(&mut self, id: ChannelId) -> Result<(), Exception> {
+        let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
+        match channel.mode {
+            Mode::Confirm(_) => {}
+            Mode::Plain => channel.mode = Mode::Confirm(ConfirmLedger::default()),
+            Mode::Transaction(_) => {
+                return Err(precondition("cannot switch from tx to confirm mode"));
+            }
+        }
+        Ok(())
+    }
+
+    fn tx_select(&mut self, id: ChannelId) -> Result<Answer, Exception> {
+        let Some(channel) = self.channels.get_mut(&id) else { return Ok(None) };
+        match channel.mode {
+            Mode::Transaction(_) => {}
+            Mode::Plain => channel.mode = Mode::Transaction(Transaction::default()),
+            Mode::Confirm(_) => return Err(precondition("cannot switch from confirm to tx mode")),
+        }
+        Ok(Some(tx::SelectOk {}.into()))
+    }
+
+    fn tx_commit(
+        &mut self,
+        id: ChannelId,
+        output: &mut Output,
+        now: Instant,
+    ) -> Result<Answer, Exception> {
+        let Transaction { publishes, settled } = self.take_transaction(id)?;
+        self.publish_committed(id, publishes, output, now);
+        for (_, delivered, verdict) in settled {
+            self.settle_one(id, delivered, verdict, now);
+        }
+        self.flush_settlements(now);
+        Ok(Some(tx::CommitOk {}.into()))
+    }
+
+    fn tx_rollback(&mut self, id: ChannelId) -> Result<Answer, Exception> {
+        self.undo_transaction(id)?;
+        Ok(Some(tx::RollbackOk {}.into()))
+    }
+
+    /// Drops what was published and takes back what was settled.
+    fn undo_transaction(&mut self, id: ChannelId) -> Result<(), Exception> {
+        let Transaction { publishes, settled } = self.take_transaction(id)?;
+        let freed = publishes.iter().map(|publish| publish.message.memory()).sum();
+        self.host.free_memory(freed);
+        if let Some(channel) = self.channels.get_mut(&id) {
+            let settled = settled.into_iter().map(|(tag, delivered, _)| (tag, delivered));
+            channel.unacked.restore(settled);
+        }
+        Ok(())
+    }
+
+    fn take_transaction(&mut self, id: ChannelId) -> Result<Transaction, Exception> {
+        match self.channels.get_mut(&id).map(|channel| &mut channel.mode) {
+            Some(Mode::Transaction(transaction)) => Ok(std::mem::take(transaction)),
+            _ => Err(precondition("channel is not transactional")),
+        }
+    }
+
+    /// Takes what the outbox holds; `false` if that is nothing.
+    pub(super) fn refill_arrived(&mut self) -> bool {
+        let mut items = Vec::new();
+        self.outbox.take(&mut items);
+        self.arrived = items.into_iter();
+        self.arrived.len() > 0
+    }
+
+    /// Writes all that has arrived so far, so that what follows is not overtaken by it.
+    pub(super) fn settle_outbox(&mut self, output: &mut Output, now: Instant) {
+        self.write_arrived(output, usize::MAX, now);
+        // Once: what arrives because of this may go on without end.
+        self.refill_arrived();
+        self.write_arrived(output, usize::MAX, now);
+        self.write_confirms(output);
+    }
+
+    /// Gives back what a channel held: its consumers go, and what they had not settled is requeued.
+    fn close_channel(&mut self, id: ChannelId, output: &mut Output, now: Instant) {
+        if matches!(self.channels.get(&id).map(|c| &c.mode), Some(Mode::Transaction(_))) {
+            let _ = self.undo_transaction(id);
+        }
+        let mut emptied = self.remove_consumers(id);
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.closing = true;
+        }
+        // Deliveries that were on their way were delivered, as far as the queue knows.
+        self.settle_outbox(output, now);
+        self.settle_held(id, now);
+        self.channels.remove(&id);
+        for (queue, effects) in &mut emptied {
+            self.carry_out(queue, effects);
+        }
+    }
+
+    /// Takes a channel's consumers off their queues; the queues with what they left to do.
+    fn remove_consumers(&mut self, id: ChannelId) -> Vec<(Arc<QueueCell>, Effects)> {
+        let Some(channel) = self.channels.get(&id) else { return Vec::new() };
+        let mut emptied = Vec::new();
+        for source in channel.sources.active() {
+            let handle = source.consumer.as_ref().and_then(|consumer| consumer.handle);
+            if let Some(handle) = handle {
+                let mut effects = Effects::default();
+                source.queue.state.lock().remove_consumer(handle, &mut effects);
+                emptied.push((Arc::clone(&source.queue), effects));
+            }
+        }
+        emptied
+    }
+
+    /// Gives back all that the connection held.
+    fn end(&mut self, now: Instant) {
+        // Nobody reads this any more.
+        let mut output = Output::new(0);
+        let mut channels: Vec<ChannelId> = self.channels.keys().copied().collect();
+        channels.sort_unstable();
+        for channel in self.channels.values_mut() {
+            channel.closing = true;
+        }
+        for id in channels {
+            self.close_channel(id, &mut output, now);
+        }
+        for queue in std::mem::take(&mut self.exclusive_queues) {
+            let mut effects = Effects::default();
+            let any = DeleteConditions::default();
+            // It may be gone already; then there is nothing to do.
+            let _ = self.vhost.delete_queue(&queue, any, self.id, &mut effects);
+            self.host.carry_out(&mut effects);
+        }
+    }
+}
+
+fn verdict(requeue: bool) -> Verdict {
+    if requeue { Verdict::Requeue } else { Verdict::Discard }
+}
+
+fn precondition(text: &str) -> Exception {
+    Exception::new(ReplyCode::PreconditionFailed, text)
+}

@@ -1,0 +1,126 @@
+//! What all clients of one broker share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use amqp_codec::ShortString;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::Mutex;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::registry::Registry;
+use crate::auth::Users;
+use crate::broker::effect::{Effects, Persist};
+use crate::broker::memory::{Alarm, MemoryGauge};
+use crate::broker::queue_cell::ConnectionId;
+use crate::broker::vhost::VHost;
+use crate::protocol::connection::Settings;
+use crate::store::Store;
+
+/// What a [`Host`] is made from.
+#[derive(Debug)]
+pub struct HostSettings {
+    /// What every connection is told.
+    pub connection: Settings,
+    /// Who may log in.
+    pub users: Users,
+    /// The vhosts to make.
+    pub vhosts: Vec<ShortString>,
+    /// Bytes of queued messages above which publishers wait; 0 is no limit.
+    pub memory_high_watermark: usize,
+    /// Bytes that may wait for one consumer before it is skipped.
+    pub outbox_bytes_max: usize,
+    /// Where durable state goes.
+    pub store: Arc<dyn Store>,
+    /// Seeds the names that the broker makes up; `None` takes a seed from the system.
+    pub seed: Option<u64>,
+}
+
+/// One broker's shared state: vhosts, users, the store, the memory gauge, the open connections.
+#[derive(Debug)]
+pub struct Host {
+    pub(super) connection: Settings,
+    pub(super) users: Users,
+    pub(super) memory: MemoryGauge,
+    pub(super) outbox_bytes_max: usize,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) registry: Registry,
+    vhosts: HashMap<ShortString, Arc<VHost>>,
+    names: Mutex<StdRng>,
+    next_connection: AtomicU64,
+}
+
+impl Host {
+    /// A broker without clients.
+    pub fn new(settings: HostSettings) -> Arc<Self> {
+        let HostSettings { connection, users, vhosts, store, seed, .. } = settings;
+        let vhosts = vhosts
+            .into_iter()
+            .map(|name| {
+                let persist: Arc<dyn Persist> = Arc::<dyn Store>::clone(&store);
+                let vhost = VHost::new(name.clone(), persist);
+                (name, Arc::new(vhost))
+            })
+            .collect();
+        Arc::new(Self {
+            connection,
+            users,
+            memory: MemoryGauge::new(settings.memory_high_watermark),
+            outbox_bytes_max: settings.outbox_bytes_max,
+            store,
+            registry: Registry::default(),
+            vhosts,
+            names: Mutex::new(
+                seed.map_or_else(|| StdRng::from_rng(&mut rand::rng()), StdRng::seed_from_u64),
+            ),
+            next_connection: AtomicU64::new(1),
+        })
+    }
+
+    /// The vhost of this name, if there is one.
+    pub fn vhost(&self, name: &ShortString) -> Option<Arc<VHost>> {
+        self.vhosts.get(name).map(Arc::clone)
+    }
+
+    /// Bytes of message memory in use.
+    pub fn memory_used(&self) -> usize {
+        self.memory.used()
+    }
+
+    pub(super) fn next_connection_id(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A name that nobody else has: the prefix and 22 characters of base64url, as RabbitMQ's.
+    pub(super) fn unique_name(&self, prefix: &str) -> ShortString {
+        let mut bytes = [0_u8; 16];
+        self.names.lock().fill_bytes(&mut bytes);
+        ShortString::truncated(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Counts message memory; the publisher asks [`MemoryGauge::is_alarmed`] afterwards.
+    pub(super) fn use_memory(&self, bytes: usize) {
+        if self.memory.add(bytes) == Alarm::Raised {
+            tracing::warn!(
+                used = self.memory.used(),
+                "memory high watermark reached: publishers are blocked until consumers catch up"
+            );
+        }
+    }
+
+    /// Gives message memory back, and wakes the publishers that waited for it.
+    pub(super) fn free_memory(&self, bytes: usize) {
+        if self.memory.release(bytes) == Alarm::Cleared {
+            tracing::info!(used = self.memory.used(), "memory alarm cleared: publishers go on");
+            self.registry.unblock_all();
+        }
+    }
+
+    /// Carries out what a queue left to do, but for deleting it: that is its vhost's.
+    pub(super) fn carry_out(&self, effects: &mut Effects) {
+        self.free_memory(std::mem::take(&mut effects.freed));
+    }
+}

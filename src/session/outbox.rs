@@ -1,0 +1,107 @@
+//! A connection's mailbox: what the rest of the broker has for its client.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use amqp_codec::ChannelId;
+use parking_lot::Mutex;
+
+use crate::broker::effect::{Delivery, DeliverySink, Subscription};
+use crate::protocol::confirm::Outcome;
+use crate::store::Confirmation;
+
+/// Called when something arrived in an outbox that was empty.
+pub type Wake = Box<dyn Fn() + Send + Sync>;
+
+/// One thing for the client.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// A message.
+    Delivery(Delivery),
+    /// A queue went away under its consumer.
+    Cancelled(Subscription),
+    /// Publishes are settled, by channel and sequence numbers.
+    Settled(ChannelId, RangeInclusive<u64>, Outcome),
+    /// Publishers may go on.
+    Unblocked,
+}
+
+/// The mailbox of one connection. Its lock is a leaf: nothing else is locked while it is held.
+///
+/// What consumers may put here is bounded by their [`OutboxBound`](crate::broker::credit::OutboxBound);
+/// everything else is an answer to something the client did.
+pub(super) struct Outbox {
+    items: Mutex<Vec<Item>>,
+    /// The client's publishes wait for memory.
+    blocked: AtomicBool,
+    wake: Wake,
+}
+
+impl Outbox {
+    pub(super) fn new(wake: Wake) -> Self {
+        Self { items: Mutex::new(Vec::new()), blocked: AtomicBool::new(false), wake }
+    }
+
+    /// Swaps what has gathered for an empty buffer.
+    pub(super) fn take(&self, taken: &mut Vec<Item>) {
+        debug_assert!(taken.is_empty());
+        std::mem::swap(&mut *self.items.lock(), taken);
+    }
+
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        self.blocked.store(blocked, Ordering::SeqCst);
+    }
+
+    /// Tells a client that waits for memory, and no other, to go on.
+    pub(super) fn unblock(&self) {
+        if self.blocked.swap(false, Ordering::SeqCst) {
+            self.push(|items| items.push(Item::Unblocked));
+        }
+    }
+
+    fn push(&self, add: impl FnOnce(&mut Vec<Item>)) {
+        let was_empty = {
+            let mut items = self.items.lock();
+            let was_empty = items.is_empty();
+            add(&mut items);
+            was_empty
+        };
+        if was_empty {
+            (self.wake)();
+        }
+    }
+}
+
+impl DeliverySink for Outbox {
+    fn deliver(&self, deliveries: &mut Vec<Delivery>) {
+        self.push(|items| items.extend(deliveries.drain(..).map(Item::Delivery)));
+    }
+
+    fn cancelled(&self, subscription: Subscription) {
+        self.push(|items| items.push(Item::Cancelled(subscription)));
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").finish_non_exhaustive()
+    }
+}
+
+/// The confirms of one batch of publishes, on their way through the store.
+#[derive(Debug)]
+pub(super) struct BatchConfirmation {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) settled: Vec<(ChannelId, RangeInclusive<u64>)>,
+}
+
+impl Confirmation for BatchConfirmation {
+    fn durable(self: Box<Self>) {
+        let Self { outbox, settled } = *self;
+        let settled = settled.into_iter();
+        let items = settled.map(|(channel, range)| Item::Settled(channel, range, Outcome::Acked));
+        outbox.push(|waiting| waiting.extend(items));
+    }
+}

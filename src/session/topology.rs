@@ -1,0 +1,281 @@
+//! Declare, bind, unbind, purge, delete.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use amqp_codec::method::{exchange, queue};
+use amqp_codec::{ChannelId, FieldTable, ReplyCode, ShortString};
+
+use super::client::{Answer, Session};
+use crate::broker::binding::{Binding, Destination};
+use crate::broker::effect::Effects;
+use crate::broker::error::BrokerError;
+use crate::broker::exchange::{ExchangeKind, ExchangeProperties};
+use crate::broker::queue_cell::{QueueCell, QueueProperties};
+use crate::broker::vhost::DeleteConditions;
+use crate::protocol::exception::Exception;
+
+impl From<BrokerError> for Exception {
+    fn from(error: BrokerError) -> Self {
+        Self::new(error.reply_code(), error.to_string())
+    }
+}
+
+impl Session {
+    pub(super) fn declare_exchange(
+        &mut self,
+        declare: exchange::Declare,
+    ) -> Result<Answer, Exception> {
+        let name = without_line_ends(declare.exchange);
+        if declare.passive {
+            self.vhost.check_exchange(&name)?;
+        } else {
+            let properties = ExchangeProperties {
+                kind: ExchangeKind::parse(&declare.kind)?,
+                durable: declare.durable,
+                auto_delete: declare.auto_delete,
+                internal: declare.internal,
+                arguments: declare.arguments,
+            };
+            self.vhost.declare_exchange(&name, properties)?;
+        }
+        Ok((!declare.no_wait).then(|| exchange::DeclareOk {}.into()))
+    }
+
+    pub(super) fn delete_exchange(
+        &mut self,
+        delete: exchange::Delete,
+    ) -> Result<Answer, Exception> {
+        let name = without_line_ends(delete.exchange);
+        self.vhost.delete_exchange(&name, delete.if_unused)?;
+        Ok((!delete.no_wait).then(|| exchange::DeleteOk {}.into()))
+    }
+
+    pub(super) fn bind_exchange(&mut self, bind: exchange::Bind) -> Result<Answer, Exception> {
+        let binding = Binding {
+            source: without_line_ends(bind.source),
+            destination: Destination::Exchange(without_line_ends(bind.destination)),
+            routing_key: bind.routing_key,
+            arguments: bind.arguments,
+        };
+        self.vhost.bind(binding, self.id)?;
+        Ok((!bind.no_wait).then(|| exchange::BindOk {}.into()))
+    }
+
+    pub(super) fn unbind_exchange(
+        &mut self,
+        unbind: exchange::Unbind,
+    ) -> Result<Answer, Exception> {
+        let source = without_line_ends(unbind.source);
+        let destination = Destination::Exchange(without_line_ends(unbind.destination));
+        self.vhost.unbind(&source, &destination, &unbind.routing_key, &unbind.arguments)?;
+        Ok((!unbind.no_wait).then(|| exchange::UnbindOk {}.into()))
+    }
+
+    pub(super) fn declare_queue(
+        &mut self,
+        id: ChannelId,
+        declare: queue::Declare,
+    ) -> Result<Answer, Exception> {
+        let no_wait = declare.no_wait;
+        let queue = if declare.passive {
+            let queue = self.vhost.queue(&without_line_ends(declare.queue))?;
+            queue.check_access(self.id)?;
+            queue
+        } else {
+            self.declare_active(declare)?
+        };
+        if let Some(channel) = self.channels.get_mut(&id) {
+            channel.last_queue = Some(queue.name.clone());
+        }
+        let counts = queue.state.lock().counts();
+        Ok((!no_wait).then(|| {
+            let queue = queue.name.clone();
+            let message_count = count(counts.ready);
+            queue::DeclareOk { queue, message_count, consumer_count: count(counts.consumers) }
+                .into()
+        }))
+    }
+
+    fn declare_active(&mut self, declare: queue::Declare) -> Result<Arc<QueueCell>, Exception> {
+        let name = without_line_ends(declare.queue);
+        let owner = declare.exclusive.then_some(self.id);
+        let properties = QueueProperties {
+            // An exclusive queue goes with its connection: nothing of it is worth keeping on disk.
+            durable: declare.durable && !declare.exclusive,
+            auto_delete: declare.auto_delete,
+            owner,
+            arguments: declare.arguments,
+        };
+        let queue = if name.is_empty() {
+            let name = self.host.unique_name("amq.gen-");
+            self.vhost.declare_named(&name, properties, self.id)?
+        } else {
+            self.vhost.declare_queue(&name, properties, self.id)?
+        };
+        if owner.is_some() && !self.exclusive_queues.iter().any(|known| known.id == queue.id) {
+            self.exclusive_queues.push(Arc::clone(&queue));
+        }
+        Ok(queue)
+    }
+
+    pub(super) fn bind_queue(
+        &mut self,
+        id: ChannelId,
+        bind: queue::Bind,
+    ) -> Result<Answer, Exception> {
+        let source = without_line_ends(bind.exchange);
+        let (name, routing_key) = self.queue_and_key(id, bind.queue, bind.routing_key)?;
+        check_source(&source)?;
+        let queue = match self.vhost.queue(&name) {
+            Ok(queue) => queue,
+            // Where both ends are missing RabbitMQ names the exchange.
+            Err(error) => {
+                self.vhost.check_exchange(&source)?;
+                return Err(error.into());
+            }
+        };
+        let destination = Destination::Queue(queue);
+        let binding = Binding { source, destination, routing_key, arguments: bind.arguments };
+        self.vhost.bind(binding, self.id)?;
+        Ok((!bind.no_wait).then(|| queue::BindOk {}.into()))
+    }
+
+    pub(super) fn unbind_queue(
+        &mut self,
+        id: ChannelId,
+        unbind: queue::Unbind,
+    ) -> Result<Answer, Exception> {
+        let source = without_line_ends(unbind.exchange);
+        let (name, routing_key) = self.queue_and_key(id, unbind.queue, unbind.routing_key)?;
+        check_source(&source)?;
+        if let Ok(queue) = self.vhost.queue(&name) {
+            self.unbind_found(&source, &queue, &routing_key, &unbind.arguments)?;
+        }
+        Ok(Some(queue::UnbindOk {}.into()))
+    }
+
+    /// Another connection's exclusive queue is refused only where there is a binding to remove.
+    fn unbind_found(
+        &mut self,
+        source: &ShortString,
+        queue: &Arc<QueueCell>,
+        routing_key: &ShortString,
+        arguments: &FieldTable,
+    ) -> Result<(), BrokerError> {
+        let destination = Destination::Queue(Arc::clone(queue));
+        if self.vhost.has_binding(source, &destination, routing_key, arguments) {
+            queue.check_access(self.id)?;
+        }
+        self.vhost.unbind(source, &destination, routing_key, arguments)
+    }
+
+    pub(super) fn purge_queue(
+        &mut self,
+        id: ChannelId,
+        purge: &queue::Purge,
+    ) -> Result<Answer, Exception> {
+        let queue = self.named_queue(id, &purge.queue)?;
+        queue.check_access(self.id)?;
+        let mut effects = Effects::default();
+        let message_count = count(queue.state.lock().purge(&mut effects));
+        self.host.carry_out(&mut effects);
+        Ok((!purge.no_wait).then(|| queue::PurgeOk { message_count }.into()))
+    }
+
+    pub(super) fn delete_queue(
+        &mut self,
+        id: ChannelId,
+        delete: queue::Delete,
+        _now: Instant,
+    ) -> Result<Answer, Exception> {
+        let name = without_line_ends(delete.queue);
+        let message_count = match self.named_queue(id, &name) {
+            Ok(queue) => {
+                let conditions =
+                    DeleteConditions { if_unused: delete.if_unused, if_empty: delete.if_empty };
+                let mut effects = Effects::default();
+                let ready = self.vhost.delete_queue(&queue, conditions, self.id, &mut effects)?;
+                self.host.carry_out(&mut effects);
+                self.exclusive_queues.retain(|owned| owned.id != queue.id);
+                ready
+            }
+            Err(error) if name.is_empty() && self.last_queue(id).is_none() => return Err(error),
+            Err(_) => 0,
+        };
+        let message_count = count(message_count);
+        Ok((!delete.no_wait).then(|| queue::DeleteOk { message_count }.into()))
+    }
+
+    /// The queue of this name; for the empty name the one that the channel declared last.
+    ///
+    /// # Errors
+    /// 404.
+    pub(super) fn named_queue(
+        &self,
+        id: ChannelId,
+        name: &ShortString,
+    ) -> Result<Arc<QueueCell>, Exception> {
+        if !name.is_empty() {
+            return Ok(self.vhost.queue(name)?);
+        }
+        match self.last_queue(id) {
+            Some(last) => Ok(self.vhost.queue(&last)?),
+            None => Err(no_previous_queue()),
+        }
+    }
+
+    fn last_queue(&self, id: ChannelId) -> Option<ShortString> {
+        self.channels.get(&id).and_then(|channel| channel.last_queue.clone())
+    }
+
+    /// The shortcuts of `queue.bind`: no name is the last queue, and then no key is its name.
+    fn queue_and_key(
+        &self,
+        id: ChannelId,
+        name: ShortString,
+        routing_key: ShortString,
+    ) -> Result<(ShortString, ShortString), Exception> {
+        let name = without_line_ends(name);
+        if !name.is_empty() {
+            return Ok((name, routing_key));
+        }
+        let last = self.last_queue(id).ok_or_else(no_previous_queue)?;
+        let key = if routing_key.is_empty() { last.clone() } else { routing_key };
+        Ok((last, key))
+    }
+
+    /// Carries out what a call on a queue left to do.
+    pub(super) fn carry_out(&mut self, queue: &Arc<QueueCell>, effects: &mut Effects) {
+        if std::mem::take(&mut effects.unused) {
+            let unused = DeleteConditions { if_unused: true, if_empty: false };
+            let owner = queue.properties.owner.unwrap_or(self.id);
+            // Somebody may have subscribed again meanwhile: then the queue stays.
+            let _ = self.vhost.delete_queue(queue, unused, owner, effects);
+            self.exclusive_queues.retain(|owned| owned.id != queue.id);
+        }
+        self.host.carry_out(effects);
+    }
+}
+
+fn check_source(source: &ShortString) -> Result<(), BrokerError> {
+    if source.is_empty() { Err(BrokerError::DefaultExchange) } else { Ok(()) }
+}
+
+fn no_previous_queue() -> Exception {
+    Exception::new(ReplyCode::NotFound, "no previously declared queue")
+}
+
+fn count(messages: usize) -> u32 {
+    u32::try_from(messages).unwrap_or(u32::MAX)
+}
+
+/// RabbitMQ drops line ends from the names in declarations and bindings, and only there.
+fn without_line_ends(name: ShortString) -> ShortString {
+    if !name.as_bytes().iter().any(|byte| matches!(byte, b'\r' | b'\n')) {
+        return name;
+    }
+    let kept: Vec<u8> =
+        name.as_bytes().iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    ShortString::truncated(kept)
+}
