@@ -1,3 +1,5 @@
+//! Which source wins, and how each mistake is reported.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
