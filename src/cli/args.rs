@@ -12,6 +12,7 @@ use super::given::Given;
 #[derive(Debug, Clone, Parser)]
 #[command(
     name = "leveret",
+    bin_name = "leveret",
     version,
     about = "A message broker that speaks AMQP 0-9-1 and RabbitMQ's extensions",
     after_help = "Every option is also an environment variable (LEVERET_PORT, LEVERET_FRAME_MAX, \
@@ -35,7 +36,6 @@ enum Command {
 
 /// Values stay text here: they are read together with those of the file and the environment.
 #[derive(Debug, Clone, clap::Args)]
-#[command(next_display_order = None)]
 struct Options {
     /// Listen on this address; may be repeated [default: every interface, IPv4 and IPv6]
     #[arg(long, global = true, value_name = "ADDR")]
