@@ -16,8 +16,8 @@ pub mod session;
 
 pub mod net;
 
-pub mod cli;
-
 mod embed;
 
-pub use self::embed::{Broker, BrokerBuilder};
+pub mod cli;
+
+pub use self::embed::{Broker, BrokerBuilder, StartError};
