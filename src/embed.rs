@@ -1,90 +1,177 @@
-//! A broker inside another program, a test most of all.
+//! A running broker: what the `leveret` command starts, and what a test embeds.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use amqp_codec::ShortString;
 
 use crate::auth::{User, Users};
+use crate::config::Config;
 use crate::net::{Server, ServerError};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::Limits;
 use crate::session::{Host, HostSettings};
 use crate::store::MemoryStore;
 
-/// A running broker. Dropping it stops it.
+/// A running broker. Dropping it stops it: sockets close, and everything it held is gone.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let broker = leveret::Broker::builder().start().await?;
+/// println!("connect to {}", broker.uri());
+/// broker.stop().await;
+/// # Ok::<(), leveret::StartError>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct Broker {
     server: Server,
     host: Arc<Host>,
+    config: Config,
 }
 
-/// Configures a [`Broker`].
+/// Configures a [`Broker`] for a test: on this machine only, on any free port, in memory.
 #[derive(Debug, Clone)]
 pub struct BrokerBuilder {
-    addresses: Vec<IpAddr>,
-    port: u16,
+    config: Config,
+}
+
+/// Why a broker did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A listener failed.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A name is too long for AMQP.
+    #[error("default_vhost is longer than 255 bytes; choose a shorter name")]
+    VHostName(#[from] amqp_codec::TooLong),
 }
 
 impl Broker {
-    /// Configures a broker: on this machine only, on any free port.
+    /// Configures a broker for a test.
     pub fn builder() -> BrokerBuilder {
-        BrokerBuilder { addresses: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)], port: 0 }
+        let bind = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        BrokerBuilder { config: Config { bind, port: 0, ..Config::default() } }
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.server.addresses()[0]
+    /// Starts a broker. Once this returns every listener accepts.
+    ///
+    /// # Errors
+    /// [`StartError`], and nothing listens.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let host = Host::new(host_settings(&config)?);
+        let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
+        let server = Server::start(addresses, config.port, &host)?;
+        Ok(Self { server, host, config })
     }
 
-    /// The URI for clients.
+    /// Where it listens for AMQP.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.server.addresses()
+    }
+
+    /// Its AMQP port.
+    pub fn port(&self) -> u16 {
+        self.server.addresses().first().map_or(self.config.port, SocketAddr::port)
+    }
+
+    /// The URI for clients on this machine, with the default user and vhost.
     pub fn uri(&self) -> String {
-        format!("amqp://guest:guest@{}/%2f", self.address())
+        let Config { default_user, default_pass, default_vhost, .. } = &self.config;
+        let local = self.server.addresses().first().map(SocketAddr::ip);
+        let host = match local {
+            Some(ip) if !ip.is_unspecified() => SocketAddr::new(ip, self.port()).to_string(),
+            _ => format!("localhost:{}", self.port()),
+        };
+        format!(
+            "amqp://{}:{}@{host}/{}",
+            percent_encoded(default_user),
+            percent_encoded(default_pass.expose()),
+            percent_encoded(default_vhost)
+        )
     }
 
-    /// What its clients share.
+    /// What its clients share: for looking at it from a test.
     pub fn host(&self) -> &Arc<Host> {
         &self.host
     }
 
-    /// Stops it: clients are told (320) and given a moment to take it in.
+    /// Stops it gracefully: clients are told (320) and given a few seconds to take it in.
     pub async fn stop(self) {
         self.server.stop().await;
     }
 }
 
 impl BrokerBuilder {
-    /// The port; 0 is any free one.
+    /// Replaces the whole configuration.
     #[must_use]
-    pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
         self
     }
 
-    /// Starts it.
+    /// Changes the configuration in place.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// The port; 0 is any free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.config.port = port;
+        self
+    }
+
+    /// Starts the broker.
     ///
     /// # Errors
-    /// [`ServerError`].
-    pub async fn start(self) -> Result<Broker, ServerError> {
-        let mut users = Users::default();
-        users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
-        let host = Host::new(HostSettings {
-            connection: Settings {
-                limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
-                body_max: 128 * 1024 * 1024,
-                anonymous: false,
-                handshake_timeout: Duration::from_secs(10),
-                cluster_name: "leveret@localhost".to_owned(),
-            },
-            users,
-            vhosts: vec![ShortString::truncated("/")],
-            memory_high_watermark: 4 << 30,
-            outbox_bytes_max: 1 << 20,
-            store: Arc::new(MemoryStore),
-            seed: None,
-        });
-        let server = Server::start(&self.addresses, self.port, &host)?;
-        Ok(Broker { server, host })
+    /// As [`Broker::start`].
+    pub async fn start(self) -> Result<Broker, StartError> {
+        Broker::start(self.config).await
     }
+}
+
+fn host_settings(config: &Config) -> Result<HostSettings, StartError> {
+    let mut users = Users::default();
+    let loopback_only = config.loopback_users.contains(&config.default_user);
+    let password = config.default_pass.expose().to_owned();
+    users.add(&config.default_user, User { password, loopback_only });
+    Ok(HostSettings {
+        connection: Settings {
+            limits: Limits {
+                channel_max: config.channel_max,
+                frame_max: config.frame_max,
+                heartbeat: config.heartbeat_seconds,
+            },
+            body_max: config.max_message_size,
+            anonymous: config.allow_anonymous,
+            handshake_timeout: config.handshake_timeout,
+            cluster_name: "leveret@localhost".to_owned(),
+        },
+        users,
+        anonymous_user: config.default_user.clone(),
+        vhosts: vec![ShortString::new(&config.default_vhost)?],
+        connections_max: config.max_connections,
+        memory_high_watermark: usize::try_from(config.memory_high_watermark_bytes)
+            .unwrap_or(usize::MAX),
+        outbox_bytes_max: config.consumer_outbox_bytes,
+        store: Arc::new(MemoryStore),
+        seed: None,
+    })
+}
+
+/// A user, password or vhost as part of a URI.
+fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! The modules stand in layers: each imports only from those above it in this list.
 
+pub mod config;
+
 pub mod protocol;
 
 pub mod broker;
@@ -16,4 +18,6 @@ pub mod net;
 
 mod embed;
 
-pub use self::embed::{Broker, BrokerBuilder};
+pub mod cli;
+
+pub use self::embed::{Broker, BrokerBuilder, StartError};

@@ -288,8 +288,11 @@ impl Client {
         };
         match checked {
             Ok(()) => {
-                self.user =
-                    if mechanism == Mechanism::Anonymous { "guest".to_owned() } else { user };
+                self.user = if mechanism == Mechanism::Anonymous {
+                    self.host.anonymous_user.clone()
+                } else {
+                    user
+                };
                 self.connection.login_accepted();
             }
             Err(reason) => {
@@ -305,11 +308,24 @@ impl Client {
     }
 
     fn open_vhost(&mut self, name: &ShortString, now: Instant) {
-        let Some(vhost) = self.host.vhost(name) else {
+        let max = self.host.connections_max;
+        let refused = |text: String| {
             let ids = (connection::Open::CLASS_ID, connection::Open::METHOD_ID);
-            let text = format!("vhost {name} not found");
-            let exception = Exception::new(ReplyCode::NotAllowed, text).blame(ids);
-            return self.fail(&Failure { channel: ChannelId::CONNECTION, exception }, now);
+            Exception::new(ReplyCode::NotAllowed, text).blame(ids)
+        };
+        let found = match self.host.vhost(name) {
+            _ if max != 0 && self.host.registry.len() > max => Err(refused(format!(
+                "connection refused: node connection limit ({max}) is reached"
+            ))),
+            Some(vhost) => Ok(vhost),
+            None => Err(refused(format!("vhost {name} not found"))),
+        };
+        let vhost = match found {
+            Ok(vhost) => vhost,
+            Err(exception) => {
+                let failure = Failure { channel: ChannelId::CONNECTION, exception };
+                return self.fail(&failure, now);
+            }
         };
         self.session = Some(Session {
             host: Arc::clone(&self.host),

@@ -27,8 +27,12 @@ pub struct HostSettings {
     pub connection: Settings,
     /// Who may log in.
     pub users: Users,
+    /// Who a client is that logs in without a name, where that is allowed.
+    pub anonymous_user: String,
     /// The vhosts to make.
     pub vhosts: Vec<ShortString>,
+    /// Connections open at a time; 0 is no limit.
+    pub connections_max: usize,
     /// Bytes of queued messages above which publishers wait; 0 is no limit.
     pub memory_high_watermark: usize,
     /// Bytes that may wait for one consumer before it is skipped.
@@ -44,6 +48,8 @@ pub struct HostSettings {
 pub struct Host {
     pub(super) connection: Settings,
     pub(super) users: Users,
+    pub(super) anonymous_user: String,
+    pub(super) connections_max: usize,
     pub(super) memory: MemoryGauge,
     pub(super) outbox_bytes_max: usize,
     pub(super) store: Arc<dyn Store>,
@@ -56,7 +62,7 @@ pub struct Host {
 impl Host {
     /// A broker without clients.
     pub fn new(settings: HostSettings) -> Arc<Self> {
-        let HostSettings { connection, users, vhosts, store, seed, .. } = settings;
+        let HostSettings { connection, users, anonymous_user, vhosts, store, seed, .. } = settings;
         let vhosts = vhosts
             .into_iter()
             .map(|name| {
@@ -68,6 +74,8 @@ impl Host {
         Arc::new(Self {
             connection,
             users,
+            anonymous_user,
+            connections_max: settings.connections_max,
             memory: MemoryGauge::new(settings.memory_high_watermark),
             outbox_bytes_max: settings.outbox_bytes_max,
             store,

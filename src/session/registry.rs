@@ -20,6 +20,10 @@ impl Registry {
         self.outboxes.lock().insert(id, Arc::downgrade(outbox));
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.outboxes.lock().len()
+    }
+
     pub(super) fn remove(&self, id: ConnectionId) {
         self.outboxes.lock().remove(&id);
     }

@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(visited(&matcher, b"orders"), [1, 2]);
         assert_eq!(visited(&matcher, b"orders.eu"), [3]);
         assert_eq!(visited(&matcher, b""), [4]);
-        assert_eq!(visited(&matcher, b"Orders"), []);
+        assert!(visited(&matcher, b"Orders").is_empty());
         assert_eq!(matcher.len(), 4);
     }
 
@@ -97,7 +97,7 @@ mod tests {
         let mut matcher = DirectMatcher::default();
         matcher.insert(b"#", 1);
         matcher.insert(b"*", 2);
-        assert_eq!(visited(&matcher, b"orders"), []);
+        assert!(visited(&matcher, b"orders").is_empty());
         assert_eq!(visited(&matcher, b"#"), [1]);
     }
 

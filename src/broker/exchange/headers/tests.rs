@@ -1,3 +1,5 @@
+//! What a headers exchange matches, by example and against its definition.
+
 use amqp_codec::{FieldValue, ShortString};
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! What a topic exchange matches, by example and against its definition.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

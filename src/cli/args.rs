@@ -1,0 +1,234 @@
+//! The command line's flags.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use super::EXIT_USAGE;
+use super::given::Given;
+
+/// The parsed command line.
+#[derive(Debug, Clone, Parser)]
+#[command(
+    name = "leveret",
+    bin_name = "leveret",
+    version,
+    about = "A message broker that speaks AMQP 0-9-1 and RabbitMQ's extensions",
+    after_help = "Every option is also an environment variable (LEVERET_PORT, LEVERET_FRAME_MAX, \
+                  ...) and a key in the configuration file (port, frame_max, ...). Flags win over \
+                  the environment, and that over the file. RABBITMQ_NODE_PORT, \
+                  RABBITMQ_NODE_IP_ADDRESS and RABBITMQ_DEFAULT_USER, _PASS and _VHOST are \
+                  understood, too."
+)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Run the broker; what happens without a command, too
+    Serve,
+}
+
+/// Values stay text here: they are read together with those of the file and the environment.
+#[derive(Debug, Clone, clap::Args)]
+struct Options {
+    /// Listen on this address; may be repeated [default: every interface, IPv4 and IPv6]
+    #[arg(long, global = true, value_name = "ADDR")]
+    bind: Vec<String>,
+
+    /// Listen for AMQP on this port; 0 for any free one [default: 5672]
+    #[arg(long, global = true, value_name = "N")]
+    port: Option<String>,
+
+    /// Read this configuration file (TOML)
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<String>,
+
+    /// Refuse to start if the configuration file has unknown keys
+    #[arg(long, global = true)]
+    strict_config: bool,
+
+    /// Write process id and ports to this file, as JSON, once connections are accepted
+    #[arg(long, global = true, value_name = "FILE")]
+    ready_file: Option<String>,
+
+    /// Log messages of this level and above: off, error, warn, info, debug, trace [default: info]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+
+    /// Write the log as text or json [default: text]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+
+    /// Largest frame to offer clients, in bytes [default: 131072]
+    #[arg(long, global = true, value_name = "BYTES")]
+    frame_max: Option<String>,
+
+    /// Most channels a client may open on one connection [default: 2047]
+    #[arg(long, global = true, value_name = "N")]
+    channel_max: Option<String>,
+
+    /// Heartbeat interval to offer clients; 0 for none [default: 60]
+    #[arg(long, global = true, value_name = "SECONDS")]
+    heartbeat: Option<String>,
+
+    /// Largest message body, such as 16MiB [default: 128MiB]
+    #[arg(long, global = true, value_name = "BYTES")]
+    max_message_size: Option<String>,
+
+    /// Most clients connected at a time; 0 for no limit [default: 0]
+    #[arg(long, global = true, value_name = "N")]
+    max_connections: Option<String>,
+
+    /// Memory above which publishers wait: a size such as 2GiB, a share of the machine's memory such
+    /// as 40%, or 0 for no limit [default: 40%]
+    #[arg(long, global = true, value_name = "BYTES")]
+    memory_high_watermark: Option<String>,
+}
+
+impl Args {
+    /// The configuration file that was asked for.
+    pub(super) fn config_file(&self) -> Option<&str> {
+        self.options.config.as_deref()
+    }
+
+    /// Whether unknown keys in the configuration file are an error.
+    pub(super) fn strict_config(&self) -> bool {
+        self.options.strict_config
+    }
+
+    /// The configuration keys that were given as flags.
+    pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, Given)> {
+        let options = &self.options;
+        let bind = (!options.bind.is_empty()).then(|| ("bind", Given::List(options.bind.clone())));
+        let singles = [
+            ("port", &options.port),
+            ("ready_file", &options.ready_file),
+            ("log_level", &options.log_level),
+            ("log_format", &options.log_format),
+            ("frame_max", &options.frame_max),
+            ("channel_max", &options.channel_max),
+            ("heartbeat", &options.heartbeat),
+            ("max_message_size", &options.max_message_size),
+            ("max_connections", &options.max_connections),
+            ("memory_high_watermark", &options.memory_high_watermark),
+        ];
+        let given = |(key, text): (_, &Option<String>)| Some((key, Given::Text(text.clone()?)));
+        bind.into_iter().chain(singles.into_iter().filter_map(given))
+    }
+}
+
+/// Why there is nothing to run: help was asked for, or the command line makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stop {
+    /// Text that was asked for: help, or the version.
+    Answer(String),
+    /// What is wrong, in one line.
+    Usage(String),
+}
+
+impl Stop {
+    /// Prints the text where it belongs.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        match self {
+            Self::Answer(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Self::Usage(line) => {
+                eprintln!("leveret: {line}");
+                ExitCode::from(EXIT_USAGE)
+            }
+        }
+    }
+}
+
+/// Reads the command line; its first item is the program's name.
+///
+/// # Errors
+/// [`Stop`] if there is nothing to run.
+pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Args, Stop> {
+    Args::try_parse_from(args).map_err(|error| {
+        let text = error.render().to_string();
+        if !error.use_stderr() {
+            return Stop::Answer(text);
+        }
+        let problem = text.lines().next().unwrap_or("wrong arguments");
+        let problem = problem.strip_prefix("error: ").unwrap_or(problem);
+        Stop::Usage(format!("{problem}; see 'leveret --help'"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn parse(line: &str) -> Result<Args, Stop> {
+        parse_args(line.split_whitespace().map(OsString::from))
+    }
+
+    fn given(line: &str) -> Vec<(&'static str, Given)> {
+        parse(line).unwrap().given().collect()
+    }
+
+    #[test]
+    fn flags_may_stand_before_and_after_serve() {
+        let text = |text: &str| Given::Text(text.to_owned());
+        let expected = [("port", text("1")), ("log_level", text("debug"))];
+        for line in [
+            "leveret --port 1 --log-level debug",
+            "leveret serve --port 1 --log-level debug",
+            "leveret --port 1 serve --log-level=debug",
+        ] {
+            assert_eq!(given(line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn bind_may_be_repeated() {
+        let both = Given::List(vec!["127.0.0.1".to_owned(), "::1".to_owned()]);
+        assert_eq!(given("leveret --bind 127.0.0.1 --bind ::1"), [("bind", both)]);
+    }
+
+    #[test]
+    fn an_unknown_flag_is_one_line_that_names_it() {
+        assert_eq!(
+            parse("leveret --prot 1").unwrap_err(),
+            Stop::Usage("unexpected argument '--prot' found; see 'leveret --help'".to_owned())
+        );
+        assert_eq!(
+            parse("leveret run").unwrap_err(),
+            Stop::Usage("unrecognized subcommand 'run'; see 'leveret --help'".to_owned())
+        );
+        assert_eq!(
+            parse("leveret --port").unwrap_err(),
+            Stop::Usage(
+                "a value is required for '--port <N>' but none was supplied; see 'leveret --help'"
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn version_and_help_are_answers() {
+        let version = Stop::Answer(format!("leveret {}\n", env!("CARGO_PKG_VERSION")));
+        assert_eq!(parse("leveret --version").unwrap_err(), version);
+        assert!(matches!(parse("leveret --help").unwrap_err(), Stop::Answer(_)));
+    }
+
+    #[test]
+    fn help_tells_the_true_defaults() {
+        let Stop::Answer(help) = parse("leveret --help").unwrap_err() else { panic!("no help") };
+        let Config { port, frame_max, channel_max, heartbeat_seconds, .. } = Config::default();
+        for number in [u32::from(port), frame_max, channel_max.into(), heartbeat_seconds.into()] {
+            assert!(help.contains(&format!("[default: {number}]")), "{number}\n{help}");
+        }
+    }
+}

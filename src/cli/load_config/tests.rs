@@ -1,0 +1,330 @@
+//! Which source wins, and how each mistake is reported.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::args::parse_args;
+use super::super::keys::KEYS;
+use super::*;
+use crate::config::{LogFormat, LogLevel, Secret};
+
+/// A configuration file of this test's own, removed when it ends.
+struct TestFile(PathBuf);
+
+impl TestFile {
+    fn new(name: &str, text: &str) -> Self {
+        let name = format!("leveret-config-{}-{name}.toml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TestFile {
+    fn drop(&mut self) {
+        let _gone_is_fine = fs::remove_file(&self.0);
+    }
+}
+
+fn load(
+    flags: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<(Config, Vec<Warning>), ConfigError> {
+    let line = ["leveret"].iter().chain(flags).map(OsString::from);
+    let environment = environment.iter().map(|(name, value)| (name.into(), value.into()));
+    load_config(&parse_args(line).unwrap(), environment)
+}
+
+fn config(flags: &[&str], environment: &[(&str, &str)]) -> Config {
+    let (config, warnings) = load(flags, environment).unwrap();
+    assert_eq!(warnings, []);
+    config
+}
+
+/// The text of an error, and the exit code it leads to.
+fn error(flags: &[&str], environment: &[(&str, &str)]) -> (String, u8) {
+    let error = load(flags, environment).unwrap_err();
+    (error.to_string(), error.exit_code())
+}
+
+fn file_error(name: &str, text: &str) -> String {
+    let file = TestFile::new(name, text);
+    let (error, exit_code) = error(&["--config", file.path()], &[]);
+    assert_eq!(exit_code, EXIT_CONFIG);
+    error.replace(file.path(), "FILE")
+}
+
+#[test]
+fn without_any_wish_there_are_the_defaults_and_two_fifths_of_the_memory() {
+    let config = config(&[], &[("PATH", "/bin"), ("RABBITMQ_NODENAME", "rabbit@host")]);
+    let memory_high_watermark_bytes = memory::available().unwrap() / 100 * 40;
+    assert_eq!(config, Config { memory_high_watermark_bytes, ..Config::default() });
+}
+
+#[test]
+fn flags_win_over_environment_and_that_over_file_and_that_over_defaults() {
+    let file = TestFile::new("order", "port = 1\nframe_max = 8192\nheartbeat = 5\nchannel_max = 7");
+    let config = config(
+        &["--config", file.path(), "--port", "3"],
+        &[("LEVERET_PORT", "2"), ("LEVERET_HEARTBEAT", "6")],
+    );
+    assert_eq!((config.port, config.heartbeat_seconds), (3, 6));
+    assert_eq!((config.frame_max, config.channel_max), (8192, 7));
+    assert_eq!(config.max_message_size, Config::default().max_message_size);
+}
+
+#[test]
+fn rabbitmqs_variables_are_understood_and_ours_win() {
+    let rabbitmq = [
+        ("RABBITMQ_NODE_PORT", "5673"),
+        ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1"),
+        ("RABBITMQ_DEFAULT_USER", "joe"),
+        ("RABBITMQ_DEFAULT_PASS", "secret"),
+        ("RABBITMQ_DEFAULT_VHOST", "test"),
+    ];
+    let config_of = config(&[], &rabbitmq);
+    assert_eq!(config_of.port, 5673);
+    assert_eq!(config_of.bind, ["127.0.0.1".parse::<std::net::IpAddr>().unwrap()]);
+    assert_eq!(config_of.default_user, "joe");
+    assert_eq!(config_of.default_pass, Secret::new("secret"));
+    assert_eq!(config_of.default_vhost, "test");
+
+    let ours = [rabbitmq.as_slice(), &[("LEVERET_PORT", "1"), ("LEVERET_DEFAULT_USER", "ann")]];
+    let config_of = config(&[], &ours.concat());
+    assert_eq!((config_of.port, &config_of.default_user[..]), (1, "ann"));
+    assert!(config(&[], &[("RABBITMQ_NODE_IP_ADDRESS", "auto")]).bind.is_empty());
+}
+
+#[test]
+fn every_key_can_be_set_by_file_and_by_environment() {
+    let file = TestFile::new(
+        "every",
+        r#"
+        bind = ["127.0.0.1", "::1"]
+        port = 0
+        ready_file = "/run/ready.json"
+        frame_max = 4096
+        channel_max = 10
+        heartbeat = 0
+        handshake_timeout = 3
+        max_message_size = "1MiB"
+        max_connections = 5
+        memory_high_watermark = "1GiB"
+        consumer_outbox_bytes = 65536
+        default_user = "u"
+        default_pass = "p"
+        default_vhost = "v"
+        loopback_users = []
+        allow_anonymous = true
+        log_level = "debug"
+        log_format = "json"
+        "#,
+    );
+    let from_file = config(&["--config", file.path()], &[]);
+    let expected = Config {
+        bind: ["127.0.0.1", "::1"].map(|address| address.parse().unwrap()).to_vec(),
+        port: 0,
+        ready_file: Some("/run/ready.json".into()),
+        frame_max: 4096,
+        channel_max: 10,
+        heartbeat_seconds: 0,
+        handshake_timeout: Duration::from_secs(3),
+        max_message_size: 1 << 20,
+        max_connections: 5,
+        memory_high_watermark_bytes: 1 << 30,
+        consumer_outbox_bytes: 65_536,
+        default_user: "u".to_owned(),
+        default_pass: Secret::new("p"),
+        default_vhost: "v".to_owned(),
+        loopback_users: Vec::new(),
+        allow_anonymous: true,
+        log_level: LogLevel::Debug,
+        log_format: LogFormat::Json,
+    };
+    assert_eq!(from_file, expected);
+
+    let values = [
+        "127.0.0.1,::1",
+        "0",
+        "/run/ready.json",
+        "4096",
+        "10",
+        "0",
+        "3",
+        "1MiB",
+        "5",
+        "1GiB",
+        "64KiB",
+        "u",
+        "p",
+        "v",
+        "none",
+        "true",
+        "debug",
+        "json",
+    ];
+    let variables: Vec<String> = KEYS.iter().map(|key| variable_of(key.name)).collect();
+    let environment: Vec<_> = variables.iter().map(String::as_str).zip(values).collect();
+    assert_eq!(config(&[], &environment), expected);
+}
+
+#[test]
+fn the_file_may_be_named_by_the_environment_and_the_flag_wins() {
+    let (one, two) = (TestFile::new("one", "port = 1"), TestFile::new("two", "port = 2"));
+    let environment = [("LEVERET_CONFIG", one.path())];
+    assert_eq!(config(&[], &environment).port, 1);
+    assert_eq!(config(&["--config", two.path()], &environment).port, 2);
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_origin_and_what_is_expected() {
+    let port = "must be a port number from 0 (any free one) to 65535, not";
+    assert_eq!(error(&["--port", "70000"], &[]), (format!("--port {port} '70000'"), EXIT_USAGE));
+    assert_eq!(
+        error(&[], &[("LEVERET_PORT", "http")]),
+        (format!("LEVERET_PORT {port} 'http'"), EXIT_CONFIG)
+    );
+    assert_eq!(
+        error(&[], &[("RABBITMQ_NODE_PORT", "-1")]),
+        (format!("RABBITMQ_NODE_PORT {port} '-1'"), EXIT_CONFIG)
+    );
+    assert_eq!(file_error("port", "\nport = 70000"), format!("FILE:2: port {port} 70000"));
+    assert_eq!(
+        error(&["--bind", "::1", "--bind", "example.org"], &[]).0,
+        "--bind must be a list of IP addresses such as 127.0.0.1 or [::1], not '::1, example.org'"
+    );
+    assert_eq!(
+        error(&["--log-format", "xml"], &[]).0,
+        "--log-format must be text or json, not 'xml'"
+    );
+    assert_eq!(
+        file_error("list", "loopback_users = [1]"),
+        "FILE:1: loopback_users must be a list of names, or none, \
+         not 'a list that is not all text'"
+    );
+}
+
+#[test]
+fn out_of_range_values_are_refused() {
+    for (flag, value) in [
+        ("--frame-max", "4095"),
+        ("--frame-max", "1GiB"),
+        ("--channel-max", "0"),
+        ("--heartbeat", "65536"),
+        ("--max-message-size", "513MiB"),
+        ("--max-connections", "-1"),
+        ("--memory-high-watermark", "40"),
+        ("--memory-high-watermark", "101%"),
+        ("--memory-high-watermark", "0%"),
+        ("--log-level", "loud"),
+        ("--ready-file", ""),
+    ] {
+        let flag_and_value = format!("{flag}={value}");
+        let (text, exit_code) = error(&[&flag_and_value], &[]);
+        assert!(text.starts_with(&format!("{flag} must be ")), "{text}");
+        assert_eq!(exit_code, EXIT_USAGE);
+    }
+    let too_long = "x".repeat(256);
+    assert!(load(&[], &[("LEVERET_DEFAULT_VHOST", &too_long)]).is_err());
+}
+
+#[test]
+fn a_wrong_password_is_not_repeated() {
+    let text = file_error("pass", "default_pass = 12345");
+    assert_eq!(text, "FILE:1: default_pass must be a password, not this");
+}
+
+#[test]
+fn a_share_of_memory_becomes_bytes() {
+    let mut loading = Loading::default();
+    let share = Given::Text("25 %".to_owned());
+    loading.set("memory_high_watermark", &share, || Origin::Flag("x")).unwrap();
+    let (config, warnings) = loading.finish(Some(8 << 30));
+    assert_eq!((config.memory_high_watermark_bytes, warnings), ((8 << 30) / 100 * 25, vec![]));
+}
+
+#[test]
+fn unknown_memory_is_a_warning_and_no_limit() {
+    let (config, warnings) = Loading::default().finish(None);
+    assert_eq!((config.memory_high_watermark_bytes, warnings), (0, vec![Warning::MemoryUnknown]));
+}
+
+#[test]
+fn an_unreadable_file_is_named_with_the_reason() {
+    assert_eq!(
+        error(&["--config", "/nowhere/leveret.toml"], &[]),
+        (
+            "cannot read the configuration file /nowhere/leveret.toml: \
+             No such file or directory (os error 2)"
+                .to_owned(),
+            EXIT_CONFIG
+        )
+    );
+}
+
+#[test]
+fn a_malformed_file_is_one_line_with_the_place() {
+    let text = file_error("malformed", "port = 1\nframe_max 4096\n");
+    assert!(text.starts_with("FILE:2: this is not TOML: "), "{text}");
+    assert!(!text.contains('\n'), "{text}");
+    let text = file_error("twice", "port = 1\nport = 2\n");
+    assert!(text.starts_with("FILE:2: this is not TOML: duplicate key"), "{text}");
+}
+
+#[test]
+fn unknown_keys_are_warnings_unless_the_operator_is_strict() {
+    let file = TestFile::new("unknown", "port = 1\nprot = 2\n[listeners]\ntcp = 3\n");
+    let (config, warnings) = load(&["--config", file.path()], &[]).unwrap();
+    assert_eq!(config.port, 1);
+    let texts: Vec<String> = warnings.iter().map(Warning::to_string).collect();
+    let unknown = |line: &str| format!("{}:{line} is not a key that leveret knows", file.path());
+    assert_eq!(texts, [unknown("2: prot"), unknown("3: listeners")]);
+
+    let refusal = format!("{}; remove it, or start without --strict-config", unknown("2: prot"));
+    let strict = error(&["--strict-config", "--config", file.path()], &[]);
+    assert_eq!(strict, (refusal.clone(), EXIT_CONFIG));
+    let by_environment = [("LEVERET_STRICT_CONFIG", "true"), ("LEVERET_CONFIG", file.path())];
+    assert_eq!(error(&[], &by_environment), (refusal, EXIT_CONFIG));
+}
+
+#[test]
+fn an_unknown_variable_of_ours_is_a_warning_and_an_empty_one_nothing() {
+    let (_, warnings) = load(&[], &[("LEVERET_PROT", "1"), ("LEVERET_PORT", "")]).unwrap();
+    assert_eq!(warnings, [Warning::UnknownVariable("LEVERET_PROT".to_owned())]);
+}
+
+/// Regression guard: a Kubernetes service named "leveret" must not stop a broker in its namespace.
+#[test]
+fn variables_that_kubernetes_makes_for_a_service_are_passed_over() {
+    let links = [
+        ("LEVERET_PORT", "tcp://10.96.0.5:5672"),
+        ("LEVERET_PORT_5672_TCP_ADDR", "10.96.0.5"),
+        ("LEVERET_SERVICE_HOST", "10.96.0.5"),
+        ("LEVERET_SERVICE_PORT", "5672"),
+    ];
+    assert_eq!(config(&[], &links).port, 5672);
+}
+
+/// Goal: what the example says are the defaults are the defaults, and it leaves no key out.
+#[test]
+fn the_example_with_its_comments_removed_is_the_defaults() {
+    let example = include_str!("../../../examples/leveret.toml");
+    let setting = |line: &str| Some(line.strip_prefix("# ")?.split_once(" = ")?.0.to_owned());
+    let named: Vec<String> =
+        example.lines().filter_map(setting).filter(|name| !name.contains(' ')).collect();
+    assert_eq!(named, KEYS.iter().map(|key| key.name).collect::<Vec<_>>());
+    let is_setting = |line: &&str| setting(line).is_some_and(|name| named.contains(&name));
+    let uncommented: String =
+        example.lines().filter(is_setting).map(|line| format!("{}\n", &line[2..])).collect();
+
+    let [as_it_is, file] =
+        [TestFile::new("example", example), TestFile::new("example-on", &uncommented)];
+    assert_eq!(config(&["--config", as_it_is.path()], &[]), config(&[], &[]));
+    let expected =
+        Config { ready_file: Some("/run/leveret/ready.json".into()), ..config(&[], &[]) };
+    assert_eq!(config(&["--config", file.path()], &[]), expected);
+}

@@ -1,0 +1,111 @@
+//! `leveret serve`: a broker until a signal ends it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{init_logging, load_config, parse_args};
+use crate::config::Config;
+use crate::{Broker, StartError};
+
+/// Exit code for what the system refuses: a port in use, a file that cannot be written
+/// (`EX_UNAVAILABLE` of sysexits.h).
+const EXIT_UNAVAILABLE: u8 = 69;
+
+/// What tests and scripts wait for on standard output, as they do with RabbitMQ.
+const READY: &str = "Server startup complete";
+
+/// Why the broker could not run.
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("cannot write the ready file {path}: {source}")]
+    ReadyFile { path: String, source: io::Error },
+    #[error("cannot start the runtime: {0}")]
+    Runtime(io::Error),
+}
+
+/// The whole command: reads flags, environment and file, and serves.
+pub fn run() -> ExitCode {
+    let args = match parse_args(std::env::args_os()) {
+        Ok(args) => args,
+        Err(stop) => return stop.report(),
+    };
+    let (config, warnings) = match load_config(&args, std::env::vars_os()) {
+        Ok(loaded) => loaded,
+        Err(error) => return error.report(),
+    };
+    init_logging(&config);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "leveret: {error}");
+            ExitCode::from(EXIT_UNAVAILABLE)
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<(), ServeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::Runtime)?;
+    runtime.block_on(async {
+        // Before anybody knows that there is a process to signal.
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
+        let ready_file = config.ready_file.clone();
+        let broker = Broker::start(config).await?;
+        announce(&broker, ready_file.as_deref())?;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+        broker.stop().await;
+        Ok(())
+    })
+}
+
+/// Tells that every listener accepts: in the log, in the ready file, on standard output.
+fn announce(broker: &Broker, ready_file: Option<&Path>) -> Result<(), ServeError> {
+    for address in broker.addresses() {
+        tracing::info!("started TCP listener on {address}");
+    }
+    if let Some(path) = ready_file {
+        write_ready_file(broker, path)
+            .map_err(|source| ServeError::ReadyFile { path: path.display().to_string(), source })?;
+    }
+    // Nobody may be listening, and that is fine.
+    let _ = writeln!(io::stdout(), "{READY}");
+    Ok(())
+}
+
+/// The ready file's contents.
+#[derive(Serialize)]
+struct Ready {
+    pid: u32,
+    ports: Ports,
+}
+
+#[derive(Serialize)]
+struct Ports {
+    amqp: u16,
+}
+
+/// Written aside and renamed: whoever sees the file sees all of it.
+fn write_ready_file(broker: &Broker, path: &Path) -> io::Result<()> {
+    let ready = Ready { pid: std::process::id(), ports: Ports { amqp: broker.port() } };
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".tmp");
+    fs::write(&aside, serde_json::to_vec(&ready)?)?;
+    fs::rename(&aside, path)
+}

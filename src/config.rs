@@ -1,0 +1,176 @@
+//! What an operator can choose. Plain values, passed by constructor; `cli` fills them in.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Everything that can be configured, with RabbitMQ's defaults where it has them.
+///
+/// Each field is set by a key in the configuration file, an environment variable and, for most, a
+/// flag, all of the same name: `frame_max`, `LEVERET_FRAME_MAX`, `--frame-max`.
+/// `examples/leveret.toml` describes them for operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Addresses to listen on. Empty: every interface, IPv4 and IPv6.
+    pub bind: Vec<IpAddr>,
+    /// The TCP port for AMQP. 0: any free one.
+    pub port: u16,
+    /// The largest frame offered to clients, in bytes, its 8 bytes of overhead included.
+    pub frame_max: u32,
+    /// How many channels a client may have open on one connection.
+    pub channel_max: u16,
+    /// The heartbeat interval offered to clients, in seconds. 0: none.
+    pub heartbeat_seconds: u16,
+    /// How long a client may take from TCP accept to `connection.open`.
+    pub handshake_timeout: Duration,
+    /// The largest message body, in bytes.
+    pub max_message_size: u64,
+    /// How many clients may be connected at a time. 0: no limit.
+    pub max_connections: usize,
+    /// The user that an empty broker starts with.
+    pub default_user: String,
+    /// That user's password.
+    pub default_pass: Secret,
+    /// The vhost that an empty broker starts with.
+    pub default_vhost: String,
+    /// Users who may log in from this machine only.
+    pub loopback_users: Vec<String>,
+    /// Whether clients may log in without a name, as the default user (SASL mechanism ANONYMOUS).
+    pub allow_anonymous: bool,
+    /// Memory in use, in bytes, above which publishers have to wait. 0: no limit. `cli` makes it
+    /// 40 % of the machine's memory, which is more than plain data can know.
+    pub memory_high_watermark_bytes: u64,
+    /// Bytes of deliveries that may wait for a consumer's socket; until they drain the consumer gets
+    /// no more.
+    pub consumer_outbox_bytes: usize,
+    /// The least important messages to log.
+    pub log_level: LogLevel,
+    /// How log messages are written.
+    pub log_format: LogFormat,
+    /// A file to write once the broker accepts connections: JSON with its process id and ports.
+    pub ready_file: Option<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bind: Vec::new(),
+            port: 5672,
+            frame_max: 128 * 1024,
+            channel_max: 2047,
+            heartbeat_seconds: 60,
+            handshake_timeout: Duration::from_secs(10),
+            max_message_size: 128 * 1024 * 1024,
+            max_connections: 0,
+            default_user: "guest".to_owned(),
+            default_pass: Secret::new("guest"),
+            default_vhost: "/".to_owned(),
+            loopback_users: vec!["guest".to_owned()],
+            allow_anonymous: false,
+            memory_high_watermark_bytes: 0,
+            // Some milliseconds of a fast network, so that a consumer never waits for the broker;
+            // and small enough that a thousand consumers who stop reading cost a GiB.
+            consumer_outbox_bytes: 1024 * 1024,
+            log_level: LogLevel::Info,
+            log_format: LogFormat::Text,
+            ready_file: None,
+        }
+    }
+}
+
+/// Text that must not show in logs: its `Debug` form hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+/// How important a log message must be to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Nothing at all.
+    Off,
+    /// The broker cannot do what it should.
+    Error,
+    /// An operator should look at this.
+    Warn,
+    /// Starts, stops, clients that come and go.
+    Info,
+    /// What clients do, and why they are refused.
+    Debug,
+    /// Every frame.
+    Trace,
+}
+
+/// How log messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line a message, for people.
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// A word that stands for nothing here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown word")]
+pub struct UnknownWord;
+
+impl FromStr for LogLevel {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "off" | "none" => Ok(Self::Off),
+            "error" => Ok(Self::Error),
+            // RabbitMQ's longer word, too.
+            "warn" | "warning" => Ok(Self::Warn),
+            "info" => Ok(Self::Info),
+            "debug" => Ok(Self::Debug),
+            "trace" => Ok(Self::Trace),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_does_not_show_when_a_config_is_logged() {
+        let config = Config { default_pass: Secret::new("hunter2"), ..Config::default() };
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert_eq!(config.default_pass.expose(), "hunter2");
+    }
+}
