@@ -11,6 +11,8 @@ mod registry;
 mod settle;
 mod source;
 mod topology;
+#[cfg(test)]
+mod tests;
 
 pub use self::client::{Client, Peer, Reading};
 pub use self::host::{Host, HostSettings};
