@@ -20,13 +20,29 @@ const CHANNELS: usize = 2;
 #[derive(Debug, Clone)]
 enum Operation {
     Enqueue(Vec<u8>),
-    Get { no_ack: bool },
-    AddConsumer { channel: usize, prefetch: u16, no_ack: bool, exclusive: bool },
+    Get {
+        no_ack: bool,
+    },
+    AddConsumer {
+        channel: usize,
+        prefetch: u16,
+        no_ack: bool,
+        exclusive: bool,
+    },
     RemoveConsumer(usize),
     /// Takes deliveries out of a consumer's outbox.
-    Read { consumer: usize, count: usize },
-    Settle { of: Vec<usize>, requeue: bool },
-    SetLimit { channel: usize, limit: u16 },
+    Read {
+        consumer: usize,
+        count: usize,
+    },
+    Settle {
+        of: Vec<usize>,
+        requeue: bool,
+    },
+    SetLimit {
+        channel: usize,
+        limit: u16,
+    },
     Purge,
     Delete,
 }
@@ -261,7 +277,8 @@ impl Pair {
         let Self { real, reference } = self;
         match *operation {
             Operation::Enqueue(ref bodies) => {
-                let messages: Vec<Message> = bodies.iter().map(|&len| message(len.into())).collect();
+                let messages: Vec<Message> =
+                    bodies.iter().map(|&len| message(len.into())).collect();
                 messages.iter().for_each(|message| reference.enqueue(message.memory()));
                 real.queue.enqueue(&messages, real.now, &mut real.effects);
                 reference.dispatch();

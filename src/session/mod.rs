@@ -10,9 +10,9 @@ mod publish;
 mod registry;
 mod settle;
 mod source;
-mod topology;
 #[cfg(test)]
 mod tests;
+mod topology;
 
 pub use self::client::{Client, Peer, Reading};
 pub use self::host::{Host, HostSettings};

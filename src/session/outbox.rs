@@ -109,7 +109,8 @@ impl Confirmation for BatchConfirmation {
     fn durable(self: Box<Self>) {
         let Self { outbox, settled } = *self;
         let settled = settled.into_iter();
-        let items = settled.map(|(publisher, range)| Item::Settled(publisher, range, Outcome::Acked));
+        let items =
+            settled.map(|(publisher, range)| Item::Settled(publisher, range, Outcome::Acked));
         outbox.push(|waiting| waiting.extend(items));
     }
 }

@@ -80,12 +80,15 @@ impl TestClient {
             .map(|name| (short(name), FieldValue::Bool(true)))
             .collect();
         let capabilities = FieldValue::Table(capabilities);
-        connected.write(0, connection::StartOk {
-            client_properties: [(short("capabilities"), capabilities)].into_iter().collect(),
-            mechanism: short("PLAIN"),
-            response: Bytes::from_static(b"\0guest\0guest"),
-            locale: short("en_US"),
-        });
+        connected.write(
+            0,
+            connection::StartOk {
+                client_properties: [(short("capabilities"), capabilities)].into_iter().collect(),
+                mechanism: short("PLAIN"),
+                response: Bytes::from_static(b"\0guest\0guest"),
+                locale: short("en_US"),
+            },
+        );
         connected.write(0, connection::TuneOk { channel_max: 100, frame_max: 131_072, heartbeat });
         connected.write(0, connection::Open { virtual_host: short("/") });
         connected.write(1, channel::Open {});
@@ -113,15 +116,18 @@ impl TestClient {
     }
 
     fn declare(&mut self, name: &str) {
-        self.call(1, queue::Declare {
-            queue: short(name),
-            passive: false,
-            durable: true,
-            exclusive: false,
-            auto_delete: false,
-            no_wait: false,
-            arguments: FieldTable::default(),
-        });
+        self.call(
+            1,
+            queue::Declare {
+                queue: short(name),
+                passive: false,
+                durable: true,
+                exclusive: false,
+                auto_delete: false,
+                no_wait: false,
+                arguments: FieldTable::default(),
+            },
+        );
     }
 
     fn write_publish(&mut self, channel: u16, queue: &str, body: &[u8], mandatory: bool) {
