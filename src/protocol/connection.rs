@@ -205,7 +205,8 @@ impl Connection {
         match ProtocolHeader::parse(input) {
             None => false,
             Some(
-                header @ (ProtocolHeader::Amqp091 | ProtocolHeader::Amqp09 | ProtocolHeader::Amqp08),
+                header
+                @ (ProtocolHeader::Amqp091 | ProtocolHeader::Amqp09 | ProtocolHeader::Amqp08),
             ) => {
                 input.advance(ProtocolHeader::AMQP_0_9_1.len());
                 let Settings { anonymous, cluster_name, .. } = &self.settings;
