@@ -16,6 +16,7 @@ def session(request):
 
     class Session(Steps):
         adapter = request.param
+        opened = []
 
     yield Session
     for session in Session.opened:
@@ -23,10 +24,7 @@ def session(request):
 
 
 class Steps:
-    """Runs an ioloop until a step calls `done`, or a deadline passes. Subclasses fill in what happens once it is open."""
-
-    def __init_subclass__(cls):
-        cls.opened = []
+    """Runs an ioloop until a step reports success, or a deadline passes. Subclasses fill in what happens once it is open."""
 
     def __init__(self, **parameters):
         self.opened.append(self)
@@ -40,29 +38,31 @@ class Steps:
         )
 
     def run(self):
-        timer = self.connection.ioloop.call_later(support.DEADLINE, self.done)
-        self.connection.ioloop.start() if hasattr(self.connection.ioloop, "start") else self.connection.ioloop.run_forever()
-        if hasattr(timer, "cancel"):
-            timer.cancel()
+        self.connection.ioloop.call_later(support.DEADLINE, self.stop)
+        self.spin()
         assert self.finished, f"not finished within {support.DEADLINE} s, but: {self.events}"
         return self.events
 
     def finish(self):
         if self.connection.is_open:
             self.connection.close()
-            self.connection.ioloop.run_forever() if hasattr(self.connection.ioloop, "run_forever") else (
-                self.connection.ioloop.start()
-            )
+        while not self.connection.is_closed:
+            self.spin()
 
-    def event(self, *event):
-        self.events.append(event)
+    def spin(self):
+        """Runs the adapter's ioloop until something stops it."""
+        loop = self.connection.ioloop
+        loop.run_forever() if isinstance(loop, asyncio.AbstractEventLoop) else loop.start()
 
-    def done(self):
+    def stop(self):
         self.connection.ioloop.stop()
 
     def success(self):
         self.finished = True
-        self.done()
+        self.stop()
+
+    def event(self, *event):
+        self.events.append(event)
 
     def on_open_error(self, _connection, error):
         self.event("refused", error)
@@ -70,7 +70,7 @@ class Steps:
 
     def on_close(self, _connection, reason):
         self.event("connection closed", getattr(reason, "reply_code", None), getattr(reason, "reply_text", str(reason)))
-        self.done()
+        self.stop()
 
     def on_open(self):
         self.connection.channel(on_open_callback=self.on_channel)

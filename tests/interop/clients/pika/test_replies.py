@@ -388,7 +388,8 @@ CORE = {
     ),
 }
 
-# About optional arguments of queues, consumers and messages.
+# About optional arguments of queues, consumers and messages. One is left out on purpose: leveret gives x-delivery-limit
+# a meaning on classic queues, where other brokers refuse it.
 EXTENSIONS = {
     "publish-bad-expiration-text": (
         failed("invalid expiration 'notnum': no_integer"),
