@@ -507,6 +507,24 @@ async def test_a_robust_connection_recovers_from_an_error_of_its_own():
         assert bodies(await inbox.take(1)) == [b"back"]
 
 
+async def test_a_robust_consumer_comes_back_after_its_queue_was_deleted(names):
+    """The broker's basic.cancel is what makes the library declare the queue again."""
+    name = names.queue()
+    async with robust() as conn, connection() as other:
+        channel, killer = await conn.channel(), await other.channel()
+        queue = await channel.declare_queue(name)
+        inbox = Inbox()
+        await queue.consume(inbox, no_ack=True)
+        await killer.queue_delete(name)
+
+        async def delivered():
+            await killer.default_exchange.publish(Message(b"back"), name, mandatory=False)
+            return not inbox.empty()
+
+        await eventually(delivered, "a delivery from the queue declared anew")
+        assert (await inbox.take(1))[0].body == b"back"
+
+
 async def test_a_robust_channel_survives_a_channel_error():
     async with robust() as conn:
         channel = await conn.channel()
