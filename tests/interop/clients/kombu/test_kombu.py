@@ -4,6 +4,7 @@ import datetime
 import queue as stdlib_queue
 import socket
 import threading
+import time
 
 import amqp.exceptions
 import kombu
@@ -326,13 +327,13 @@ def test_several_queues_with_one_consumer(conn):
     for key in ("red", "green", "blue", "red"):
         producer.publish(key, routing_key=key)
     assert sorted(inbox.wait(4)) == ["blue", "green", "red", "red"]
+    # Exclusive queues of kombu are auto-delete as well, so this one goes with its consumer.
     inbox.consumer.cancel_by_queue(queues[0].name)
     producer.publish("unheard", routing_key="red")
     producer.publish("heard", routing_key="green")
     assert inbox.wait(5)[4] == "heard"
-    cancelled = queues[0](conn.channel())
-    support.until(lambda: cancelled.queue_declare(passive=True).message_count == 1, "a message left in the queue")
-    assert cancelled.purge() == 1
+    with pytest.raises(amqp.exceptions.NotFound):
+        queues[0](conn.channel()).queue_declare(passive=True)
 
 
 def test_deleting_a_queue_cancels_its_consumer(conn):
@@ -555,7 +556,8 @@ def test_heartbeats_keep_an_idle_connection():
     with connection(heartbeat=1) as conn:
         conn.connect()
         assert conn.get_heartbeat_interval() == 1
-        for _ in range(20):
+        end = time.monotonic() + 4
+        while time.monotonic() < end:
             try:
                 conn.drain_events(timeout=0.25)
             except socket.timeout:
