@@ -82,8 +82,7 @@ impl World {
         let store = Arc::new(SimStore::default());
         let mut users = Users::default();
         users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
-        let watermark =
-            if rng.random_bool(0.7) { 0 } else { rng.random_range(100_000..600_000) };
+        let watermark = if rng.random_bool(0.7) { 0 } else { rng.random_range(100_000..600_000) };
         let host = Host::new(HostSettings {
             connection: Settings {
                 limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
@@ -93,6 +92,8 @@ impl World {
                 cluster_name: "simulation".to_owned(),
             },
             users,
+            anonymous_user: String::new(),
+            connections_max: 0,
             vhosts: vec![short("/")],
             memory_high_watermark: watermark,
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],
