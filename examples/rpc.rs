@@ -90,6 +90,7 @@ async fn ask(connection: &Connection) -> Result<(), Failure> {
             return Err("that is wrong".into());
         }
     }
+    channel.close(200, "bye".into()).await?;
     Ok(())
 }
 

@@ -57,14 +57,14 @@ async fn run(uri: &str) -> Result<(), Failure> {
             .await?;
     }
 
-    for (pattern, expected, mut subscriber) in subscribers {
+    for (pattern, expected, subscriber) in &mut subscribers {
         let mut keys = Vec::new();
         while keys.len() < expected.len() {
             let delivery = subscriber.next().await.ok_or("the subscription ended")??;
             keys.push(delivery.routing_key.to_string());
         }
         println!("{pattern}: {}", keys.join(", "));
-        if keys != expected {
+        if keys != *expected {
             return Err(format!("expected {}", expected.join(", ")).into());
         }
     }

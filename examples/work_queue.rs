@@ -120,5 +120,7 @@ async fn work(number: u32, channel: Channel, done: mpsc::UnboundedSender<String>
         delivery.ack(BasicAckOptions::default()).await?;
         done.send(job)?;
     }
+    // The queue is gone, and with it this consumer.
+    channel.close(200, "bye".into()).await?;
     Ok(())
 }

@@ -132,6 +132,6 @@ fn program(name: &str) -> PathBuf {
     let profile = test.parent().and_then(Path::parent).expect("target/PROFILE");
     let program =
         profile.join("examples").join(name).with_extension(std::env::consts::EXE_EXTENSION);
-    assert!(program.exists(), "cargo test builds {}; does it?", program.display());
+    assert!(program.exists(), "no {}: cargo build --examples", program.display());
     program
 }
