@@ -5,7 +5,7 @@
 /// Spec: section 4.2.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolHeader {
-    /// `AMQP 0 0 9 1`: AMQP 0-9-1.
+    /// `AMQP 0 0 9 1`: AMQP 0-9-1. `AMQP 1 1 9 1`, which some old clients send, is the same.
     Amqp091,
     /// `AMQP 1 1 0 9`: AMQP 0-9, whose methods are those of 0-9-1.
     Amqp09,
@@ -44,7 +44,7 @@ impl ProtocolHeader {
         }
         let header = input.first_chunk::<{ Self::LEN }>()?;
         Some(match header[4..] {
-            [0, 0, 9, 1] => Self::Amqp091,
+            [0, 0, 9, 1] | [1, 1, 9, 1] => Self::Amqp091,
             [1, 1, 0, 9] => Self::Amqp09,
             [1, 1, 8, 0] => Self::Amqp08,
             [protocol_id, 1, 0, 0] => Self::Amqp10 { protocol_id },

@@ -94,6 +94,9 @@ pub enum BrokerError {
     /// No exchange type of that name.
     #[error("unknown exchange type '{0}'")]
     UnknownExchangeType(ShortString),
+    /// No exchange type at all.
+    #[error("invalid exchange type ''")]
+    EmptyExchangeType,
     /// An argument of the wrong type, where a name is expected.
     #[error("invalid type '{type_name}' for arg '{arg}' in {resource}")]
     InvalidArgType {
@@ -136,7 +139,7 @@ impl BrokerError {
             | Self::InvalidArgType { .. }
             | Self::InvalidArg { .. }
             | Self::Headers(_) => ReplyCode::PreconditionFailed,
-            Self::UnknownExchangeType(_) => ReplyCode::CommandInvalid,
+            Self::UnknownExchangeType(_) | Self::EmptyExchangeType => ReplyCode::CommandInvalid,
         }
     }
 }

@@ -481,7 +481,8 @@ impl Session {
         }
     }
 
-    /// Requeues everything the channel holds. The answer goes first, as from RabbitMQ.
+    /// Requeues everything the channel holds. The answer goes before what is delivered anew, as from
+    /// RabbitMQ.
     fn recover(
         &mut self,
         id: ChannelId,
@@ -493,11 +494,12 @@ impl Session {
         if !requeue {
             return Err(Exception::new(ReplyCode::NotImplemented, "requeue=false"));
         }
+        // What was delivered and not yet written counts as delivered. It has to go out before the
+        // answer: to the client the answer says that everything before it was taken back.
+        self.settle_outbox(output, now);
         if let Some(answer) = answer {
             output.method(id, answer);
         }
-        // What was delivered and not yet written counts as delivered.
-        self.settle_outbox(output, now);
         self.settle_held(id, now);
         Ok(None)
     }
