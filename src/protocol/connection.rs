@@ -657,3 +657,6 @@ fn login_exception(error: &LoginError) -> Exception {
     };
     Exception::new(code, error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

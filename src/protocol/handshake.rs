@@ -176,3 +176,6 @@ fn negotiate_limit(name: &str, offer: u32, answer: u32) -> Result<u32, Exception
 fn not_allowed(text: String) -> Exception {
     Exception::new(ReplyCode::NotAllowed, text)
 }
+
+#[cfg(test)]
+mod tests;
