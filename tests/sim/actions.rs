@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use amqp_codec::method::{basic, channel, confirm, queue, tx};
 use amqp_codec::FieldTable;
+use amqp_codec::method::{basic, channel, confirm, queue, tx};
 
 use crate::channel::{Held, Mode, SimChannel, SimConsumer, Verdict, Waiting, short};
 use crate::ledger::MessageId;
@@ -77,7 +77,8 @@ impl SimClient {
                 98 => shared.range(30_000, 70_000),
                 _ => shared.range(70_000, 200_000),
             };
-            let mandatory = shared.chance(0.3) && (target.queues.len() + 1 > usize::from(target.wild));
+            let mandatory =
+                shared.chance(0.3) && (target.queues.len() + 1 > usize::from(target.wild));
             self.publish(number, target, body_len, mandatory, shared);
         }
     }

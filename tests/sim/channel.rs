@@ -18,7 +18,10 @@ pub(crate) enum Waiting {
     Qos,
     Consume(SimConsumer),
     Cancel(String),
-    Get { queue: String, no_ack: bool },
+    Get {
+        queue: String,
+        no_ack: bool,
+    },
     Recover,
     /// Declare, bind, unbind, purge, delete.
     Topology,

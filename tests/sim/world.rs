@@ -82,8 +82,7 @@ impl World {
         let store = Arc::new(SimStore::default());
         let mut users = Users::default();
         users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
-        let watermark =
-            if rng.random_bool(0.7) { 0 } else { rng.random_range(100_000..600_000) };
+        let watermark = if rng.random_bool(0.7) { 0 } else { rng.random_range(100_000..600_000) };
         let host = Host::new(HostSettings {
             connection: Settings {
                 limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
