@@ -230,7 +230,17 @@ impl Connection {
             exception: error.into(),
         };
         let frame_max = self.limits.frame_max;
-        let split = split_frame(input, frame_max).map_err(on_connection)?;
+        let split = match split_frame(input, frame_max) {
+            Ok(split) => split,
+            Err(error) => {
+                // Where the next frame begins, nobody knows.
+                input.clear();
+                if self.state == State::Closing {
+                    return Ok(Frame::Incomplete);
+                }
+                return Err(on_connection(error));
+            }
+        };
         let Some((RawFrame { kind, channel, payload }, frame_len)) = split else {
             if let Ok(Some(head)) = peek_frame_head(input, frame_max) {
                 let missing = head.frame_len().saturating_sub(input.len());

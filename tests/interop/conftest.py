@@ -63,16 +63,23 @@ class OutOfTime(BaseException):
 
 @contextlib.contextmanager
 def time_limit():
+    late = OutOfTime(f"not finished after {TEST_SECONDS} s")
+    expired = False
+
     def expire(*_):
-        raise OutOfTime(f"not finished after {TEST_SECONDS} s")
+        nonlocal expired
+        expired = True
+        raise late
 
     signal.signal(signal.SIGALRM, expire)
-    # The alarm comes again every second, in case a client swallows it.
+    # The alarm comes again every second, in case an event loop or a client swallows it.
     signal.setitimer(signal.ITIMER_REAL, TEST_SECONDS, 1)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+    if expired:
+        raise late
 
 
 @pytest.hookimpl(wrapper=True)

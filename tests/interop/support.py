@@ -21,8 +21,7 @@ LOCKED = (
     "declared on another connection or the exclusive property value does not match that of the original declaration."
 )
 LOGIN_REFUSED = (
-    "ACCESS_REFUSED - Login was refused using authentication mechanism {mechanism}. "
-    "For details see the broker logfile."
+    "ACCESS_REFUSED - Login was refused using authentication mechanism {mechanism}. For details see the broker logfile."
 )
 
 # Topic patterns with keys that match and keys that do not.

@@ -117,7 +117,7 @@ class Wire:
         return header[12:], body
 
     def _settle(self, class_id, method_id):
-        """Waits for an answer; a channel error (someone else's exclusive queue) is closed and the channel opened anew."""
+        """Waits for an answer. After a channel error (someone else's exclusive queue) the channel is opened anew."""
         _, _, payload = self.read_frame()
         if struct.unpack_from(">HH", payload) == (20, 40):
             self.send(method(1, 20, 41))

@@ -92,6 +92,8 @@ impl World {
                 cluster_name: "simulation".to_owned(),
             },
             users,
+            anonymous_user: String::new(),
+            connections_max: 0,
             vhosts: vec![short("/")],
             memory_high_watermark: watermark,
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],

@@ -47,9 +47,9 @@ async def eventually(condition, what):
 
 
 class Inbox(asyncio.Queue):
-    """Gets a queue's messages by being its consumer callback."""
+    """Collects what a consumer gets, in order. `deliver` is the consumer's callback."""
 
-    def __call__(self, message):
+    async def deliver(self, message):
         self.put_nowait(message)
 
     async def take(self, count):
@@ -153,7 +153,7 @@ async def test_an_auto_delete_queue_goes_with_its_consumer(names):
         channel = await conn.channel()
         name = names.queue()
         queue = await channel.declare_queue(name, auto_delete=True)
-        tag = await queue.consume(Inbox())
+        tag = await queue.consume(Inbox().deliver)
         await queue.cancel(tag)
         with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity, match=f"no queue '{name}' in vhost '/'"):
             await channel.get_queue(name)
@@ -195,7 +195,7 @@ async def test_publishing_concurrently_with_confirms():
         exchange = channel.default_exchange
         await soon(asyncio.gather(*(exchange.publish(Message(b"%d" % n), queue.name) for n in range(1000))))
         inbox = Inbox()
-        await queue.consume(inbox, no_ack=True)
+        await queue.consume(inbox.deliver, no_ack=True)
         assert bodies(await inbox.take(1000)) == [b"%d" % n for n in range(1000)]
 
 
@@ -204,7 +204,7 @@ async def test_a_channel_without_confirms():
         channel = await conn.channel(publisher_confirms=False)
         queue = await channel.declare_queue(exclusive=True)
         inbox = Inbox()
-        await queue.consume(inbox, no_ack=True)
+        await queue.consume(inbox.deliver, no_ack=True)
         for number in range(100):
             await channel.default_exchange.publish(Message(b"%d" % number), queue.name)
         assert bodies(await inbox.take(100)) == [b"%d" % n for n in range(100)]
@@ -280,9 +280,7 @@ async def test_the_queue_iterator():
                     break
         assert got == [b"%d" % n for n in range(20)]
         # What the iterator had prefetched went back when it was closed.
-        await eventually(
-            lambda: ready_count(channel, queue.name, 5), "the prefetched messages back in the queue"
-        )
+        await eventually(lambda: ready_count(channel, queue.name, 5), "the prefetched messages back in the queue")
         again = await queue.get()
         assert (again.body, again.redelivered) == (b"20", True)
 
@@ -319,7 +317,7 @@ async def test_prefetch_and_acking_several_at_once():
         queue = await channel.declare_queue(exclusive=True)
         await fill(channel, queue, *(b"%d" % n for n in range(7)))
         inbox = Inbox()
-        await queue.consume(inbox)
+        await queue.consume(inbox.deliver)
         first = await inbox.take(3)
         assert (await channel.get_queue(queue.name)).declaration_result.message_count == 4
         assert inbox.empty()
@@ -334,7 +332,7 @@ async def test_the_broker_cancels_the_consumer_of_a_deleted_queue():
     async with connection() as conn, connection() as other:
         channel = await conn.channel()
         queue = await channel.declare_queue(unique("queue"))
-        tag = await queue.consume(Inbox())
+        tag = await queue.consume(Inbox().deliver)
         underlay, cancelled = await channel.get_underlay_channel(), asyncio.Queue()
         underlay.on_consumer_cancel_callbacks.add(lambda frame: cancelled.put_nowait(frame.consumer_tag))
         await (await other.channel()).queue_delete(queue.name)
@@ -363,11 +361,15 @@ async def test_transactions():
 
 
 async def test_the_rpc_pattern(names):
+    class OwnRPC(RPC):
+        # Otherwise every run on a broker shares one auto-delete exchange.
+        DLX_NAME = unique("dlx")
+
     method = unique("multiply")
     names.queues.append(method)
     async with connection() as conn:
         channel = await conn.channel()
-        rpc = await RPC.create(channel)
+        rpc = await OwnRPC.create(channel)
 
         async def multiply(*, x, y):
             return x * y
@@ -410,7 +412,7 @@ async def test_publish_and_subscribe_with_a_dozen_consumers():
             queue = await channel.declare_queue(exclusive=True)
             await queue.bind(exchange)
             inboxes.append(Inbox())
-            await queue.consume(inboxes[-1], no_ack=True)
+            await queue.consume(inboxes[-1].deliver, no_ack=True)
         news = [b"%d" % n for n in range(40)]
         for body in news:
             await exchange.publish(Message(body), "")
@@ -469,7 +471,7 @@ async def test_a_robust_connection_restores_everything(relay, names):
         inbox, private = Inbox(), Inbox()
         for target, consumer in ((queue, inbox), (exclusive, private)):
             await target.bind(topic, "#")
-            await target.consume(consumer)
+            await target.consume(consumer.deliver)
         await topic.publish(Message(b"before"), "key")
         unacked = (await inbox.take(1))[0]
         await (await private.take(1))[0].ack()
@@ -497,7 +499,7 @@ async def test_a_robust_connection_recovers_from_an_error_of_its_own():
         channel, failing = await conn.channel(), await conn.channel()
         queue = await channel.declare_queue(exclusive=True)
         inbox = Inbox()
-        await queue.consume(inbox, no_ack=True)
+        await queue.consume(inbox.deliver, no_ack=True)
         reconnected = asyncio.Event()
         conn.reconnect_callbacks.add(lambda *_: reconnected.set())
         with pytest.raises(aiormq.exceptions.AMQPError):
@@ -514,7 +516,7 @@ async def test_a_robust_consumer_comes_back_after_its_queue_was_deleted(names):
         channel, killer = await conn.channel(), await other.channel()
         queue = await channel.declare_queue(name)
         inbox = Inbox()
-        await queue.consume(inbox, no_ack=True)
+        await queue.consume(inbox.deliver, no_ack=True)
         await killer.queue_delete(name)
 
         async def delivered():
@@ -530,7 +532,7 @@ async def test_a_robust_channel_survives_a_channel_error():
         channel = await conn.channel()
         queue = await channel.declare_queue(exclusive=True)
         inbox = Inbox()
-        await queue.consume(inbox, no_ack=True)
+        await queue.consume(inbox.deliver, no_ack=True)
         reopened = asyncio.Event()
         channel.reopen_callbacks.add(lambda *_: reopened.set())
         with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
@@ -567,7 +569,7 @@ async def test_a_pool_of_connections():
         await soon(asyncio.gather(*(publish(number) for number in range(60))))
         async with pool.acquire() as conn, conn.channel() as channel:
             inbox = Inbox()
-            await (await channel.get_queue(name)).consume(inbox, no_ack=True)
+            await (await channel.get_queue(name)).consume(inbox.deliver, no_ack=True)
             assert sorted(int(body) for body in bodies(await inbox.take(60))) == list(range(60))
 
 

@@ -1,8 +1,8 @@
 """kombu, as Celery and its other users drive it."""
 
+import contextlib
 import datetime
 import queue as stdlib_queue
-import socket
 import threading
 import time
 
@@ -43,10 +43,8 @@ class Inbox:
         return [body for body, _ in self.got]
 
     def drain(self):
-        try:
+        with contextlib.suppress(TimeoutError):
             self.conn.drain_events(timeout=1)
-        except socket.timeout:
-            pass
 
     def messages(self):
         return [message for _, message in self.got]
@@ -101,10 +99,8 @@ def get_soon(queue):
     got = []
 
     def attempt():
-        try:
+        with contextlib.suppress(queue.Empty):
             got.append(queue.get_nowait())
-        except queue.Empty:
-            pass
 
     support.until(lambda: got, "a message", attempt)
     return got[0]
@@ -361,10 +357,8 @@ def test_a_process_mailbox(conn):
             node.listen()
             ready.release()
             while not stop.is_set():
-                try:
+                with contextlib.suppress(TimeoutError):
                     own.drain_events(timeout=0.1)
-                except socket.timeout:
-                    pass
 
     def ping(state, greeting):
         return f"{greeting} from {state['name']}"
@@ -430,7 +424,7 @@ def workers():
     yield start
     for worker, _ in running:
         worker.should_stop = True
-    for worker, thread in running:
+    for _, thread in running:
         thread.join(support.DEADLINE)
         assert not thread.is_alive()
 
@@ -540,7 +534,10 @@ def test_a_connection_error(conn):
 def test_login(mechanism):
     with connection(login_method=mechanism) as conn:
         fill(conn, temporary(), "logged in")
-    with pytest.raises(amqp.exceptions.AccessRefused) as error, connection(password="no", login_method=mechanism) as conn:
+    with (
+        pytest.raises(amqp.exceptions.AccessRefused) as error,
+        connection(password="no", login_method=mechanism) as conn,
+    ):
         conn.connect()
     assert (error.value.reply_code, error.value.reply_text) == (403, support.LOGIN_REFUSED.format(mechanism=mechanism))
 
@@ -560,7 +557,7 @@ def test_heartbeats_keep_an_idle_connection():
         while time.monotonic() < end:
             try:
                 conn.drain_events(timeout=0.25)
-            except socket.timeout:
+            except TimeoutError:
                 conn.heartbeat_check(rate=2)
         fill(conn, temporary(), "alive")
 

@@ -24,7 +24,7 @@ def session(request):
 
 
 class Steps:
-    """Runs an ioloop until a step reports success, or a deadline passes. Subclasses fill in what happens once it is open."""
+    """Runs an ioloop until a step reports success, or a deadline passes. Subclasses say what comes after it is open."""
 
     def __init__(self, **parameters):
         self.opened.append(self)

@@ -358,7 +358,9 @@ def test_without_confirms_a_returned_message_reaches_the_callback(channel):
     channel.basic_publish("", key, b"3", mandatory=True)
     until(lambda: len(returned) == 2, "two returns", lambda: channel.connection.process_data_events(time_limit=0.1))
     assert [body for _, body in returned] == [b"1", b"3"]
-    assert {(m.reply_code, m.reply_text, m.exchange, m.routing_key) for m, _ in returned} == {(312, "NO_ROUTE", "", key)}
+    assert {(m.reply_code, m.reply_text, m.exchange, m.routing_key) for m, _ in returned} == {
+        (312, "NO_ROUTE", "", key)
+    }
 
 
 def test_publishing_to_a_missing_exchange_closes_the_channel(connection):
@@ -383,7 +385,7 @@ def test_bodies_of_every_size_arrive_whole(connect, frame_max, size):
     body = bytes(range(251)) * (size // 251 + 1)
     channel.confirm_delivery()
     channel.basic_publish("", queue, body[:size], mandatory=True)
-    method, properties, received = channel.basic_get(queue, auto_ack=True)
+    _, properties, received = channel.basic_get(queue, auto_ack=True)
     assert received == body[:size]
     channel.basic_publish("", queue, received, properties)
     assert Inbox(channel, queue).wait(1) == [body[:size]]

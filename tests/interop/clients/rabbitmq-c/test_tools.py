@@ -130,7 +130,9 @@ def test_errors_are_shown(queue):
     code, _, errors = tool("consume", f"--queue={missing}", "cat")
     assert (code, errors.strip()) == (1, f"basic.consume: {no_queue}")
     no_exchange = f"server channel error 404, message: NOT_FOUND - no exchange '{missing}' in vhost '/'"
-    assert failed("publish", f"--exchange={missing}", "--routing-key=k", "--body=m") == f"closing channel: {no_exchange}"
+    assert (
+        failed("publish", f"--exchange={missing}", "--routing-key=k", "--body=m") == f"closing channel: {no_exchange}"
+    )
     reserved = "server channel error 403, message: ACCESS_REFUSED - queue name 'amq.x' contains reserved prefix 'amq.*'"
     assert failed("declare-queue", "--queue=amq.x") == f"queue.declare: {reserved}"
     ran("publish", f"--routing-key={queue}", "--body=m")

@@ -12,7 +12,11 @@ FOREIGN = [b"AMQP\x00\x01\x00\x00", b"AMQP\x03\x01\x00\x00", b"AMQP\x00\x00\x0a\
 FOREIGN += [b"\x16\x03\x01\x00\xa5\x01\x00\x00", b"HTTP/1.1"]
 
 # What clients of 0-9-1, 0-9 and 0-8 send, and the version that connection.start then names.
-SPOKEN = [(PROTOCOL_HEADER, b"\x00\x09"), (b"AMQP\x01\x01\x00\x09", b"\x00\x09"), (b"AMQP\x01\x01\x08\x00", b"\x08\x00")]
+SPOKEN = [
+    (PROTOCOL_HEADER, b"\x00\x09"),
+    (b"AMQP\x01\x01\x00\x09", b"\x00\x09"),
+    (b"AMQP\x01\x01\x08\x00", b"\x08\x00"),
+]
 
 
 @pytest.fixture
