@@ -131,8 +131,8 @@ impl SimClient {
         }
         let kind = queue_plan(&queue).map_or(QueueKind::Wild, |plan| plan.kind);
         let no_ack = kind != QueueKind::Strict && shared.chance(0.4);
-        let free = ["c0", "c1", "c2", "c3", "c4"].into_iter();
-        let free = free.filter(|tag| !channel.consumers.contains_key(*tag)).next();
+        let mut tags = ["c0", "c1", "c2", "c3", "c4"].into_iter();
+        let free = tags.find(|tag| !channel.consumers.contains_key(*tag));
         let tag = if shared.chance(0.3) { "" } else { free.expect("at most four are in use") };
         let exclusive = shared.chance(0.1);
         let serial = channel.next_serial();

@@ -312,7 +312,7 @@ impl World {
             return;
         }
         let channels = || self.clients.iter().flat_map(|client| client.channels.values());
-        let owed = channels().flat_map(|channel| channel.owed()).filter(|it| it.queue == name);
+        let owed = channels().flat_map(SimChannel::owed).filter(|it| it.queue == name);
         assert_eq!(counts.unacked, owed.count(), "{name}: what clients owe");
         let consumers = channels().flat_map(|channel| channel.consumers.values());
         let consumers = consumers.filter(|consumer| consumer.queue == name);

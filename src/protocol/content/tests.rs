@@ -98,7 +98,7 @@ fn a_buffer_is_used_again_and_starts_empty() {
     assert_eq!(body_of(&second), b"2nd");
 }
 
-/// interop findings, (a).
+/// As measured on RabbitMQ 3.10.
 #[test]
 fn frames_out_of_order_are_refused_in_rabbitmqs_words() {
     let text = |result: Result<(), Exception>| {

@@ -44,7 +44,7 @@ fn bodies(mut bytes: BytesMut, frame_max: u32) -> Vec<Vec<u8>> {
 fn an_empty_body_has_no_frame() {
     let mut output = Output::new(4096);
     output.content(ChannelId(3), content(b"", &[]));
-    assert_eq!(bodies(read_all(&mut output), 4096), [vec![0; 0]; 0]);
+    assert!(bodies(read_all(&mut output), 4096).is_empty());
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn without_a_limit_a_body_is_one_frame() {
 fn a_large_piece_is_written_from_where_it_lies() {
     let mut output = Output::new(0);
     let segment = Bytes::from(vec![1; COPY_MAX]);
-    output.content(ChannelId(3), content(b"", &[segment.clone()]));
+    output.content(ChannelId(3), content(b"", std::slice::from_ref(&segment)));
     let mut slices = [IoSlice::new(&[]); 8];
     let count = output.chunks_vectored(&mut slices);
     assert_eq!(count, 3, "what is before, the piece, the frame's end");
