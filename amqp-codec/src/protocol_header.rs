@@ -5,11 +5,12 @@
 /// Spec: section 4.2.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProtocolHeader {
-    /// `AMQP 0 0 9 1`: AMQP 0-9-1. `AMQP 1 1 9 1`, which some old clients send, is the same.
+    /// `AMQP 0 0 9 1`: AMQP 0-9-1.
     Amqp091,
     /// `AMQP 1 1 0 9`: AMQP 0-9, whose methods are those of 0-9-1.
     Amqp09,
-    /// `AMQP 1 1 8 0`: AMQP 0-8, sent by some old clients that speak 0-9-1 all the same.
+    /// `AMQP 1 1 8 0`: AMQP 0-8, sent by some old clients that speak 0-9-1 all the same. So is
+    /// `AMQP 1 1 9 1`, which no specification has; RabbitMQ takes it.
     Amqp08,
     /// `AMQP id 1 0 0`: AMQP 1.0, another protocol altogether.
     Amqp10 {
@@ -44,9 +45,9 @@ impl ProtocolHeader {
         }
         let header = input.first_chunk::<{ Self::LEN }>()?;
         Some(match header[4..] {
-            [0, 0, 9, 1] | [1, 1, 9, 1] => Self::Amqp091,
+            [0, 0, 9, 1] => Self::Amqp091,
             [1, 1, 0, 9] => Self::Amqp09,
-            [1, 1, 8, 0] => Self::Amqp08,
+            [1, 1, 8, 0] | [1, 1, 9, 1] => Self::Amqp08,
             [protocol_id, 1, 0, 0] => Self::Amqp10 { protocol_id },
             _ => Self::Other(*header),
         })
@@ -64,6 +65,8 @@ mod tests {
         assert_eq!(parse([1, 1, 0, 9]), Some(ProtocolHeader::Amqp09));
         assert_eq!(parse([1, 1, 8, 0]), Some(ProtocolHeader::Amqp08));
         assert_eq!(parse([3, 1, 0, 0]), Some(ProtocolHeader::Amqp10 { protocol_id: 3 }));
+        assert_eq!(parse([1, 1, 8, 0]), Some(ProtocolHeader::Amqp08));
+        assert_eq!(parse([1, 1, 9, 1]), Some(ProtocolHeader::Amqp08));
         let odd = *b"AMQP\x00\x00\x0a\x00";
         assert_eq!(ProtocolHeader::parse(&odd), Some(ProtocolHeader::Other(odd)));
     }

@@ -117,6 +117,14 @@ pub enum BrokerError {
         /// RabbitMQ's words for what is wrong.
         reason: String,
     },
+    /// An argument that RabbitMQ acts on and this version does not: better said than ignored.
+    #[error("arg '{arg}' for {resource} is not supported by this version of leveret")]
+    UnsupportedArg {
+        /// The argument.
+        arg: &'static str,
+        /// What was to be declared or consumed from.
+        resource: Resource,
+    },
     /// Binding arguments that a headers exchange can't take.
     #[error(transparent)]
     Headers(#[from] super::exchange::InvalidXMatch),
@@ -138,6 +146,7 @@ impl BrokerError {
             | Self::NotEmpty(_)
             | Self::InvalidArgType { .. }
             | Self::InvalidArg { .. }
+            | Self::UnsupportedArg { .. }
             | Self::Headers(_) => ReplyCode::PreconditionFailed,
             Self::UnknownExchangeType(_) | Self::EmptyExchangeType => ReplyCode::CommandInvalid,
         }

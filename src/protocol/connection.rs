@@ -33,6 +33,9 @@ pub const REFUSAL_DELAY: Duration = Duration::from_secs(3);
 /// The buffer never grows by more than this for a frame that was only announced.
 const RESERVE_MAX: usize = 256 * 1024;
 
+/// `connection.close-ok` as a frame: what a client says last.
+const CLOSE_OK_FRAME: &[u8] = b"\x01\0\0\0\0\0\x04\0\x0a\0\x33\xce";
+
 /// What a connection is told when it is made.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -225,20 +228,14 @@ impl Connection {
     }
 
     fn take_frame(&mut self, input: &mut BytesMut, now: Instant) -> Result<Frame, Failure> {
-        let on_connection = |error: DecodeError| Failure {
-            channel: ChannelId::CONNECTION,
-            exception: error.into(),
-        };
         let frame_max = self.limits.frame_max;
         let split = match split_frame(input, frame_max) {
             Ok(split) => split,
             Err(error) => {
-                // Where the next frame begins, nobody knows.
+                let last_word = input.ends_with(CLOSE_OK_FRAME);
+                // Where the next frame begins is anybody's guess.
                 input.clear();
-                if self.state == State::Closing {
-                    return Ok(Frame::Incomplete);
-                }
-                return Err(on_connection(error));
+                return self.out_of_step(error, last_word);
             }
         };
         let Some((RawFrame { kind, channel, payload }, frame_len)) = split else {
@@ -261,6 +258,18 @@ impl Connection {
             Ok(request) => Ok(Frame::Handled(request)),
             Err(exception) => Err(Failure { channel, exception }),
         }
+    }
+
+    /// The input can't be cut into frames. While closing that ends nothing: the only frame that
+    /// counts then is the client's last.
+    fn out_of_step(&mut self, error: DecodeError, last_word: bool) -> Result<Frame, Failure> {
+        if self.state != State::Closing {
+            return Err(Failure { channel: ChannelId::CONNECTION, exception: error.into() });
+        }
+        if last_word {
+            self.closed();
+        }
+        Ok(Frame::Incomplete)
     }
 
     fn frame(
@@ -370,7 +379,7 @@ impl Connection {
         const CLOSE_OK: (u16, u16) = (channel::CloseOk::CLASS_ID, channel::CloseOk::METHOD_ID);
         const PUBLISH: (u16, u16) = (basic::Publish::CLASS_ID, basic::Publish::METHOD_ID);
 
-        let blamed = method_ids(payload)?;
+        let blamed = ids_in(payload)?;
         match (self.channels.get_mut(&id), blamed) {
             (Some(Channel::Open(assembler)), PUBLISH) => {
                 let publish = basic::Publish::decode(&payload[4..]);
@@ -610,9 +619,18 @@ pub enum Expired {
 
 /// RabbitMQ's 501 for arguments that are not what their method has.
 fn decode_method(payload: &[u8]) -> Result<Method, Exception> {
+    ids_in(payload)?;
     Method::decode(payload).map_err(|error| match error {
         DecodeError::UnknownMethod { .. } => error.into(),
         _ => cannot_decode(payload),
+    })
+}
+
+/// RabbitMQ's 501 for a method frame too short to name a method.
+fn ids_in(payload: &[u8]) -> Result<(u16, u16), Exception> {
+    method_ids(payload).map_err(|_| {
+        let text = format!("type 1, all octets = {}: unknown_frame", ErlangBinary(payload));
+        Exception::new(ReplyCode::FrameError, text)
     })
 }
 

@@ -102,9 +102,7 @@ impl ContentAssembler {
     pub fn expect_method(&self) -> Result<(), Exception> {
         match self.awaiting {
             Awaiting::Method => Ok(()),
-            Awaiting::Header(_) => Err(unexpected(format!(
-                "expected content header for class {BASIC}, got non content header frame instead"
-            ))),
+            Awaiting::Header(_) => Err(not_a_header()),
             Awaiting::Body(_) => Err(not_a_body()),
         }
     }
@@ -120,7 +118,7 @@ impl ContentAssembler {
             Awaiting::Method => return Err(not_a_method()),
             Awaiting::Body(_) => return Err(not_a_body()),
         };
-        let header = RawContentHeader::parse(payload)?;
+        let header = RawContentHeader::parse(payload).map_err(|_| not_a_header())?;
         if header.class_id != BASIC {
             return Err(unexpected(format!(
                 "expected content header for class {BASIC}, got one for class {} instead",
@@ -154,9 +152,7 @@ impl ContentAssembler {
     pub fn body(&mut self, payload: Payload<'_>) -> Result<Option<Content>, Exception> {
         let Awaiting::Body(partial) = &mut self.awaiting else {
             return Err(match self.awaiting {
-                Awaiting::Header(_) => unexpected(format!(
-                    "expected content header for class {BASIC}, got non content header frame instead"
-                )),
+                Awaiting::Header(_) => not_a_header(),
                 _ => not_a_method(),
             });
         };
@@ -250,6 +246,12 @@ fn publish_ids() -> (u16, u16) {
 
 fn unexpected(text: String) -> Exception {
     Exception::new(ReplyCode::UnexpectedFrame, text).blame(publish_ids())
+}
+
+fn not_a_header() -> Exception {
+    unexpected(format!(
+        "expected content header for class {BASIC}, got non content header frame instead"
+    ))
 }
 
 fn not_a_body() -> Exception {

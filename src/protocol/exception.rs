@@ -2,6 +2,9 @@
 
 use amqp_codec::{ChannelId, DecodeError, Method, ReplyCode, Severity, ShortString};
 
+/// Stands for the end of a text that was cut.
+const CUT: &str = "...";
+
 /// A protocol exception: what `channel.close` or `connection.close` will say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exception {
@@ -39,13 +42,18 @@ impl Exception {
         }
     }
 
-    /// The reply text: `NOT_FOUND - no queue 'q' in vhost '/'`, cut to what a short string holds.
-    /// Without an explanation the name stands alone.
+    /// The reply text: `NOT_FOUND - no queue 'q' in vhost '/'`. What a short string does not hold is
+    /// cut, with dots in its place. Without an explanation the name stands alone.
     pub fn reply_text(&self) -> ShortString {
         if self.text.is_empty() {
             return ShortString::truncated(self.code.name());
         }
-        ShortString::truncated(format!("{} - {}", self.code.name(), self.text))
+        let text = format!("{} - {}", self.code.name(), self.text);
+        if text.len() <= ShortString::LEN_MAX {
+            return ShortString::truncated(text);
+        }
+        let end = text.floor_char_boundary(ShortString::LEN_MAX - CUT.len());
+        ShortString::truncated(format!("{}{CUT}", &text[..end]))
     }
 }
 

@@ -114,12 +114,14 @@ pub fn login(start_ok: connection::StartOk, anonymous: bool) -> Result<Login, Lo
     Ok(Login { mechanism, user, password, client_properties: start_ok.client_properties })
 }
 
-/// `[authzid] NUL user NUL password`.
+/// `NUL user NUL password`. Like RabbitMQ it lets nobody log in as one user to act as another, so
+/// nothing may stand in front; and RFC 4616 has no NUL inside the parts.
 fn plain(response: &[u8]) -> Option<(String, Vec<u8>)> {
-    let mut parts = response.splitn(3, |&byte| byte == 0);
-    let _authorize_as = parts.next()?;
-    let user = parts.next()?;
-    let password = parts.next()?;
+    let mut parts = response.split(|&byte| byte == 0);
+    let (nobody, user, password) = (parts.next()?, parts.next()?, parts.next()?);
+    if !nobody.is_empty() || parts.next().is_some() {
+        return None;
+    }
     Some((String::from_utf8_lossy(user).into_owned(), password.to_vec()))
 }
 

@@ -42,7 +42,7 @@ pub struct Login {
 /// The SASL mechanisms that are built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
-    /// RFC 4616: `[authzid] NUL user NUL password`.
+    /// RFC 4616: `NUL user NUL password`.
     Plain,
     /// AMQP's own: a field table with LOGIN and PASSWORD.
     AmqPlain,

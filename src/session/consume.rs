@@ -341,14 +341,15 @@ fn refusal(queue: &QueueCell, refused: ConsumeRefused) -> BrokerError {
     }
 }
 
-/// `x-priority` is an integer of any width.
+/// `x-priority` is an integer of any width; any but the default is not supported yet.
 fn check_priority(queue: &QueueCell, priority: Option<&FieldValue>) -> Result<(), BrokerError> {
-    match priority {
-        Some(value) if value.as_integer().is_none() => Err(BrokerError::InvalidArg {
-            arg: "x-priority",
-            resource: queue.resource(),
-            reason: format!("\"expected integer, got {}\"", value.type_name()),
-        }),
-        _ => Ok(()),
+    let (arg, resource) = ("x-priority", queue.resource());
+    match priority.map(|value| (value, value.as_integer())) {
+        None | Some((_, Some(0))) => Ok(()),
+        Some((_, Some(_))) => Err(BrokerError::UnsupportedArg { arg, resource }),
+        Some((value, None)) => {
+            let reason = format!("\"expected integer, got {}\"", value.type_name());
+            Err(BrokerError::InvalidArg { arg, resource, reason })
+        }
     }
 }

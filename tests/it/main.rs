@@ -1,0 +1,14 @@
+//! Black-box tests: a broker on one end of a socket, bytes on the other.
+//!
+//! Each module is a feature, each test one behaviour. What is expected was measured on RabbitMQ
+//! 3.10.8; where leveret does otherwise on purpose, the test says so. With `LEVERET_TEST_BROKER` set
+//! to `host:port` the same tests run against the broker that listens there.
+#![expect(clippy::disallowed_methods, reason = "tests wait for real sockets, and spawn clients")]
+
+mod support;
+
+mod channel;
+mod close;
+mod framing;
+mod handshake;
+mod heartbeat;
