@@ -15,7 +15,7 @@ mod world;
 use std::time::Instant;
 
 /// Few enough for every test run.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 
 /// Tells which seed it was when a run panics.
 struct Seed(u64);
