@@ -64,6 +64,7 @@ const LAYERS: &[Layer] = &[
     Layer { path: "src/main.rs", may_import: Anything, is_async: true },
     Layer { path: "tests/", may_import: Anything, is_async: true },
     Layer { path: "benches/", may_import: Anything, is_async: true },
+    Layer { path: "examples/", may_import: Anything, is_async: true },
 ];
 
 const LEAVES: [&str; 2] = ["config", "metrics"];
@@ -104,8 +105,15 @@ fn the_repository_keeps_its_own_rules() {
 
 /// Every Rust file of ours; folders that are not there yet have none.
 fn source_files(root: &Path) -> Vec<SourceFile> {
-    let folders =
-        ["amqp-codec/src", "amqp-codec/tests", "amqp-codec/benches", "src", "tests", "benches"];
+    let folders = [
+        "amqp-codec/src",
+        "amqp-codec/tests",
+        "amqp-codec/benches",
+        "src",
+        "tests",
+        "benches",
+        "examples",
+    ];
     let mut open: Vec<PathBuf> = folders.map(|folder| root.join(folder)).to_vec();
     let mut files = Vec::new();
     while let Some(folder) = open.pop() {

@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 
 use crate::frame::{FRAME_END, FRAME_OVERHEAD, FrameKind, head_bytes};
 use crate::method::basic;
-use crate::primitive::{put_short_string, wire_len};
+use crate::primitive::wire_len;
 use crate::{ChannelId, FRAME_HEAD_SIZE};
 
 /// The head of a method frame with the ids of its method.
@@ -32,18 +32,18 @@ pub fn write_deliver(
     exchange: &[u8],
     routing_key: &[u8],
 ) {
-    let strings = [consumer_tag, exchange, routing_key].map(|s| s.len().min(255));
-    let arguments = strings.iter().sum::<usize>() + 3 + 9;
-    out.reserve(arguments + 4 + FRAME_OVERHEAD);
-    out.put_slice(&method_head(channel, basic::Deliver::METHOD_ID, arguments));
-    put_short_string(out, consumer_tag);
-    let mut tag_and_flag = [0; 9];
-    tag_and_flag[..8].copy_from_slice(&delivery_tag.to_be_bytes());
-    tag_and_flag[8] = redelivered.into();
-    out.put_slice(&tag_and_flag);
-    put_short_string(out, exchange);
-    put_short_string(out, routing_key);
-    out.put_u8(FRAME_END);
+    let [consumer_tag, exchange, routing_key] = [consumer_tag, exchange, routing_key].map(cut);
+    let arguments = consumer_tag.len() + exchange.len() + routing_key.len() + 3 + 9;
+    let mut frame = Room::take(out, arguments + 4 + FRAME_OVERHEAD);
+    frame.put(&method_head(channel, basic::Deliver::METHOD_ID, arguments));
+    frame.put(&[consumer_tag.len() as u8]);
+    frame.put(consumer_tag);
+    frame.put(&delivery_tag.to_be_bytes());
+    frame.put(&[redelivered.into(), exchange.len() as u8]);
+    frame.put(exchange);
+    frame.put(&[routing_key.len() as u8]);
+    frame.put(routing_key);
+    frame.put(&[FRAME_END]);
 }
 
 /// Appends a content header frame. `raw_properties` are flags and property list, as in
@@ -57,14 +57,13 @@ pub fn write_content_header(
     raw_properties: &[u8],
 ) {
     let payload_len = 12 + raw_properties.len();
-    out.reserve(payload_len + FRAME_OVERHEAD);
-    let mut fixed = [0; FRAME_HEAD_SIZE + 12];
-    fixed[..7].copy_from_slice(&head_bytes(FrameKind::Header, channel, wire_len(payload_len)));
-    fixed[7..9].copy_from_slice(&class_id.to_be_bytes());
-    fixed[11..].copy_from_slice(&body_size.to_be_bytes());
-    out.put_slice(&fixed);
-    out.put_slice(raw_properties);
-    out.put_u8(FRAME_END);
+    let mut frame = Room::take(out, payload_len + FRAME_OVERHEAD);
+    frame.put(&head_bytes(FrameKind::Header, channel, wire_len(payload_len)));
+    let [k0, k1] = class_id.to_be_bytes();
+    frame.put(&[k0, k1, 0, 0]);
+    frame.put(&body_size.to_be_bytes());
+    frame.put(raw_properties);
+    frame.put(&[FRAME_END]);
 }
 
 /// Appends one body frame. It is for the caller to split a body that does not fit one; an empty
@@ -153,4 +152,31 @@ fn put_settlement(
 pub fn write_heartbeat(out: &mut BytesMut) {
     let [k, c0, c1, s0, s1, s2, s3] = head_bytes(FrameKind::Heartbeat, ChannelId::CONNECTION, 0);
     out.put_slice(&[k, c0, c1, s0, s1, s2, s3, FRAME_END]);
+}
+
+#[inline]
+fn cut(name: &[u8]) -> &[u8] {
+    &name[..name.len().min(255)]
+}
+
+/// The part of a buffer that a frame of known size is being put into. Sizing the buffer once and
+/// filling a slice is quicker than asking it for room with every field.
+struct Room<'a>(&'a mut [u8]);
+
+impl<'a> Room<'a> {
+    /// Makes room for `len` octets.
+    #[inline]
+    fn take(out: &'a mut BytesMut, len: usize) -> Self {
+        let start = out.len();
+        out.resize(start + len, 0);
+        Self(&mut out[start..])
+    }
+
+    /// Fills the next octets. All of them together must be what was asked for.
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        let (room, rest) = std::mem::take(&mut self.0).split_at_mut(bytes.len());
+        room.copy_from_slice(bytes);
+        self.0 = rest;
+    }
 }

@@ -8,7 +8,7 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::primitive::{self as p, Parsed};
-use crate::{DecodeError, FieldTable, ShortString};
+use crate::{DecodeError, FieldTable, RawTable, ShortString};
 
 const CONTENT_TYPE: u16 = 1 << 15;
 const CONTENT_ENCODING: u16 = 1 << 14;
@@ -215,7 +215,7 @@ impl<'a> PropertiesRef<'a> {
     /// # Errors
     /// As [`PropertiesRef::headers`].
     pub fn validate_headers(&self) -> Result<(), DecodeError> {
-        self.headers().map(|_| ())
+        self.headers.map_or(Ok(()), |headers| RawTable(headers).validate())
     }
 
     /// Copies everything.

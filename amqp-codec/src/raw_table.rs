@@ -1,6 +1,6 @@
 //! A field table left where it was read, for looking up a header or two.
 
-use crate::field_table::Budget;
+use crate::field_table::{Budget, FieldTable, TABLE_VALUES_MAX};
 use crate::primitive::{self as p, Parsed};
 use crate::{DecodeError, FieldValue};
 
@@ -24,6 +24,22 @@ impl<'a> RawTable<'a> {
     #[must_use]
     pub fn iter(&self) -> RawEntries<'a> {
         RawEntries { rest: self.0 }
+    }
+
+    /// Checks that the whole table can be decoded. Allocates only for tables and arrays inside it.
+    ///
+    /// # Errors
+    /// As [`FieldTable::decode_entries`].
+    pub fn validate(&self) -> Result<(), DecodeError> {
+        let mut values = 0;
+        for entry in self.iter() {
+            let (_, value) = entry?;
+            if matches!(value.tag(), b'F' | b'A') {
+                return FieldTable::decode_entries(self.0).map(|_| ());
+            }
+            values += 1;
+        }
+        if values > TABLE_VALUES_MAX { Err(DecodeError::TooManyValues) } else { Ok(()) }
     }
 
     /// Decodes the first value of this name.
@@ -130,7 +146,7 @@ mod tests {
 
     use super::*;
     use crate::field_table::put_entries;
-    use crate::{FieldTable, ShortString, strategy};
+    use crate::{ShortString, strategy};
 
     fn raw(table: &FieldTable) -> bytes::BytesMut {
         let mut out = bytes::BytesMut::new();
@@ -165,6 +181,11 @@ mod tests {
             for (name, _) in &table {
                 prop_assert_eq!(RawTable(&bytes).get(name).unwrap(), table.get(name).cloned());
             }
+        }
+
+        #[test]
+        fn validates_exactly_what_can_be_decoded(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+            prop_assert_eq!(RawTable(&bytes).validate().is_ok(), FieldTable::decode_entries(&bytes).is_ok());
         }
 
         #[test]

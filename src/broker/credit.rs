@@ -32,6 +32,11 @@ impl OutboxBound {
         false
     }
 
+    /// Whether the bound was reached and the queue has not yet been told to go on.
+    pub fn is_stalled(&self) -> bool {
+        self.stalled.load(Ordering::SeqCst)
+    }
+
     /// Counts a delivery that left the outbox; `true` if the queue has to be told that its consumer
     /// may go on ([`Queue::resume`](super::queue::Queue::resume)).
     pub fn remove(&self, bytes: usize) -> bool {

@@ -94,6 +94,9 @@ pub enum BrokerError {
     /// No exchange type of that name.
     #[error("unknown exchange type '{0}'")]
     UnknownExchangeType(ShortString),
+    /// No exchange type at all.
+    #[error("invalid exchange type ''")]
+    EmptyExchangeType,
     /// An argument of the wrong type, where a name is expected.
     #[error("invalid type '{type_name}' for arg '{arg}' in {resource}")]
     InvalidArgType {
@@ -113,6 +116,14 @@ pub enum BrokerError {
         resource: Resource,
         /// RabbitMQ's words for what is wrong.
         reason: String,
+    },
+    /// An argument that RabbitMQ acts on and this version does not: better said than ignored.
+    #[error("arg '{arg}' for {resource} is not supported by this version of leveret")]
+    UnsupportedArg {
+        /// The argument.
+        arg: &'static str,
+        /// What was to be declared or consumed from.
+        resource: Resource,
     },
     /// Binding arguments that a headers exchange can't take.
     #[error(transparent)]
@@ -135,8 +146,9 @@ impl BrokerError {
             | Self::NotEmpty(_)
             | Self::InvalidArgType { .. }
             | Self::InvalidArg { .. }
+            | Self::UnsupportedArg { .. }
             | Self::Headers(_) => ReplyCode::PreconditionFailed,
-            Self::UnknownExchangeType(_) => ReplyCode::CommandInvalid,
+            Self::UnknownExchangeType(_) | Self::EmptyExchangeType => ReplyCode::CommandInvalid,
         }
     }
 }

@@ -235,6 +235,7 @@ impl VHost {
     pub fn bind(&self, binding: Binding, connection: ConnectionId) -> Result<(), BrokerError> {
         let mut topology = self.topology.write();
         if let Destination::Queue(queue) = &binding.destination {
+            super::topology::check_not_default(&binding.source)?;
             topology.exchange(&binding.source)?;
             if self.find_queue(queue.name.as_bytes()).is_none_or(|found| found.id != queue.id) {
                 return Err(BrokerError::NotFound(queue.resource()));
@@ -314,3 +315,6 @@ impl VHost {
         self.version.fetch_add(1, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// With less room than this a read buffer is made larger.
 const READ_BYTES_MIN: usize = 4 * 1024;
 
+/// A read of this size or more means that there is probably more to read.
+const BUSY_BYTES: usize = 16 * 1024;
+
 /// How long a client may take to close its end after the goodbye, as with RabbitMQ.
 const LINGER: Duration = Duration::from_secs(30);
 
@@ -91,6 +94,7 @@ impl ServedConnection<'_> {
     async fn run(&mut self, shutdown: &CancellationToken) -> io::Result<()> {
         let mut timer = pin!(Alarm::new());
         let mut stopping = false;
+        let mut busy = false;
         let mut time = now();
         loop {
             let reading = self.resume_input(time);
@@ -117,10 +121,12 @@ impl ServedConnection<'_> {
                     time = now();
                     self.client.sent(time);
                 }
-                read = read_some(&mut self.reader, &mut self.input), if reading == Reading::On => {
-                    if read? == 0 {
+                read = read_some(&mut self.reader, &mut self.input, busy), if reading == Reading::On => {
+                    let read = read?;
+                    if read == 0 {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
+                    busy = read >= BUSY_BYTES;
                     time = now();
                     self.client.received(time);
                 }
@@ -159,7 +165,17 @@ impl ServedConnection<'_> {
 
 /// Reads what is there. The buffer of a connection that has nothing to read is given back: ten
 /// thousand idle ones cost no buffers.
-async fn read_some(reader: &mut ReadHalf<'_>, input: &mut BytesMut) -> io::Result<usize> {
+///
+/// A client that keeps its socket full is made to let others in between: the consumer that its
+/// messages woke waits on this very thread.
+async fn read_some(
+    reader: &mut ReadHalf<'_>,
+    input: &mut BytesMut,
+    busy: bool,
+) -> io::Result<usize> {
+    if busy {
+        tokio::task::yield_now().await;
+    }
     loop {
         if input.capacity() - input.len() < READ_BYTES_MIN {
             input.reserve(READ_BYTES);

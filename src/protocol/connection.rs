@@ -207,10 +207,13 @@ impl Connection {
     fn protocol_header(&mut self, input: &mut BytesMut) -> bool {
         match ProtocolHeader::parse(input) {
             None => false,
-            Some(ProtocolHeader::Amqp091 | ProtocolHeader::Amqp09 | ProtocolHeader::Amqp08) => {
+            Some(
+                header
+                @ (ProtocolHeader::Amqp091 | ProtocolHeader::Amqp09 | ProtocolHeader::Amqp08),
+            ) => {
                 input.advance(ProtocolHeader::AMQP_0_9_1.len());
                 let Settings { anonymous, cluster_name, .. } = &self.settings;
-                let start = handshake::start(*anonymous, cluster_name);
+                let start = handshake::start(header, *anonymous, cluster_name);
                 self.output.method(ChannelId::CONNECTION, start);
                 self.state = State::AwaitingStartOk;
                 true
@@ -654,3 +657,6 @@ fn login_exception(error: &LoginError) -> Exception {
     };
     Exception::new(code, error.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -263,3 +263,6 @@ pub(super) fn not_a_method() -> Exception {
     let text = "expected method frame, got non method frame instead";
     Exception::new(ReplyCode::UnexpectedFrame, text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,3 +96,38 @@ impl std::fmt::Display for ErlangBinary<'_> {
         f.write_str(">>")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_and_the_place_decide_who_is_closed() {
+        let scope = |code, channel| Exception::new(code, "").scope(ChannelId(channel));
+        assert_eq!(scope(ReplyCode::NotFound, 3), Scope::Channel(ChannelId(3)));
+        assert_eq!(scope(ReplyCode::NotFound, 0), Scope::Connection);
+        assert_eq!(scope(ReplyCode::FrameError, 3), Scope::Connection);
+    }
+
+    #[test]
+    fn the_first_method_that_is_blamed_stays_to_blame() {
+        let exception = Exception::new(ReplyCode::NotFound, "").blame((60, 40)).blame((50, 10));
+        assert_eq!((exception.class_id, exception.method_id), (60, 40));
+    }
+
+    #[test]
+    fn reply_texts_begin_with_the_code_and_fit_a_short_string() {
+        let text = |text: &str| Exception::new(ReplyCode::NotFound, text).reply_text();
+        assert_eq!(text("no queue").to_str(), Some("NOT_FOUND - no queue"));
+        assert_eq!(text("").to_str(), Some("NOT_FOUND"));
+        assert_eq!(text(&"x".repeat(300)).len(), 255);
+    }
+
+    #[test]
+    fn bytes_are_shown_as_erlang_does() {
+        let shown = |bytes: &[u8]| ErlangBinary(bytes).to_string();
+        assert_eq!(shown(b"abc"), "<<\"abc\">>");
+        assert_eq!(shown(&[0, 60]), "<<0,60>>");
+        assert_eq!(shown(b""), "<<>>");
+    }
+}

@@ -1,7 +1,7 @@
 //! The handshake: `connection.start`, SASL, `connection.tune`.
 
 use amqp_codec::method::connection;
-use amqp_codec::{FieldTable, FieldValue, ReplyCode, ShortString};
+use amqp_codec::{FieldTable, FieldValue, ProtocolHeader, ReplyCode, ShortString};
 use bytes::Bytes;
 
 use super::exception::Exception;
@@ -40,12 +40,16 @@ pub const HANDSHAKE_FRAME_MAX: u32 = 8192;
 /// No client may ask for frames smaller than this.
 const FRAME_MIN: u32 = 4096;
 
-/// `connection.start`.
-pub fn start(anonymous: bool, cluster_name: &str) -> connection::Start {
+/// `connection.start`, in the version that the client asked for; what follows is 0-9-1 in any case.
+pub fn start(header: ProtocolHeader, anonymous: bool, cluster_name: &str) -> connection::Start {
+    let (version_major, version_minor) = match header {
+        ProtocolHeader::Amqp08 => (8, 0),
+        _ => (0, 9),
+    };
     let mechanisms = if anonymous { "PLAIN AMQPLAIN ANONYMOUS" } else { "PLAIN AMQPLAIN" };
     connection::Start {
-        version_major: 0,
-        version_minor: 9,
+        version_major,
+        version_minor,
         server_properties: server_properties(cluster_name),
         mechanisms: Bytes::from_static(mechanisms.as_bytes()),
         locales: Bytes::from_static(b"en_US"),
@@ -172,3 +176,6 @@ fn negotiate_limit(name: &str, offer: u32, answer: u32) -> Result<u32, Exception
 fn not_allowed(text: String) -> Exception {
     Exception::new(ReplyCode::NotAllowed, text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -143,3 +143,6 @@ impl Buf for Output {
         count
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,6 +63,8 @@ pub(super) struct TransactedPublish {
 /// A channel's state.
 #[derive(Debug, Default)]
 pub(super) struct SessionChannel {
+    /// Tells apart the channels that have the same number one after the other.
+    pub(super) serial: u32,
     pub(super) sources: Sources,
     /// The slots of its consumers by tag.
     pub(super) consumers: HashMap<ShortString, u32, RandomState>,

@@ -84,6 +84,8 @@ pub(super) struct Session {
     pub(super) settlements: SettleBatch,
     /// Channels whose consumers wait for credit that has come back.
     pub(super) starved: Vec<ChannelId>,
+    /// The serial of the channel that was opened last.
+    pub(super) last_serial: u32,
     /// Channels with confirms to write.
     pub(super) to_confirm: Vec<ChannelId>,
     /// What was taken out of the outbox and not yet written.
@@ -160,6 +162,11 @@ impl Client {
     /// Bytes were written.
     pub fn sent(&mut self, now: Instant) {
         self.connection.heartbeat().sent(now);
+        if self.must_wait() {
+            // Its heartbeats are not read meanwhile; that it takes in what is written shows as
+            // well that it lives.
+            self.connection.heartbeat().received(now);
+        }
     }
 
     /// Where the conversation stands.
@@ -208,7 +215,7 @@ impl Client {
             Request::Method(id, method) => self.method(id, method, now),
             Request::OpenChannel(id) => {
                 if let Some(session) = &mut self.session {
-                    session.channels.insert(id, SessionChannel::default());
+                    session.open_channel(id);
                 }
             }
             Request::CloseChannel(id) => {
@@ -339,6 +346,7 @@ impl Client {
             batch: PublishBatch::default(),
             settlements: SettleBatch::default(),
             starved: Vec::new(),
+            last_serial: 0,
             to_confirm: Vec::new(),
             arrived: Vec::new().into_iter(),
             published: false,
@@ -417,6 +425,12 @@ impl Drop for Client {
 }
 
 impl Session {
+    fn open_channel(&mut self, id: ChannelId) {
+        self.last_serial = self.last_serial.wrapping_add(1);
+        let serial = self.last_serial;
+        self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
+    }
+
     /// Hands over what was gathered.
     pub(super) fn flush(&mut self, now: Instant) {
         self.flush_publishes(now);
@@ -481,7 +495,8 @@ impl Session {
         }
     }
 
-    /// Requeues everything the channel holds. The answer goes first, as from RabbitMQ.
+    /// Requeues everything the channel holds. The answer goes before what is delivered anew, as from
+    /// RabbitMQ.
     fn recover(
         &mut self,
         id: ChannelId,
@@ -493,11 +508,12 @@ impl Session {
         if !requeue {
             return Err(Exception::new(ReplyCode::NotImplemented, "requeue=false"));
         }
+        // What was delivered and not yet written counts as delivered. It has to go out before the
+        // answer: to the client the answer says that everything before it was taken back.
+        self.settle_outbox(output, now);
         if let Some(answer) = answer {
             output.method(id, answer);
         }
-        // What was delivered and not yet written counts as delivered.
-        self.settle_outbox(output, now);
         self.settle_held(id, now);
         Ok(None)
     }

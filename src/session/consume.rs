@@ -12,7 +12,7 @@ use bytes::Buf;
 
 use super::channel::{Delivered, Mode, SessionChannel};
 use super::client::{Answer, Session};
-use super::outbox::Item;
+use super::outbox::{Item, Publisher};
 use super::publish::outgoing;
 use super::source::SourceConsumer;
 use crate::broker::credit::OutboxBound;
@@ -214,7 +214,7 @@ impl Session {
         match item {
             Item::Delivery(delivery) => self.deliver(&delivery, output, now),
             Item::Cancelled(subscription) => self.cancelled(subscription, output),
-            Item::Settled(id, range, outcome) => self.confirm(id, range, outcome),
+            Item::Settled(publisher, range, outcome) => self.confirm(publisher, range, outcome),
             Item::Unblocked => self.unblocked = true,
         }
     }
@@ -244,14 +244,18 @@ impl Session {
             return;
         };
         channel.sources.retire(slot);
-        let known = channel.consumers.remove(&tag).is_some();
+        let known = channel.consumers.remove(&tag).is_some() && !channel.closing;
         if known && self.capabilities.consumer_cancel_notify {
             output.method(id, basic::Cancel { consumer_tag: tag, no_wait: true });
         }
     }
 
-    fn confirm(&mut self, id: ChannelId, range: RangeInclusive<u64>, outcome: Outcome) {
+    fn confirm(&mut self, publisher: Publisher, range: RangeInclusive<u64>, outcome: Outcome) {
+        let Publisher { channel: id, serial } = publisher;
         let Some(channel) = self.channels.get_mut(&id) else { return };
+        if channel.serial != serial || channel.closing {
+            return;
+        }
         if let Mode::Confirm(ledger) = &mut channel.mode {
             for sequence in range {
                 ledger.settle(sequence, outcome);
@@ -337,14 +341,15 @@ fn refusal(queue: &QueueCell, refused: ConsumeRefused) -> BrokerError {
     }
 }
 
-/// `x-priority` is an integer of any width.
+/// `x-priority` is an integer of any width; any but the default is not supported yet.
 fn check_priority(queue: &QueueCell, priority: Option<&FieldValue>) -> Result<(), BrokerError> {
-    match priority {
-        Some(value) if value.as_integer().is_none() => Err(BrokerError::InvalidArg {
-            arg: "x-priority",
-            resource: queue.resource(),
-            reason: format!("\"expected integer, got {}\"", value.type_name()),
-        }),
-        _ => Ok(()),
+    let (arg, resource) = ("x-priority", queue.resource());
+    match priority.map(|value| (value, value.as_integer())) {
+        None | Some((_, Some(0))) => Ok(()),
+        Some((_, Some(_))) => Err(BrokerError::UnsupportedArg { arg, resource }),
+        Some((value, None)) => {
+            let reason = format!("\"expected integer, got {}\"", value.type_name());
+            Err(BrokerError::InvalidArg { arg, resource, reason })
+        }
     }
 }

@@ -10,6 +10,8 @@ mod publish;
 mod registry;
 mod settle;
 mod source;
+#[cfg(test)]
+mod tests;
 mod topology;
 
 pub use self::client::{Client, Peer, Reading};

@@ -22,10 +22,18 @@ pub(super) enum Item {
     Delivery(Delivery),
     /// A queue went away under its consumer.
     Cancelled(Subscription),
-    /// Publishes are settled, by channel and sequence numbers.
-    Settled(ChannelId, RangeInclusive<u64>, Outcome),
+    /// Publishes are settled, by their sequence numbers.
+    Settled(Publisher, RangeInclusive<u64>, Outcome),
     /// Publishers may go on.
     Unblocked,
+}
+
+/// A channel whose publishes are confirmed. Its number alone would not do: while confirms are on
+/// their way it may be closed, and opened again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Publisher {
+    pub(super) channel: ChannelId,
+    pub(super) serial: u32,
 }
 
 /// The mailbox of one connection. Its lock is a leaf: nothing else is locked while it is held.
@@ -94,14 +102,15 @@ impl fmt::Debug for Outbox {
 #[derive(Debug)]
 pub(super) struct BatchConfirmation {
     pub(super) outbox: Arc<Outbox>,
-    pub(super) settled: Vec<(ChannelId, RangeInclusive<u64>)>,
+    pub(super) settled: Vec<(Publisher, RangeInclusive<u64>)>,
 }
 
 impl Confirmation for BatchConfirmation {
     fn durable(self: Box<Self>) {
         let Self { outbox, settled } = *self;
         let settled = settled.into_iter();
-        let items = settled.map(|(channel, range)| Item::Settled(channel, range, Outcome::Acked));
+        let items =
+            settled.map(|(publisher, range)| Item::Settled(publisher, range, Outcome::Acked));
         outbox.push(|waiting| waiting.extend(items));
     }
 }

@@ -9,7 +9,7 @@ use amqp_codec::{ChannelId, PropertiesRef, ReplyCode, ShortString};
 
 use super::channel::{Mode, RememberedRoute, SessionChannel, TransactedPublish};
 use super::client::Session;
-use super::outbox::BatchConfirmation;
+use super::outbox::{BatchConfirmation, Publisher};
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, MessageParts};
 use crate::broker::routing::Route;
@@ -32,7 +32,7 @@ pub(super) struct PublishBatch {
     messages: Vec<Message>,
     bytes: usize,
     /// The publishes of the batch that await their confirm, in runs by channel.
-    confirms: Vec<(ChannelId, RangeInclusive<u64>)>,
+    confirms: Vec<(Publisher, RangeInclusive<u64>)>,
 }
 
 impl PublishBatch {
@@ -45,12 +45,12 @@ impl PublishBatch {
     }
 
     /// Notes that a publish awaits its confirm; runs grow in place.
-    fn await_confirm(&mut self, channel: ChannelId, sequence: u64) {
+    fn await_confirm(&mut self, publisher: Publisher, sequence: u64) {
         match self.confirms.last_mut() {
-            Some((last, range)) if *last == channel && *range.end() + 1 == sequence => {
+            Some((last, range)) if *last == publisher && *range.end() + 1 == sequence => {
                 *range = *range.start()..=sequence;
             }
-            _ => self.confirms.push((channel, sequence..=sequence)),
+            _ => self.confirms.push((publisher, sequence..=sequence)),
         }
     }
 }
@@ -90,6 +90,7 @@ impl Session {
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let route = channel.route(&self.vhost, content)?;
         let checked = check_properties(content.properties(), &self.user)?;
+        let publisher = Publisher { channel: id, serial: channel.serial };
         let sequence = match &mut channel.mode {
             Mode::Confirm(ledger) => Some(ledger.publish()),
             Mode::Plain => None,
@@ -109,7 +110,7 @@ impl Session {
             if content.publish.mandatory {
                 return_unroutable(id, content, output);
             }
-            self.confirm_unroutable(id, sequence);
+            self.confirm_unroutable(publisher, sequence);
             return Ok(());
         }
         let message = store(content, &checked);
@@ -118,7 +119,7 @@ impl Session {
         }
         self.add_to_batch(route, message);
         if let Some(sequence) = sequence {
-            self.batch.await_confirm(id, sequence);
+            self.batch.await_confirm(publisher, sequence);
         }
         if self.batch.is_full() {
             self.flush_publishes(now);
@@ -133,9 +134,9 @@ impl Session {
     }
 
     /// A message without a queue is confirmed like any other, in its turn.
-    fn confirm_unroutable(&mut self, id: ChannelId, sequence: Option<u64>) {
+    fn confirm_unroutable(&mut self, publisher: Publisher, sequence: Option<u64>) {
         if let Some(sequence) = sequence {
-            self.batch.await_confirm(id, sequence);
+            self.batch.await_confirm(publisher, sequence);
         }
     }
 

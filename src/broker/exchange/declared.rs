@@ -33,6 +33,7 @@ impl ExchangeKind {
             b"fanout" => Ok(Self::Fanout),
             b"topic" => Ok(Self::Topic),
             b"headers" => Ok(Self::Headers),
+            b"" => Err(BrokerError::EmptyExchangeType),
             _ => Err(BrokerError::UnknownExchangeType(name.clone())),
         }
     }

@@ -60,9 +60,12 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    /// Whether its own limit lets it have one more. The channel's limit and the outbox's bound are
-    /// asked when it comes to its turn.
+    /// Whether its own limit and its outbox let it have one more. The channel's limit is asked when
+    /// it comes to its turn.
     fn has_credit(&self) -> bool {
+        if self.options.outbox_bound.is_stalled() {
+            return false;
+        }
         match self.options.prefetch {
             Prefetch::Unlimited => true,
             Prefetch::Limited(limit) => self.unacked < limit,
@@ -135,7 +138,7 @@ impl ConsumerSet {
         (consumer.serial == handle.serial).then_some(consumer)
     }
 
-    /// Lets a consumer back into the ring if its own limit allows; a no-op where it stands there.
+    /// Lets a consumer back into the ring if its own limit and its outbox allow; a no-op where it stands there.
     pub(super) fn restore(&mut self, handle: ConsumerHandle) {
         if self.get(handle).is_some() {
             self.return_to_ring(handle.index);

@@ -1,0 +1,435 @@
+//! Clients in memory: methods in, methods out, and a clock that stands still unless it is told.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use amqp_codec::method::{basic, channel, confirm, connection, queue, tx};
+use amqp_codec::{
+    ChannelId, ContentHeader, FieldTable, FieldValue, Frame, Method, ProtocolHeader, ShortString,
+    decode_frame, encode_frame,
+};
+use bytes::{Buf, Bytes, BytesMut};
+use parking_lot::Mutex;
+
+use super::{Client, Host, HostSettings, Peer, Reading};
+use crate::auth::{User, Users};
+use crate::broker::effect::{Persist, Position};
+use crate::broker::message::Message;
+use crate::broker::queue_cell::QueueId;
+use crate::protocol::connection::{Settings, State};
+use crate::protocol::handshake::Limits;
+use crate::store::{Confirmation, MemoryStore, Store};
+
+/// The only clock reading in these tests: an origin to count from.
+#[expect(clippy::disallowed_methods)]
+fn origin() -> Instant {
+    Instant::now()
+}
+
+fn short(text: &str) -> ShortString {
+    ShortString::truncated(text)
+}
+
+fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc<Host> {
+    let mut users = Users::default();
+    users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
+    Host::new(HostSettings {
+        connection: Settings {
+            limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
+            body_max: 16 * 1024 * 1024,
+            anonymous: false,
+            handshake_timeout: Duration::from_secs(10),
+            cluster_name: "test".to_owned(),
+        },
+        users,
+        anonymous_user: String::new(),
+        connections_max: 0,
+        vhosts: vec![short("/")],
+        memory_high_watermark: watermark,
+        outbox_bytes_max,
+        store,
+        seed: Some(1),
+    })
+}
+
+fn plain_host() -> Arc<Host> {
+    host(Arc::new(MemoryStore), 1 << 20, 0)
+}
+
+/// One client with channel 1 open.
+struct TestClient {
+    client: Client,
+    input: BytesMut,
+    now: Instant,
+}
+
+impl TestClient {
+    fn connect(host: &Arc<Host>) -> Self {
+        Self::connect_with_heartbeat(host, 0)
+    }
+
+    fn connect_with_heartbeat(host: &Arc<Host>, heartbeat: u16) -> Self {
+        let peer = Peer { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)) };
+        let now = origin();
+        let client = Client::new(Arc::clone(host), peer, Box::new(|| {}), now);
+        let mut connected = Self { client, input: BytesMut::new(), now };
+        connected.input.extend_from_slice(&ProtocolHeader::AMQP_0_9_1);
+        let capabilities: FieldTable = ["consumer_cancel_notify", "connection.blocked"]
+            .into_iter()
+            .map(|name| (short(name), FieldValue::Bool(true)))
+            .collect();
+        let capabilities = FieldValue::Table(capabilities);
+        connected.write(
+            0,
+            connection::StartOk {
+                client_properties: [(short("capabilities"), capabilities)].into_iter().collect(),
+                mechanism: short("PLAIN"),
+                response: Bytes::from_static(b"\0guest\0guest"),
+                locale: short("en_US"),
+            },
+        );
+        connected.write(0, connection::TuneOk { channel_max: 100, frame_max: 131_072, heartbeat });
+        connected.write(0, connection::Open { virtual_host: short("/") });
+        connected.write(1, channel::Open {});
+        connected.process();
+        connected.read();
+        assert_eq!(connected.client.state(), State::Running);
+        connected
+    }
+
+    /// Writes a method that the broker does not read yet.
+    fn write(&mut self, channel: u16, method: impl Into<Method>) {
+        let frame = Frame::Method(ChannelId(channel), method.into());
+        encode_frame(&frame, &mut self.input);
+    }
+
+    fn process(&mut self) -> Reading {
+        self.client.process(&mut self.input, self.now)
+    }
+
+    /// Writes a method, lets the broker act on it, and reads everything.
+    fn call(&mut self, channel: u16, method: impl Into<Method>) -> Vec<String> {
+        self.write(channel, method);
+        self.process();
+        self.read()
+    }
+
+    fn declare(&mut self, name: &str) {
+        self.call(
+            1,
+            queue::Declare {
+                queue: short(name),
+                passive: false,
+                durable: true,
+                exclusive: false,
+                auto_delete: false,
+                no_wait: false,
+                arguments: FieldTable::default(),
+            },
+        );
+    }
+
+    fn write_publish(&mut self, channel: u16, queue: &str, body: &[u8], mandatory: bool) {
+        let (exchange, routing_key) = (short(""), short(queue));
+        self.write(channel, basic::Publish { exchange, routing_key, mandatory, immediate: false });
+        let id = ChannelId(channel);
+        let properties = amqp_codec::BasicProperties::default();
+        let header = ContentHeader { class_id: 60, body_size: body.len() as u64, properties };
+        encode_frame(&Frame::Header(id, Box::new(header)), &mut self.input);
+        for piece in body.chunks(100_000) {
+            encode_frame(&Frame::Body(id, Bytes::copy_from_slice(piece)), &mut self.input);
+        }
+    }
+
+    fn publish(&mut self, channel: u16, queue: &str, body: &[u8]) -> Vec<String> {
+        self.write_publish(channel, queue, body, false);
+        self.process();
+        self.read()
+    }
+
+    fn consume(&mut self, queue: &str, tag: &str) -> Vec<String> {
+        self.call(1, consume(queue, tag))
+    }
+
+    /// Reads everything there is: one word for each method, bodies in quotes.
+    fn read(&mut self) -> Vec<String> {
+        self.client.poll_outbox(self.now);
+        let mut told = Vec::new();
+        while self.client.output().has_remaining() {
+            let output = self.client.output();
+            let mut bytes = BytesMut::from(&output.copy_to_bytes(output.remaining())[..]);
+            while let Some(frame) = decode_frame(&mut bytes, 0).expect("well-formed frames") {
+                told.extend(describe(&frame));
+            }
+            self.client.poll_outbox(self.now);
+        }
+        told
+    }
+
+    fn counts(&self, host: &Host, queue: &str) -> (usize, usize) {
+        let vhost = host.vhost(&short("/")).unwrap();
+        let counts = vhost.queue(&short(queue)).unwrap().state.lock().counts();
+        (counts.ready, counts.unacked)
+    }
+}
+
+fn consume(queue: &str, tag: &str) -> basic::Consume {
+    basic::Consume {
+        queue: short(queue),
+        consumer_tag: short(tag),
+        no_local: false,
+        no_ack: false,
+        exclusive: false,
+        no_wait: false,
+        arguments: FieldTable::default(),
+    }
+}
+
+fn describe(frame: &Frame) -> Option<String> {
+    Some(match frame {
+        Frame::Method(ChannelId(on), method) => match method {
+            Method::BasicDeliver(deliver) => {
+                let again = if deliver.redelivered { " again" } else { "" };
+                format!("{on} deliver {}{again}", deliver.delivery_tag)
+            }
+            Method::BasicAck(ack) => {
+                let multiple = if ack.multiple { " and before" } else { "" };
+                format!("{on} ack {}{multiple}", ack.delivery_tag)
+            }
+            Method::ChannelClose(close) => format!("{on} close {}", close.reply_code),
+            Method::ConnectionClose(close) => format!("{on} close {}", close.reply_code),
+            method => format!("{on} {}", method.name()),
+        },
+        Frame::Body(_, body) if body.len() < 100 => {
+            format!("'{}'", String::from_utf8_lossy(body))
+        }
+        Frame::Body(_, body) => format!("{} bytes", body.len()),
+        Frame::Header(..) => return None,
+        Frame::Heartbeat(_) => "heartbeat".to_owned(),
+    })
+}
+
+/// Confirms nothing until it is told to.
+#[derive(Default)]
+struct SlowStore(Mutex<Vec<Box<dyn Confirmation>>>);
+
+impl SlowStore {
+    fn confirm_all(&self) {
+        let waiting = std::mem::take(&mut *self.0.lock());
+        waiting.into_iter().for_each(Confirmation::durable);
+    }
+}
+
+impl std::fmt::Debug for SlowStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SlowStore")
+    }
+}
+
+impl Persist for SlowStore {
+    fn enqueued(&self, _queue: QueueId, _position: Position, _message: &Message) {}
+
+    fn settled(&self, _queue: QueueId, _position: Position) {}
+}
+
+impl Store for SlowStore {
+    fn when_durable(&self, confirmation: Box<dyn Confirmation>) {
+        self.0.lock().push(confirmation);
+    }
+}
+
+fn ack(delivery_tag: u64, multiple: bool) -> basic::Ack {
+    basic::Ack { delivery_tag, multiple }
+}
+
+fn close() -> channel::Close {
+    channel::Close { reply_code: 200, reply_text: short(""), class_id: 0, method_id: 0 }
+}
+
+#[test]
+fn confirms_of_one_read_are_coalesced_channel_by_channel() {
+    let host = plain_host();
+    let mut client = TestClient::connect(&host);
+    client.declare("a");
+    client.declare("b");
+    client.call(2, channel::Open {});
+    for channel in [1, 2] {
+        client.call(channel, confirm::Select { no_wait: false });
+    }
+    for (channel, queue) in [(1, "a"), (1, "b"), (2, "a"), (1, "a"), (2, "missing"), (1, "b")] {
+        client.write_publish(channel, queue, b"m", false);
+    }
+    client.process();
+    assert_eq!(client.read(), ["1 ack 4 and before", "2 ack 2 and before"]);
+    assert_eq!((client.counts(&host, "a"), client.counts(&host, "b")), ((3, 0), (2, 0)));
+}
+
+#[test]
+fn an_unroutable_message_comes_back_before_its_confirm() {
+    let mut client = TestClient::connect(&plain_host());
+    client.call(1, confirm::Select { no_wait: false });
+    client.write_publish(1, "missing", b"m", true);
+    client.process();
+    assert_eq!(client.read(), ["1 basic.return", "'m'", "1 ack 1"]);
+}
+
+/// A channel is closed while its confirms wait for the store, and opened again under the same
+/// number: they are not the new one's.
+#[test]
+fn confirms_do_not_reach_the_next_channel_of_the_same_number() {
+    let store = Arc::new(SlowStore::default());
+    let host = host(Arc::<SlowStore>::clone(&store), 1 << 20, 0);
+    let mut client = TestClient::connect(&host);
+    client.declare("q");
+    client.call(1, confirm::Select { no_wait: false });
+    client.publish(1, "q", b"old");
+    client.call(1, close());
+    client.call(1, channel::Open {});
+    client.call(1, confirm::Select { no_wait: false });
+    let held_back = std::mem::take(&mut *store.0.lock());
+    assert_eq!(client.publish(1, "q", b"new"), [""; 0]);
+    held_back.into_iter().for_each(Confirmation::durable);
+    assert_eq!(client.read(), [""; 0]);
+    store.confirm_all();
+    assert_eq!(client.read(), ["1 ack 1"]);
+}
+
+/// RabbitMQ answers basic.recover before it delivers anew; what crossed the request comes before the
+/// answer, or the client would hold tags that the broker has forgotten.
+#[test]
+fn nothing_that_recover_takes_back_comes_after_its_answer() {
+    let host = plain_host();
+    let mut client = TestClient::connect(&host);
+    client.declare("q");
+    client.consume("q", "c");
+    let mut publisher = TestClient::connect(&host);
+    publisher.publish(1, "q", b"m");
+    client.write(1, basic::Recover { requeue: true });
+    client.process();
+    let told = client.read();
+    assert_eq!(told, ["1 deliver 1", "'m'", "1 basic.recover-ok", "1 deliver 2 again", "'m'"]);
+    assert_eq!(client.call(1, ack(2, false)), [""; 0]);
+    assert_eq!(client.counts(&host, "q"), (0, 0));
+}
+
+#[test]
+fn rollback_restores_delivery_tags_and_drops_publishes() {
+    let host = plain_host();
+    let mut client = TestClient::connect(&host);
+    client.declare("q");
+    for body in ["a", "b", "c"] {
+        client.publish(1, "q", body.as_bytes());
+    }
+    client.consume("q", "c");
+    client.call(1, tx::Select {});
+    client.call(1, ack(1, false));
+    client.call(1, ack(3, true));
+    client.publish(1, "q", b"never");
+    assert_eq!(client.counts(&host, "q"), (0, 3), "nothing counts before the commit");
+    assert_eq!(client.call(1, tx::Rollback {}), ["1 tx.rollback-ok"]);
+    client.call(1, ack(2, false));
+    client.call(1, ack(3, true));
+    assert_eq!(client.call(1, tx::Commit {}), ["1 tx.commit-ok"]);
+    assert_eq!(client.counts(&host, "q"), (0, 0));
+    assert_eq!(host.memory_used(), 0);
+}
+
+#[test]
+fn a_tag_acknowledged_twice_in_a_transaction_closes_the_channel_and_requeues() {
+    let host = plain_host();
+    let mut client = TestClient::connect(&host);
+    client.declare("q");
+    client.publish(1, "q", b"m");
+    client.consume("q", "c");
+    client.call(1, tx::Select {});
+    client.call(1, ack(1, false));
+    assert_eq!(client.call(1, ack(1, false)), ["1 close 406"]);
+    assert_eq!(client.counts(&host, "q"), (1, 0));
+}
+
+#[test]
+fn what_a_transaction_publishes_enters_at_the_commit_and_comes_back_before_its_answer() {
+    let host = plain_host();
+    let mut client = TestClient::connect(&host);
+    client.declare("q");
+    client.call(1, tx::Select {});
+    client.publish(1, "q", b"m");
+    client.write_publish(1, "missing", b"r", true);
+    client.process();
+    assert_eq!(client.read(), [""; 0]);
+    assert_eq!(client.counts(&host, "q"), (0, 0));
+    assert_eq!(client.call(1, tx::Commit {}), ["1 basic.return", "'r'", "1 tx.commit-ok"]);
+    assert_eq!(client.counts(&host, "q"), (1, 0));
+}
+
+/// A frame that can't be read used to be read again and again, for ever.
+#[test]
+fn garbage_closes_the_connection_once_and_the_close_handshake_goes_on() {
+    let mut client = TestClient::connect(&plain_host());
+    client.input.extend_from_slice(b"garbage, and a lot of it");
+    client.process();
+    assert_eq!(client.read(), ["0 close 501"]);
+    client.input.extend_from_slice(b"more garbage");
+    client.process();
+    assert_eq!(client.read(), [""; 0]);
+    client.call(0, connection::CloseOk {});
+    assert_eq!(client.client.state(), State::Closed);
+}
+
+/// Goal: the client is never blamed for silence while it is the broker that does not listen.
+#[test]
+fn a_slow_reader_lives_on_while_its_input_waits() {
+    let host = plain_host();
+    let mut client = TestClient::connect_with_heartbeat(&host, 10);
+    client.declare("q");
+    client.consume("q", "c");
+    TestClient::connect(&host).publish(1, "q", &vec![0; 2 * 1024 * 1024]);
+    client.client.poll_outbox(client.now);
+    for _ in 0..10 {
+        assert!(client.client.must_wait(), "the input is not read");
+        client.now += Duration::from_secs(8);
+        client.client.output().advance(1000);
+        client.client.sent(client.now);
+        client.client.handle_timeout(client.now);
+        assert_eq!(client.client.state(), State::Running);
+    }
+    client.now += Duration::from_secs(30);
+    client.client.handle_timeout(client.now);
+    assert_eq!(client.client.state(), State::Closed, "it does not read either");
+}
+
+#[test]
+fn a_publisher_waits_while_memory_is_short_and_goes_on_when_it_is_free() {
+    let host = host(Arc::new(MemoryStore), 1 << 20, 10_000);
+    let mut publisher = TestClient::connect(&host);
+    publisher.declare("q");
+    let mut consumer = TestClient::connect(&host);
+    assert_eq!(publisher.publish(1, "q", &[0; 12_000]), ["0 connection.blocked"]);
+    publisher.write_publish(1, "q", b"later", false);
+    assert_eq!(publisher.process(), Reading::Paused);
+    consumer.consume("q", "c");
+    consumer.call(1, ack(1, false));
+    assert_eq!(publisher.read(), ["0 connection.unblocked"]);
+    assert_eq!(publisher.process(), Reading::On);
+    assert_eq!(consumer.read(), ["1 deliver 2", "'later'"]);
+}
+
+#[test]
+fn an_acknowledgement_does_not_fill_an_outbox_that_is_full() {
+    let host = host(Arc::new(MemoryStore), 1000, 0);
+    let mut client = TestClient::connect(&host);
+    client.declare("q");
+    client.consume("q", "c");
+    let mut publisher = TestClient::connect(&host);
+    publisher.publish(1, "q", b"first");
+    assert_eq!(client.read(), ["1 deliver 1", "'first'"]);
+    for _ in 0..5 {
+        publisher.publish(1, "q", &[b'm'; 1000]);
+    }
+    assert_eq!(client.counts(&host, "q"), (4, 2), "one fits the outbox");
+    let vhost = host.vhost(&short("/")).unwrap();
+    let queue = vhost.queue(&short("q")).unwrap();
+    queue.state.lock().settle([Position(0)], client.now, &mut Default::default());
+    assert_eq!(client.counts(&host, "q"), (4, 1));
+}
