@@ -29,6 +29,14 @@ pub(super) const COMPARED: &[&str] = &[
     "x-queue-leader-locator",
 ];
 
+/// Whether an argument says nothing: it is absent, or the default written out.
+pub(super) fn is_default(argument: &str, value: Option<&FieldValue>) -> bool {
+    match value {
+        None => true,
+        Some(value) => argument == "x-queue-type" && value.as_str() == Some("classic"),
+    }
+}
+
 /// Why one argument is refused; `Ok` if it is fine.
 type Check = fn(&FieldValue, &FieldTable) -> Result<(), String>;
 

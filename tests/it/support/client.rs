@@ -199,6 +199,7 @@ impl RawClient {
         self.send(channel, method).await;
         match self.receive_method(channel).await {
             Method::ChannelClose(close) => panic!("{name} closed the channel: {close:?}"),
+            Method::BasicDeliver(delivery) => panic!("before the answer to {name}: {delivery:?}"),
             answer => answer,
         }
     }
