@@ -98,6 +98,7 @@ stats! {
     channel_errors,
     dropped,
     blocked,
+    unblocked,
     heartbeat_deaths,
     cancelled_by_broker,
 }

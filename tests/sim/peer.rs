@@ -292,7 +292,7 @@ impl SimClient {
         let max = self.frame_max;
         while let Some(frame) = decode_frame(&mut self.incoming, max).expect("well-formed frames") {
             match frame {
-                Frame::Method(ChannelId(0), method) => self.connection_method(&method),
+                Frame::Method(ChannelId(0), method) => self.connection_method(&method, shared),
                 _ if matches!(self.phase, Phase::Closing | Phase::Doomed) => {}
                 Frame::Method(ChannelId(number), method) => {
                     self.channel_method(number, method, shared);
@@ -313,7 +313,7 @@ impl SimClient {
         }
     }
 
-    fn connection_method(&mut self, method: &Method) {
+    fn connection_method(&mut self, method: &Method, shared: &mut Shared) {
         match (self.phase, method) {
             (Phase::Handshake, Method::ConnectionStart(_)) if !self.pipelined => self.start_ok(),
             (Phase::Handshake, Method::ConnectionTune(_)) if !self.pipelined => self.tune_ok(),
@@ -323,10 +323,12 @@ impl SimClient {
             (Phase::Closing, Method::ConnectionCloseOk(_)) => {}
             (_, Method::ConnectionBlocked(_)) => {
                 assert!(!self.blocked, "blocked once");
+                shared.ledger.stats.blocked += 1;
                 self.blocked = true;
             }
             (_, Method::ConnectionUnblocked(_)) => {
                 assert!(self.blocked, "unblocked after blocked");
+                shared.ledger.stats.unblocked += 1;
                 self.blocked = false;
             }
             (phase, method) => panic!("client {}: {method:?} in {phase:?}", self.uid),

@@ -82,7 +82,7 @@ impl World {
         let store = Arc::new(SimStore::default());
         let mut users = Users::default();
         users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
-        let watermark = if rng.random_bool(0.7) { 0 } else { rng.random_range(100_000..600_000) };
+        let watermark = if rng.random_bool(0.6) { 0 } else { rng.random_range(30_000..400_000) };
         let host = Host::new(HostSettings {
             connection: Settings {
                 limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
@@ -223,6 +223,7 @@ impl World {
             }
             985..987 if client.phase == Phase::Open => client.close(),
             987..992 => self.come_to_rest(),
+            992..995 => self.relieve(),
             _ => {}
         }
         self.forget_the_gone();
@@ -273,7 +274,6 @@ impl World {
         self.exchange_all();
         let mut all_read = true;
         for client in &mut self.clients {
-            self.shared.ledger.stats.blocked += u64::from(client.blocked);
             if client.is_held_back() {
                 all_read &= client.is_read();
                 let used = self.shared.host.memory_used();
@@ -319,8 +319,36 @@ impl World {
         assert_eq!(counts.consumers, consumers.count(), "{name}: consumers");
     }
 
+    /// Somebody comes and takes what waits, so that publishers who wait for memory can go on.
+    fn relieve(&mut self) {
+        let helper = self.connect_and_open();
+        let uid = self.clients[helper].uid;
+        for plan in QUEUES.iter().filter(|plan| plan.kind != QueueKind::Wild) {
+            loop {
+                let helper = self.clients.iter_mut().find(|client| client.uid == uid);
+                let helper = helper.expect("nothing happens to it");
+                let queue = plan.name.to_owned();
+                let get = basic::Get { queue: short(plan.name), no_ack: false };
+                helper.ask(1, get, Waiting::Get { queue, no_ack: false });
+                self.exchange_all();
+                let helper = self.clients.iter_mut().find(|client| client.uid == uid);
+                let helper = helper.expect("nothing happens to it");
+                let channel = helper.channels.get_mut(&1).expect("an open channel");
+                let Some((tag, held)) = channel.held.pop_first() else { break };
+                helper.send(1, basic::Ack { delivery_tag: tag, multiple: false });
+                helper.once_read(Effect::Settled(vec![(held.queue, held.id)]));
+            }
+        }
+        let helper = self.clients.iter_mut().find(|client| client.uid == uid);
+        helper.expect("nothing happens to it").close();
+        self.come_to_rest();
+    }
+
     /// Everybody leaves, one last client drains all queues, and nothing is left.
     fn end(&mut self) {
+        if self.shared.chance(0.3) {
+            self.relieve();
+        }
         while !self.clients.is_empty() {
             let index = self.shared.range(0, self.clients.len() - 1);
             let client = &mut self.clients[index];
