@@ -127,7 +127,7 @@ async fn settlements_count_at_commit() {
     texts.sort();
     let expected = [("3", true), ("4", false), ("5", false)];
     assert_eq!(texts, expected.map(|(text, redelivered)| (text.to_owned(), redelivered)));
-    client.call(2, delete_queue(&queue)).await;
+    client.delete(2, &queue).await;
 }
 
 #[tokio::test]
@@ -138,6 +138,7 @@ async fn rolled_back_settlements_can_be_made_again() {
     for text in ["a", "b"] {
         client.publish(2, to_queue(&queue), text).await;
     }
+    client.expect_nothing(2).await;
     for _ in 0..2 {
         assert!(client.get(1, get_to_ack(&queue)).await.is_some());
     }
@@ -158,6 +159,7 @@ async fn a_tag_is_settled_once_within_a_transaction() {
     let queue = server.name("q");
     let mut client = transactional(&server, &queue).await;
     client.publish(2, to_queue(&queue), "a").await;
+    client.expect_nothing(2).await;
     assert!(client.get(1, get_to_ack(&queue)).await.is_some());
     client.send(1, ack(1)).await;
     client.refused(1, ack(1), 406, "PRECONDITION_FAILED - unknown delivery tag 1").await;
@@ -172,6 +174,7 @@ async fn a_channel_closed_without_commit_leaves_no_trace() {
     let queue = server.name("q");
     let mut client = transactional(&server, &queue).await;
     client.publish(2, to_queue(&queue), "held").await;
+    client.expect_nothing(2).await;
     assert!(client.get(1, get_to_ack(&queue)).await.is_some());
     client.send(1, ack(1)).await;
     client.publish(1, to_queue(&queue), "lost").await;
@@ -181,9 +184,7 @@ async fn a_channel_closed_without_commit_leaves_no_trace() {
     assert_eq!((content.text(), got.redelivered), ("held", true));
     assert!(client.drain(2, &queue).await.is_empty());
     client.call(2, delete_queue(&queue)).await;
-    if let Some(used) = server.memory_used() {
-        assert_eq!(used, 0);
-    }
+    assert!(server.memory_used().is_none_or(|used| used == 0));
 }
 
 /// What is to be acknowledged at commit is no longer the channel's to recover, and not yet gone.
@@ -195,6 +196,7 @@ async fn recover_passes_over_what_waits_for_commit() {
     for text in ["a", "b"] {
         client.publish(2, to_queue(&queue), text).await;
     }
+    client.expect_nothing(2).await;
     for _ in 0..2 {
         assert!(client.get(1, get_to_ack(&queue)).await.is_some());
     }
@@ -207,17 +209,27 @@ async fn recover_passes_over_what_waits_for_commit() {
     client.call(2, delete_queue(&queue)).await;
 }
 
+/// What was declared, bound or deleted between publish and commit counts: a mandatory message whose
+/// queue is gone comes back, and one whose queue was made anew arrives.
 #[tokio::test]
-async fn a_message_is_routed_as_things_were_when_it_was_published() {
+async fn a_message_goes_where_its_queue_is_at_commit() {
     let server = TestServer::start().await;
     let queue = server.name("q");
     let mut client = transactional(&server, &queue).await;
-    client.publish(1, mandatory(to_queue(&queue)), "x").await;
+    client.publish(1, mandatory(to_queue(&queue)), "back").await;
     client.expect_nothing(1).await;
     client.call(2, delete_queue(&queue)).await;
-    // It had a queue then: it is not returned, and there is nowhere for it to go.
-    commit(&mut client).await;
+    client.send(1, tx::Commit {}).await;
+    assert_eq!(client.returned(1).await.1.text(), "back");
+    client.expect(1, tx::CommitOk {}).await;
+
     client.call(2, declare_queue(&queue)).await;
-    assert!(client.drain(2, &queue).await.is_empty());
+    client.publish(1, to_queue(&queue), "anew").await;
+    client.expect_nothing(1).await;
     client.call(2, delete_queue(&queue)).await;
+    client.call(2, declare_queue(&queue)).await;
+    commit(&mut client).await;
+    assert_eq!(client.drain(2, &queue).await, ["anew"]);
+    client.call(2, delete_queue(&queue)).await;
+    assert!(server.memory_used().is_none_or(|used| used == 0));
 }
