@@ -458,11 +458,12 @@ def test_a_worker_reconnects_by_itself(relay, conn, names, workers):
     inbox = Inbox(conn, [replies], no_ack=True, accept=["json"])
     for number in range(3):
         Producer(conn).publish({"number": number}, routing_key=requests.name, reply_to=replies.name, correlation_id="c")
-        inbox.wait(number + 1)
+        # A request whose ack the cut swallows is answered twice.
+        answer = {"square": number**2}
+        support.until(lambda: answer in [body for body, _ in inbox.got], f"{answer}", inbox.drain)
         worker.ready.clear()
         assert relay.cut() >= 1
         assert worker.ready.wait(support.DEADLINE)
-    assert inbox.wait(3) == [{"square": 0}, {"square": 1}, {"square": 4}]
 
 
 def test_publishing_again_after_the_connection_broke(relay):
