@@ -21,3 +21,8 @@ mod embed;
 pub mod cli;
 
 pub use self::embed::{Broker, BrokerBuilder, StartError};
+
+/// The README's Rust snippets, so that they go on compiling.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use triomphe::ThinArc;
 
+/// The longest time to live in milliseconds, of a message or a queue: RabbitMQ's ten years.
+pub const EXPIRY_MS_MAX: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
+
 /// What a message costs beyond its bytes: its head, the allocation, its entry in a queue.
 const MESSAGE_OVERHEAD: usize = 96;
 

@@ -3,6 +3,7 @@
 use amqp_codec::{FieldTable, FieldValue};
 
 use super::error::{BrokerError, Resource};
+use super::message::EXPIRY_MS_MAX;
 
 /// The arguments that a declaration of an existing queue must repeat, in RabbitMQ's order; unknown
 /// ones may differ.
@@ -29,13 +30,21 @@ pub(super) const COMPARED: &[&str] = &[
     "x-queue-leader-locator",
 ];
 
+/// Whether an argument says nothing: it is absent, or the default written out.
+pub(super) fn is_default(argument: &str, value: Option<&FieldValue>) -> bool {
+    match value {
+        None => true,
+        Some(value) => argument == "x-queue-type" && value.as_str() == Some("classic"),
+    }
+}
+
 /// Why one argument is refused; `Ok` if it is fine.
 type Check = fn(&FieldValue, &FieldTable) -> Result<(), String>;
 
 /// What is checked, in RabbitMQ's order, so that the same mistake is named first.
 const CHECKS: &[(&str, Check)] = &[
-    ("x-expires", positive),
-    ("x-message-ttl", non_negative),
+    ("x-expires", expiry),
+    ("x-message-ttl", time_to_live),
     ("x-dead-letter-routing-key", dead_letter_routing_key),
     ("x-max-length", non_negative),
     ("x-max-length-bytes", non_negative),
@@ -117,8 +126,18 @@ fn non_negative(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {
     }
 }
 
-fn positive(value: &FieldValue, all: &FieldTable) -> Result<(), String> {
+fn time_to_live(value: &FieldValue, all: &FieldTable) -> Result<(), String> {
     non_negative(value, all)?;
+    match integer(value)? {
+        too_large if too_large > i128::from(EXPIRY_MS_MAX) => {
+            Err(format!("{{value_too_large,{too_large}}}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn expiry(value: &FieldValue, all: &FieldTable) -> Result<(), String> {
+    time_to_live(value, all)?;
     if integer(value)? == 0 { Err("{value_zero,0}".to_owned()) } else { Ok(()) }
 }
 

@@ -149,6 +149,11 @@ impl VHost {
         for &argument in queue_arguments::COMPARED {
             let (received, current) =
                 (received.arguments.get(argument), current.arguments.get(argument));
+            if queue_arguments::is_default(argument, received)
+                && queue_arguments::is_default(argument, current)
+            {
+                continue;
+            }
             assert_equal_arg(&resource, argument, received, current)?;
         }
         Ok(())
@@ -170,11 +175,12 @@ impl VHost {
         let count = {
             let mut state = queue.state.lock();
             let counts = state.counts();
-            if conditions.if_unused && counts.consumers > 0 {
-                return Err(BrokerError::InUse(queue.resource()));
-            }
+            // In RabbitMQ's order: where neither holds, it names the messages.
             if conditions.if_empty && counts.ready > 0 {
                 return Err(BrokerError::NotEmpty(queue.resource()));
+            }
+            if conditions.if_unused && counts.consumers > 0 {
+                return Err(BrokerError::InUse(queue.resource()));
             }
             if state.is_deleted() {
                 return Ok(0);

@@ -11,8 +11,8 @@ use super::channel::{Mode, RememberedRoute, SessionChannel, TransactedPublish};
 use super::client::Session;
 use super::outbox::{BatchConfirmation, Publisher};
 use crate::broker::effect::Effects;
-use crate::broker::message::{Message, MessageParts};
-use crate::broker::routing::Route;
+use crate::broker::message::{EXPIRY_MS_MAX, Message, MessageParts};
+use crate::broker::routing::{QueueSet, Route, Router};
 use crate::broker::vhost::VHost;
 use crate::protocol::content::Content;
 use crate::protocol::exception::Exception;
@@ -178,6 +178,7 @@ impl Session {
     ) {
         for TransactedPublish { message, route, mandatory } in publishes {
             self.host.free_memory(message.memory());
+            let route = self.present_route(route, &message);
             if route.queues.is_empty() {
                 if mandatory {
                     return_message(id, &message, output);
@@ -190,6 +191,20 @@ impl Session {
             self.add_to_batch(route, message);
         }
         self.flush_publishes(now);
+    }
+
+    /// The route of a message that waited for its commit, found anew if something was declared, bound
+    /// or deleted meanwhile. An exchange that is gone leads nowhere.
+    fn present_route(&self, route: Arc<Route>, message: &Message) -> Arc<Route> {
+        let version = self.vhost.version();
+        if route.version == version {
+            return route;
+        }
+        let exchange = ShortString::truncated(message.exchange());
+        let (key, properties) = (message.routing_key(), message.properties());
+        let anew = self.vhost.route(&mut Router::default(), &exchange, key, properties);
+        let nowhere = |_| Route { queues: QueueSet::new(), version, by_key_alone: true };
+        Arc::new(anew.unwrap_or_else(nowhere))
     }
 }
 
@@ -252,7 +267,8 @@ fn check_expiration(expiration: &[u8]) -> Result<(), Exception> {
         (number, "") if text.starts_with('-') && number.bytes().any(|digit| digit != b'0') => {
             format!("{{value_negative,-{}}}", number.trim_start_matches('0'))
         }
-        (_, "") => return Ok(()),
+        (number, "") if number.parse().is_ok_and(|ms: u64| ms <= EXPIRY_MS_MAX) => return Ok(()),
+        (number, "") => format!("{{value_too_large,{}}}", number.trim_start_matches('0')),
         (_, rest) => format!("{{leftover_string,\"{rest}\"}}"),
     };
     Err(precondition(format!("invalid expiration '{text}': {reason}")))
@@ -325,7 +341,10 @@ mod tests {
             checked.map_err(|exception| exception.text.replace(&prefix, ""))
         };
         assert_eq!(reason("0"), Ok(()));
-        assert_eq!(reason("99999999999999999999"), Ok(()));
+        assert_eq!(reason("315360000000"), Ok(()));
+        assert_eq!(reason("315360000001"), Err("{value_too_large,315360000001}".to_owned()));
+        let beyond_64_bits = "{value_too_large,99999999999999999999}";
+        assert_eq!(reason("99999999999999999999"), Err(beyond_64_bits.to_owned()));
         assert_eq!(reason("notnum"), Err("no_integer".to_owned()));
         assert_eq!(reason(""), Err("no_integer".to_owned()));
         assert_eq!(reason("-10"), Err("{value_negative,-10}".to_owned()));

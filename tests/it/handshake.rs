@@ -39,9 +39,7 @@ async fn headers_of_0_9_1_0_9_and_0_8_are_answered_with_connection_start() {
         let Method::ConnectionStart(start) = client.receive_method(0).await else {
             panic!("no connection.start for {tail:?}");
         };
-        // RabbitMQ repeats what it took the header for; no client looks at it.
-        let rabbitmq = if tail == [1, 1, 8, 0] || tail == [1, 1, 9, 1] { (8, 0) } else { (0, 9) };
-        let version = server.differs((0, 9), rabbitmq);
+        let version = if tail == [1, 1, 8, 0] || tail == [1, 1, 9, 1] { (8, 0) } else { (0, 9) };
         assert_eq!((start.version_major, start.version_minor), version);
     }
 }

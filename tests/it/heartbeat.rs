@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::support::{
-    Handshake, Received, TestServer, Wire, check_exchange, check_queue, connection, declare_queue,
-    delete_queue, exchange, get_to_ack, queue, raw_frame, to_queue,
+    Handshake, Received, TestServer, Wire, cancel, check_exchange, check_queue, connection,
+    consume, declare_queue, delete_queue, exchange, get_to_ack, queue, raw_frame, to_queue,
 };
 
 #[tokio::test]
@@ -62,8 +62,9 @@ async fn what_a_silent_client_held_goes_back() {
     assert!(vanishing.get(1, get_to_ack(&shared)).await.is_some());
     vanishing.skip_to_end().await;
 
-    let (got, _) = other.get(1, get_to_ack(&shared)).await.expect("the message is back");
-    assert!(got.redelivered);
+    other.call(1, consume(&shared, "c")).await;
+    assert_eq!(other.delivery(1).await.summary(), ("c", "held", true));
+    other.call(1, cancel("c")).await;
     let text = format!("NOT_FOUND - no queue '{exclusive}' in vhost '/'");
     other.refused(1, check_queue(&exclusive), 404, &text).await;
     other.call(1, delete_queue(&shared)).await;

@@ -7,8 +7,16 @@
 
 mod support;
 
+mod ack;
+mod binding;
 mod channel;
 mod close;
+mod consume;
+mod exchange;
 mod framing;
 mod handshake;
 mod heartbeat;
+mod publish;
+mod queue;
+mod routing;
+mod transaction;

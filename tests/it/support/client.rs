@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::{
     BasicProperties, Method, Wire, ack_multiple, basic, channel, check_exchange, check_queue,
-    connection, exchange, get, queue,
+    connection, delete_queue, exchange, get, queue,
 };
 
 /// How long anything may take. Under a virtual clock this must be longer than what is waited for, and
@@ -199,6 +199,7 @@ impl RawClient {
         self.send(channel, method).await;
         match self.receive_method(channel).await {
             Method::ChannelClose(close) => panic!("{name} closed the channel: {close:?}"),
+            Method::BasicDeliver(delivery) => panic!("before the answer to {name}: {delivery:?}"),
             answer => answer,
         }
     }
@@ -275,6 +276,12 @@ impl RawClient {
             texts.push(content.text().to_owned());
         }
         texts
+    }
+
+    /// Deletes a queue, with whatever else comes in meanwhile: what other channels are told of it.
+    pub(crate) async fn delete(&mut self, channel: u16, queue: impl AsRef<str>) {
+        self.send(channel, delete_queue(queue)).await;
+        while !matches!(self.receive().await, Received::Method(_, Method::QueueDeleteOk(_))) {}
     }
 
     /// How many messages are ready in a queue, and how many consumers it has.
