@@ -44,6 +44,10 @@ pub fn run() -> ExitCode {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    // One descriptor a client: as many as the system lets us have. With fewer it runs as well.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!("cannot raise the limit of open files: {error}");
+    }
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -299,13 +299,13 @@ fn exchange_of(kind: ExchangeKind) -> ExchangeProperties {
 #[test]
 fn arguments_of_queues_are_equal_by_value_and_unknown_ones_do_not_count() {
     let it = Names::new();
-    let with = |ttl: FieldValue, other: i32| QueueProperties {
-        arguments: table(&[("x-message-ttl", ttl), ("x-own", FieldValue::I32(other))]),
+    let with = |version: FieldValue, other: i32| QueueProperties {
+        arguments: table(&[("x-queue-version", version), ("x-own", FieldValue::I32(other))]),
         ..Default::default()
     };
     let declare = |properties| it.0.declare_queue(&short("q"), properties, ME);
-    let first = declare(with(FieldValue::I32(5), 1)).unwrap();
-    let again = declare(with(FieldValue::I64(5), 2)).unwrap();
+    let first = declare(with(FieldValue::I32(2), 1)).unwrap();
+    let again = declare(with(FieldValue::I64(2), 2)).unwrap();
     assert_eq!(first.id, again.id);
 }
 

@@ -178,7 +178,8 @@ async function relay(t, piece = Infinity) {
   const cut = () => {
     const cutting = pairs;
     pairs = [];
-    for (const ends of cutting) for (const end of ends) end.resetAndDestroy();
+    // A socket that has begun to end cannot be reset any more.
+    for (const end of cutting.flat()) end.writableEnded ? end.destroy() : end.resetAndDestroy();
     return cutting.length;
   };
   afterwards(t, () => {

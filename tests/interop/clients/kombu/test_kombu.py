@@ -452,22 +452,18 @@ def test_remote_procedure_calls_with_several_workers(conn, names, workers):
 
 
 def test_a_worker_reconnects_by_itself(relay, conn, names, workers):
-    """A cut may lose the last acknowledgement, and then the request is answered twice: that is its right."""
     requests = Queue(names.queue("requests"), durable=True)
     worker = workers(Worker(connection(host="127.0.0.1", port=relay.port), requests))
     replies = temporary()
     inbox = Inbox(conn, [replies], no_ack=True, accept=["json"])
-
-    def squares():
-        return [body["square"] for body, _ in inbox.got]
-
     for number in range(3):
         Producer(conn).publish({"number": number}, routing_key=requests.name, reply_to=replies.name, correlation_id="c")
-        support.until(lambda: number**2 in squares(), f"the answer to {number}", inbox.drain)
+        # A request whose ack the cut swallows is answered twice.
+        answer = {"square": number**2}
+        support.until(lambda: answer in [body for body, _ in inbox.got], f"{answer}", inbox.drain)
         worker.ready.clear()
         assert relay.cut() >= 1
         assert worker.ready.wait(support.DEADLINE)
-    assert list(dict.fromkeys(squares())) == [0, 1, 4]
 
 
 def test_publishing_again_after_the_connection_broke(relay):
