@@ -172,13 +172,10 @@ impl ContentAssembler {
         Ok(Some(partial.finish()))
     }
 
-    /// Bytes of incomplete bodies held here.
+    /// Bytes of an incomplete message held here: names, properties, and what has come of the body.
     pub fn held(&self) -> usize {
         match &self.awaiting {
-            Awaiting::Body(partial) => {
-                let held = partial.content.body_len - partial.missing;
-                usize::try_from(held).unwrap_or(usize::MAX)
-            }
+            Awaiting::Body(partial) => partial.held(),
             _ => 0,
         }
     }
@@ -226,6 +223,15 @@ impl Partial {
                 }
             }
         }
+    }
+
+    fn held(&self) -> usize {
+        let Self { content, missing, .. } = self;
+        if content.body_len <= INLINE_BODY_MAX {
+            return content.bytes.len();
+        }
+        let received = usize::try_from(content.body_len - missing).unwrap_or(usize::MAX);
+        content.bytes.len().saturating_add(received)
     }
 
     fn flush(&mut self) {

@@ -371,9 +371,16 @@ impl Client {
         self.poll_outbox(now);
         let published =
             self.session.as_mut().is_some_and(|session| std::mem::take(&mut session.published));
-        if published && self.host.memory.is_alarmed() {
+        if (published || self.holds_too_much()) && self.host.memory.is_alarmed() {
             self.block(now);
         }
+    }
+
+    /// Whether more lies here in incomplete bodies than one message can need. Below that a client is
+    /// let to finish even when memory is short, or clients that wait for each other would wait for
+    /// ever.
+    fn holds_too_much(&self) -> bool {
+        self.held as u64 > self.host.connection.body_max
     }
 
     /// Incomplete bodies are memory too.

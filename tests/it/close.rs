@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::time::Instant;
 
 use crate::support::{
@@ -191,7 +190,7 @@ async fn a_channel_close_that_is_never_answered_costs_nothing_but_its_number() {
 async fn half_a_connection_is_none() {
     let server = TestServer::start().await;
     let mut client = server.channel().await;
-    client.stream.shutdown().await.expect("the socket is open");
+    client.shut_down().await;
     client.expect_end().await;
 }
 

@@ -16,6 +16,7 @@ mod exchange;
 mod framing;
 mod handshake;
 mod heartbeat;
+mod limits;
 mod publish;
 mod queue;
 mod routing;

@@ -7,6 +7,7 @@ use amqp_codec::{ChannelId, FrameKind, RawContentHeader, split_frame};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::{
     BasicProperties, Method, Wire, ack_multiple, basic, channel, check_exchange, check_queue,
@@ -17,10 +18,21 @@ use super::{
 /// on a real one long enough for a machine with better things to do.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// A broker that takes nothing in for this long has stopped reading. It may as well be slow: tests
+/// that ask are none the wiser then, but do not fail.
+const STALL: Duration = Duration::from_secs(1);
+
 /// One end of a connection.
 #[derive(Debug)]
 pub(crate) struct RawClient {
-    pub(crate) stream: TcpStream,
+    writer: OwnedWriteHalf,
+    pub(crate) reader: Reader,
+}
+
+/// The direction that frames come in.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    half: OwnedReadHalf,
     input: BytesMut,
 }
 
@@ -77,49 +89,7 @@ impl Delivery {
     }
 }
 
-impl RawClient {
-    pub(crate) async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.expect("the broker accepts");
-        stream.set_nodelay(true).expect("a socket has the option");
-        Self { stream, input: BytesMut::new() }
-    }
-
-    // What is sent.
-
-    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.expect("the broker still listens");
-    }
-
-    pub(crate) async fn send_wire(&mut self, wire: &Wire) {
-        self.send_bytes(wire.bytes()).await;
-    }
-
-    pub(crate) async fn send(&mut self, channel: u16, method: impl Into<Method>) {
-        self.send_wire(&Wire::new().method(channel, method)).await;
-    }
-
-    /// Sends a message without properties.
-    pub(crate) async fn publish(
-        &mut self,
-        channel: u16,
-        publish: basic::Publish,
-        body: impl AsRef<[u8]>,
-    ) {
-        self.send_wire(&Wire::new().publish(channel, publish, body)).await;
-    }
-
-    pub(crate) async fn publish_with(
-        &mut self,
-        channel: u16,
-        publish: basic::Publish,
-        properties: &BasicProperties,
-        body: impl AsRef<[u8]>,
-    ) {
-        self.send_wire(&Wire::new().publish_with(channel, publish, properties, body)).await;
-    }
-
-    // What comes back.
-
+impl Reader {
     /// The next frame, heartbeats included, or the end.
     pub(crate) async fn receive_any(&mut self) -> Received {
         let received = tokio::time::timeout(PATIENCE, self.read_frame()).await;
@@ -160,17 +130,94 @@ impl RawClient {
                 return received;
             }
             // Both are the end; which of them it is depends on what lay unread.
-            if self.stream.read_buf(&mut self.input).await.unwrap_or(0) == 0 {
+            if self.half.read_buf(&mut self.input).await.unwrap_or(0) == 0 {
                 assert!(self.input.is_empty(), "the stream ends inside a frame: {:?}", self.input);
                 return Received::End;
             }
         }
     }
+}
+
+impl RawClient {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("the broker accepts");
+        stream.set_nodelay(true).expect("a socket has the option");
+        let (half, writer) = stream.into_split();
+        Self { writer, reader: Reader { half, input: BytesMut::new() } }
+    }
+
+    // What is sent.
+
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.writer.write_all(bytes).await.expect("the broker still listens");
+    }
+
+    /// Ends this direction.
+    pub(crate) async fn shut_down(&mut self) {
+        self.writer.shutdown().await.expect("the socket is open");
+    }
+
+    /// Writes as much as the broker takes in; how much that was. It may end within a frame.
+    pub(crate) async fn flood(&mut self, bytes: &[u8]) -> usize {
+        let mut written = 0;
+        while written < bytes.len() {
+            let write = self.writer.write(&bytes[written..]);
+            let Ok(count) = tokio::time::timeout(STALL, write).await else { break };
+            written += count.expect("the broker still listens");
+        }
+        written
+    }
+
+    /// Both directions, for use at the same time.
+    pub(crate) fn split(&mut self) -> (&mut OwnedWriteHalf, &mut Reader) {
+        (&mut self.writer, &mut self.reader)
+    }
+
+    pub(crate) async fn send_wire(&mut self, wire: &Wire) {
+        self.send_bytes(wire.bytes()).await;
+    }
+
+    pub(crate) async fn send(&mut self, channel: u16, method: impl Into<Method>) {
+        self.send_wire(&Wire::new().method(channel, method)).await;
+    }
+
+    /// Sends a message without properties.
+    pub(crate) async fn publish(
+        &mut self,
+        channel: u16,
+        publish: basic::Publish,
+        body: impl AsRef<[u8]>,
+    ) {
+        self.send_wire(&Wire::new().publish(channel, publish, body)).await;
+    }
+
+    pub(crate) async fn publish_with(
+        &mut self,
+        channel: u16,
+        publish: basic::Publish,
+        properties: &BasicProperties,
+        body: impl AsRef<[u8]>,
+    ) {
+        self.send_wire(&Wire::new().publish_with(channel, publish, properties, body)).await;
+    }
+
+    // What comes back.
+
+    /// The next frame, heartbeats included, or the end.
+    pub(crate) async fn receive_any(&mut self) -> Received {
+        self.reader.receive_any().await
+    }
+
+    /// The next frame but for heartbeats.
+    pub(crate) async fn receive(&mut self) -> Received {
+        self.reader.receive().await
+    }
 
     /// Bytes up to the end, for what is no AMQP.
     pub(crate) async fn receive_rest(&mut self) -> Vec<u8> {
-        let mut rest = self.input.split().to_vec();
-        let read = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut rest)).await;
+        let Reader { half, input } = &mut self.reader;
+        let mut rest = input.split().to_vec();
+        let read = tokio::time::timeout(PATIENCE, half.read_to_end(&mut rest)).await;
         let _ = read.expect("the broker closes in time");
         rest
     }

@@ -3,6 +3,7 @@
 mod client;
 mod handshake;
 mod methods;
+mod process;
 mod server;
 mod wire;
 
@@ -14,5 +15,6 @@ pub(crate) use amqp_codec::{BasicProperties, FieldTable, FieldValue, Method, Sho
 pub(crate) use self::client::{Content, Delivery, RawClient, Received};
 pub(crate) use self::handshake::{Handshake, capabilities};
 pub(crate) use self::methods::*;
+pub(crate) use self::process::BrokerProcess;
 pub(crate) use self::server::TestServer;
 pub(crate) use self::wire::{Wire, raw_frame};
