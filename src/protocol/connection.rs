@@ -122,6 +122,8 @@ pub struct Connection {
     state: State,
     limits: Limits,
     channels: HashMap<ChannelId, Channel, FxBuildHasher>,
+    /// Bytes of incomplete bodies, on all channels.
+    held: usize,
     output: Output,
     heartbeat: Heartbeat,
     /// When the handshake or the close has taken too long.
@@ -136,6 +138,7 @@ impl Connection {
             state: State::AwaitingHeader,
             limits: Limits { channel_max: 0, frame_max: HANDSHAKE_FRAME_MAX, heartbeat: 0 },
             channels: HashMap::default(),
+            held: 0,
             output: Output::new(HANDSHAKE_FRAME_MAX),
             heartbeat: Heartbeat::new(0, now),
             deadline: Some(now + settings.handshake_timeout),
@@ -169,13 +172,16 @@ impl Connection {
         &mut self.heartbeat
     }
 
-    /// Bytes of incomplete bodies. Cost: linear in the open channels.
+    /// Bytes of incomplete bodies, on all channels.
     pub fn held(&self) -> usize {
-        let held = |channel: &Channel| match channel {
-            Channel::Open(assembler) => assembler.held(),
-            Channel::Closing => 0,
-        };
-        self.channels.values().map(held).sum()
+        self.held
+    }
+
+    /// A channel is gone, and with it the body that it was in the middle of.
+    fn forget(&mut self, channel: Option<Channel>) {
+        if let Some(Channel::Open(assembler)) = channel {
+            self.held -= assembler.held();
+        }
     }
 
     /// Reads frames off `input` until one makes a request; `None` once more bytes are needed.
@@ -453,11 +459,13 @@ impl Connection {
             Some(Channel::Closing) => return Ok(None),
             None => return Err(not_a_method()),
         };
+        let before = assembler.held();
         let content = match kind {
-            FrameKind::Header => assembler.header(payload.as_slice(), self.settings.body_max)?,
-            _ => assembler.body(payload)?,
+            FrameKind::Header => assembler.header(payload.as_slice(), self.settings.body_max),
+            _ => assembler.body(payload),
         };
-        Ok(content.map(|content| Request::Publish(id, content)))
+        self.held = self.held + assembler.held() - before;
+        Ok(content?.map(|content| Request::Publish(id, content)))
     }
 
     /// Gives a stored message's buffer back to its channel.
@@ -496,7 +504,8 @@ impl Connection {
 
     /// The session has given back all that a channel held: the client is told.
     pub fn channel_closed(&mut self, id: ChannelId) {
-        self.channels.remove(&id);
+        let gone = self.channels.remove(&id);
+        self.forget(gone);
         self.output.method(id, channel::CloseOk {});
     }
 
@@ -512,7 +521,8 @@ impl Connection {
                 method_id: exception.method_id,
             },
         );
-        self.channels.insert(id, Channel::Closing);
+        let before = self.channels.insert(id, Channel::Closing);
+        self.forget(before);
     }
 
     /// Closes the connection: with the close handshake once the limits hold, without a word and
@@ -536,6 +546,7 @@ impl Connection {
             },
         );
         self.channels.clear();
+        self.held = 0;
         self.state = State::Closing;
         self.deadline = Some(now + wait);
     }
@@ -594,6 +605,7 @@ impl Connection {
 
     fn closed(&mut self) {
         self.channels.clear();
+        self.held = 0;
         self.state = State::Closed;
         self.deadline = None;
         self.heartbeat = Heartbeat::new(0, self.heartbeat.last_received());

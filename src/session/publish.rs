@@ -332,7 +332,7 @@ pub(super) fn outgoing(message: &Message) -> OutgoingContent<'_> {
 mod tests {
     use super::*;
 
-    /// features.md G11: the texts that clients compare.
+    /// These are the texts that clients compare.
     #[test]
     fn expirations_are_refused_in_rabbitmqs_words() {
         let reason = |text: &str| {
