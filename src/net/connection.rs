@@ -121,7 +121,7 @@ impl ServedConnection<'_> {
                     time = now();
                     self.client.sent(time);
                 }
-                read = read_some(&mut self.reader, &mut self.input, busy), if reading == Reading::On => {
+                read = read_some(&mut self.reader, &mut self.input, reading, busy) => {
                     let read = read?;
                     if read == 0 {
                         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -171,8 +171,13 @@ impl ServedConnection<'_> {
 async fn read_some(
     reader: &mut ReadHalf<'_>,
     input: &mut BytesMut,
+    reading: Reading,
     busy: bool,
 ) -> io::Result<usize> {
+    if reading == Reading::Paused {
+        hang_up(reader).await?;
+        return Ok(0);
+    }
     if busy {
         tokio::task::yield_now().await;
     }
@@ -189,6 +194,25 @@ async fn read_some(
         }
         reader.readable().await?;
     }
+}
+
+/// Waits for the client to go, though what it wrote before is not read: one whose input is left alone
+/// for want of memory would otherwise keep all that it holds, that memory most of all. What its system
+/// could not send yet comes before its end, and hides it.
+#[cfg(target_os = "linux")]
+async fn hang_up(reader: &ReadHalf<'_>) -> io::Result<()> {
+    // Readable it is all the time; urgent data, which nobody sends, it is not.
+    let ready = reader.ready(tokio::io::Interest::PRIORITY).await?;
+    if !ready.is_read_closed() {
+        std::future::pending::<()>().await;
+    }
+    Ok(())
+}
+
+/// Other systems tell only with the next read, once there is one.
+#[cfg(not(target_os = "linux"))]
+async fn hang_up(_reader: &ReadHalf<'_>) -> io::Result<()> {
+    std::future::pending().await
 }
 
 /// A timer that is moved rarely: deadlines mostly move away, so it is set again only when it fires
