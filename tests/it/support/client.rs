@@ -341,17 +341,6 @@ impl RawClient {
         }
     }
 
-    /// Reads confirms up to the one for publish `last`; fails on anything but acks.
-    pub(crate) async fn confirmed_up_to(&mut self, channel: u16, last: u64) {
-        loop {
-            match self.receive_method(channel).await {
-                Method::BasicAck(basic::Ack { delivery_tag, .. }) if delivery_tag == last => return,
-                Method::BasicAck(basic::Ack { delivery_tag, .. }) if delivery_tag < last => {}
-                other => panic!("expected basic.ack up to {last}, got {other:?}"),
-            }
-        }
-    }
-
     // Nothing, and the end.
 
     /// Asks for something that is answered at once: whatever was due before has come before. Fails

@@ -3,7 +3,6 @@
 mod client;
 mod handshake;
 mod methods;
-mod process;
 mod server;
 mod wire;
 
@@ -12,9 +11,8 @@ pub(crate) use amqp_codec::method::{
 };
 pub(crate) use amqp_codec::{BasicProperties, FieldTable, FieldValue, Method, ShortString};
 
-pub(crate) use self::client::{Content, Delivery, RawClient, Received};
+pub(crate) use self::client::{Delivery, RawClient, Received};
 pub(crate) use self::handshake::{Handshake, capabilities};
 pub(crate) use self::methods::*;
-pub(crate) use self::process::BrokerProcess;
 pub(crate) use self::server::TestServer;
 pub(crate) use self::wire::{Wire, raw_frame};

@@ -20,7 +20,7 @@ pub(crate) struct TestServer {
 
 #[derive(Debug)]
 enum Running {
-    Here(Broker),
+    Here(Box<Broker>),
     /// Somebody else's, shared with other tests: names in it get this suffix.
     Elsewhere(String),
 }
@@ -46,7 +46,7 @@ impl TestServer {
     async fn start_here(configure: impl FnOnce(&mut Config)) -> Self {
         let broker = Broker::builder().configure(configure).start().await;
         let broker = broker.expect("a free port on this machine");
-        Self { address: broker.addresses()[0], running: Running::Here(broker) }
+        Self { address: broker.addresses()[0], running: Running::Here(Box::new(broker)) }
     }
 
     fn elsewhere() -> Option<Self> {
@@ -74,10 +74,6 @@ impl TestServer {
             Running::Elsewhere(suffix) => format!("{name}{suffix}"),
             Running::Here(_) => name.to_owned(),
         }
-    }
-
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
     }
 
     /// A client that has sent nothing yet.
