@@ -37,6 +37,17 @@ async fn is_served(client: &mut RawClient) {
     client.call(1, delete_queue("is.served")).await;
 }
 
+/// Waits until the broker holds no message memory any more, for ten seconds at most.
+async fn all_given_back(server: &TestServer, other: &mut RawClient) {
+    let emptied = async {
+        while server.memory_used() != Some(0) {
+            other.expect_nothing(1).await;
+        }
+    };
+    let emptied = tokio::time::timeout(Duration::from_secs(10), emptied).await;
+    assert!(emptied.is_ok(), "{:?} bytes are still held", server.memory_used());
+}
+
 /// Goal: a publisher that nobody consumes from is told and then not read from, at about the
 /// watermark; others go on, and so does it once its queue is emptied. 64 MiB meet a watermark of 4.
 #[tokio::test]
@@ -157,9 +168,7 @@ async fn unfinished_bodies_count_and_block() {
     drop(client);
     // With the client its memory goes, a moment later.
     let mut other = server.channel().await;
-    while server.memory_used() != Some(0) {
-        other.expect_nothing(1).await;
-    }
+    all_given_back(&server, &mut other).await;
     is_served(&mut other).await;
 }
 
