@@ -117,7 +117,7 @@ pub enum BrokerError {
         /// RabbitMQ's words for what is wrong.
         reason: String,
     },
-    /// An argument that RabbitMQ acts on and this version does not: better said than ignored.
+    /// An argument that RabbitMQ acts on and this version does not.
     #[error("arg '{arg}' for {resource} is not supported by this version of leveret")]
     UnsupportedArg {
         /// The argument.

@@ -116,6 +116,11 @@ impl VHost {
             &self.resource(ResourceKind::Queue, name),
             &properties.arguments,
         )?;
+        for arg in queue_arguments::unsupported(&properties.arguments) {
+            tracing::warn!(
+                "queue '{name}': '{arg}' is kept, and not acted on by this version of leveret"
+            );
+        }
         let id = self.queue_ids.next();
         let mut state = Queue::new(properties.auto_delete);
         if properties.durable {
