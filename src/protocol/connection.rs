@@ -152,11 +152,6 @@ impl Connection {
         self.state
     }
 
-    /// The limits that were negotiated.
-    pub fn limits(&self) -> Limits {
-        self.limits
-    }
-
     /// What the client can do.
     pub fn capabilities(&self) -> ClientCapabilities {
         self.capabilities

@@ -33,11 +33,6 @@ impl Heartbeat {
         Self { interval, last_received: now, last_sent: now }
     }
 
-    /// The negotiated interval.
-    pub fn interval(&self) -> Duration {
-        self.interval
-    }
-
     /// When bytes last came in.
     pub fn last_received(&self) -> Instant {
         self.last_received

@@ -485,7 +485,7 @@ impl Session {
             Method::QueueBind(bind) => self.bind_queue(id, bind),
             Method::QueueUnbind(unbind) => self.unbind_queue(id, unbind),
             Method::QueuePurge(purge) => self.purge_queue(id, &purge),
-            Method::QueueDelete(delete) => self.delete_queue(id, delete, now),
+            Method::QueueDelete(delete) => self.delete_queue(id, delete),
             Method::ExchangeDeclare(declare) => self.declare_exchange(declare),
             Method::ExchangeDelete(delete) => self.delete_exchange(delete),
             Method::ExchangeBind(bind) => self.bind_exchange(bind),
@@ -636,8 +636,7 @@ impl Session {
         let Some(channel) = self.channels.get(&id) else { return Vec::new() };
         let mut emptied = Vec::new();
         for source in channel.sources.active() {
-            let handle = source.consumer.as_ref().and_then(|consumer| consumer.handle);
-            if let Some(handle) = handle {
+            if let Some(handle) = source.handle() {
                 let mut effects = Effects::default();
                 source.queue.state.lock().remove_consumer(handle, &mut effects);
                 emptied.push((Arc::clone(&source.queue), effects));

@@ -98,7 +98,7 @@ impl Session {
             && let Some(source) = channel.sources.get(slot)
         {
             let queue = Arc::clone(&source.queue);
-            let handle = source.consumer.as_ref().and_then(|consumer| consumer.handle);
+            let handle = source.handle();
             let mut effects = Effects::default();
             if let Some(handle) = handle {
                 queue.state.lock().remove_consumer(handle, &mut effects);

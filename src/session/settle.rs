@@ -108,8 +108,7 @@ impl Session {
         let Some(channel) = self.channels.get(&id) else { return };
         let mut effects = Effects::default();
         for source in channel.sources.active() {
-            let handle = source.consumer.as_ref().and_then(|consumer| consumer.handle);
-            if let Some(handle) = handle {
+            if let Some(handle) = source.handle() {
                 source.queue.state.lock().resume(handle, now, &mut effects);
             }
         }

@@ -20,6 +20,13 @@ pub(super) struct Source {
     pub(super) retired: bool,
 }
 
+impl Source {
+    /// What its queue calls the consumer; `None` for `basic.get`, and until the queue took it in.
+    pub(super) fn handle(&self) -> Option<ConsumerHandle> {
+        self.consumer.as_ref()?.handle
+    }
+}
+
 /// The consumer behind a source.
 #[derive(Debug)]
 pub(super) struct SourceConsumer {

@@ -1,7 +1,6 @@
 //! Declare, bind, unbind, purge, delete.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use amqp_codec::method::{exchange, queue};
 use amqp_codec::{ChannelId, FieldTable, ReplyCode, ShortString};
@@ -187,7 +186,6 @@ impl Session {
         &mut self,
         id: ChannelId,
         delete: queue::Delete,
-        _now: Instant,
     ) -> Result<Answer, Exception> {
         let name = without_line_ends(delete.queue);
         let message_count = match self.named_queue(id, &name) {
