@@ -3,10 +3,12 @@
 pub mod binding;
 pub mod credit;
 pub mod effect;
+pub mod effective;
 pub mod error;
 pub mod exchange;
 pub mod memory;
 pub mod message;
+pub mod policy;
 pub mod queue;
 mod queue_arguments;
 pub mod queue_cell;

@@ -1,0 +1,79 @@
+//! What a policy is for.
+
+use amqp_codec::{FieldTable, FieldValue};
+
+/// The types of queues that a policy tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueKind {
+    /// `x-queue-type: classic`, or none.
+    Classic,
+    /// `x-queue-type: quorum`.
+    Quorum,
+    /// `x-queue-type: stream`.
+    Stream,
+}
+
+impl QueueKind {
+    /// The type that a queue's arguments ask for.
+    pub fn of(arguments: &FieldTable) -> Self {
+        match arguments.get("x-queue-type").and_then(FieldValue::as_str) {
+            Some("quorum") => Self::Quorum,
+            Some("stream") => Self::Stream,
+            _ => Self::Classic,
+        }
+    }
+}
+
+/// What a policy is for: its `apply-to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ApplyTo {
+    /// Queues and exchanges.
+    #[default]
+    All,
+    /// Exchanges.
+    Exchanges,
+    /// Queues of every type.
+    Queues,
+    /// Classic queues.
+    ClassicQueues,
+    /// Quorum queues.
+    QuorumQueues,
+    /// Streams.
+    Streams,
+}
+
+impl ApplyTo {
+    /// Whether it is for queues of this type.
+    pub fn covers_queue(self, kind: QueueKind) -> bool {
+        match self {
+            Self::All | Self::Queues => true,
+            Self::Exchanges => false,
+            Self::ClassicQueues => kind == QueueKind::Classic,
+            Self::QuorumQueues => kind == QueueKind::Quorum,
+            Self::Streams => kind == QueueKind::Stream,
+        }
+    }
+
+    /// Whether it is for exchanges.
+    pub fn covers_exchanges(self) -> bool {
+        matches!(self, Self::All | Self::Exchanges)
+    }
+
+    /// Its name in RabbitMQ's interfaces.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Exchanges => "exchanges",
+            Self::Queues => "queues",
+            Self::ClassicQueues => "classic_queues",
+            Self::QuorumQueues => "quorum_queues",
+            Self::Streams => "streams",
+        }
+    }
+}
+
+impl std::fmt::Display for ApplyTo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
