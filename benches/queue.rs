@@ -14,9 +14,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use leveret::auth::{User, Users};
 use leveret::broker::credit::{ChannelCredit, OutboxBound};
-use leveret::broker::effect::{Delivery, DeliverySink, Effects, Position, Subscription};
-use leveret::broker::message::{Message, MessageParts};
-use leveret::broker::queue::{ConsumerOptions, Prefetch, Queue};
+use leveret::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
+use leveret::broker::message::{Message, MessageExtras, MessageParts};
+use leveret::broker::queue::{ConsumerOptions, Holder, Prefetch, Queue, QueueOptions};
+use leveret::broker::queue_settings::QueueSettings;
+use leveret::broker::time::Epoch;
+use leveret::broker::vhost::VHostOptions;
 use leveret::protocol::connection::{Settings, State};
 use leveret::protocol::handshake::Limits;
 use leveret::session::{Client, Host, HostSettings, Peer};
@@ -35,6 +38,10 @@ impl DeliverySink for Sink {
     }
 
     fn cancelled(&self, _subscription: Subscription) {}
+
+    fn taken_back(&self, _subscription: Subscription, _numbers: Vec<u64>) {}
+
+    fn timed_out(&self, _subscription: Subscription, _timeout: u64, _dropped: bool) {}
 }
 
 fn message() -> Message {
@@ -46,6 +53,8 @@ fn message() -> Message {
         bytes: &bytes,
         segments: &[],
         persistent: false,
+        priority: 0,
+        extras: MessageExtras::default(),
     });
     message.enter(1);
     message
@@ -62,7 +71,12 @@ fn through_a_queue(criterion: &mut Criterion) {
     let now = now();
     let sink = Arc::new(Sink::default());
     let bound = Arc::new(OutboxBound::new(1 << 20));
-    let mut queue = Queue::new(false);
+    let options = QueueOptions {
+        auto_delete: false,
+        settings: Arc::new(QueueSettings::plain()),
+        epoch: Epoch::new(now, 0),
+    };
+    let mut queue = Queue::new(options, now);
     let mut effects = Effects::default();
     let options = ConsumerOptions {
         subscription: Subscription { channel: ChannelId(1), slot: 0 },
@@ -72,9 +86,13 @@ fn through_a_queue(criterion: &mut Criterion) {
         no_ack: false,
         exclusive: false,
         prefetch: Prefetch::Unlimited,
+        priority: 0,
+        timeout: None,
+        timeout_action: None,
     };
-    queue.add_consumer(options, now, &mut effects).expect("the queue is new");
-    let mut positions: Vec<Position> = Vec::new();
+    let added = queue.add_consumer(options, now, &mut effects);
+    let holder = Holder::Consumer(added.expect("the queue is new"));
+    let mut numbers: Vec<u64> = Vec::new();
     group.bench_function("enqueue, deliver, ack", |bencher| {
         bencher.iter_batched_ref(
             || -> Vec<Message> { (0..BATCH).map(|_| message()).collect() },
@@ -82,9 +100,9 @@ fn through_a_queue(criterion: &mut Criterion) {
                 queue.enqueue(messages.iter(), now, &mut effects);
                 for delivery in sink.0.lock().drain(..) {
                     bound.remove(delivery.message.memory());
-                    positions.push(delivery.position);
+                    numbers.push(delivery.number);
                 }
-                queue.settle(positions.drain(..), now, &mut effects);
+                queue.acknowledge(holder, numbers.drain(..), now, &mut effects);
             },
             BatchSize::SmallInput,
         );
@@ -114,6 +132,7 @@ fn host() -> Arc<Host> {
         memory_high_watermark: 0,
         outbox_bytes_max: 1 << 20,
         store: Arc::new(MemoryStore),
+        vhost_options: VHostOptions::new(Epoch::new(now(), 0)),
         seed: Some(1),
     })
 }

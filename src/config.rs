@@ -45,6 +45,12 @@ pub struct Config {
     /// Bytes of deliveries that may wait for a consumer's socket; until they drain the consumer gets
     /// no more.
     pub consumer_outbox_bytes: usize,
+    /// How long a consumer may hold a delivery unacknowledged, in milliseconds. 0: for ever.
+    pub consumer_timeout_ms: u64,
+    /// What happens then, unless the queue or the consumer says otherwise.
+    pub consumer_timeout_action: ConsumerTimeoutAction,
+    /// The type of durable queues that are declared without one.
+    pub default_queue_type: DefaultQueueType,
     /// The least important messages to log.
     pub log_level: LogLevel,
     /// How log messages are written.
@@ -73,6 +79,9 @@ impl Default for Config {
             // Some milliseconds of a fast network, so that a consumer never waits for the broker;
             // and small enough that a thousand consumers who stop reading cost a GiB.
             consumer_outbox_bytes: 1024 * 1024,
+            consumer_timeout_ms: 30 * 60 * 1000,
+            consumer_timeout_action: ConsumerTimeoutAction::Requeue,
+            default_queue_type: DefaultQueueType::Classic,
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
             ready_file: None,
@@ -101,6 +110,26 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")
     }
+}
+
+/// What happens when a consumer holds a delivery for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsumerTimeoutAction {
+    /// The message goes back to its queue, and the channel stays.
+    Requeue,
+    /// The channel is closed, as in RabbitMQ 3.
+    CloseChannel,
+    /// The consumer is cancelled, as in RabbitMQ 4.3.
+    Cancel,
+}
+
+/// The type of queues that are declared without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DefaultQueueType {
+    /// Classic.
+    Classic,
+    /// Quorum, where a queue is durable and neither exclusive nor auto-delete.
+    Quorum,
 }
 
 /// How important a log message must be to be written.
@@ -146,6 +175,31 @@ impl FromStr for LogLevel {
             "info" => Ok(Self::Info),
             "debug" => Ok(Self::Debug),
             "trace" => Ok(Self::Trace),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+impl FromStr for ConsumerTimeoutAction {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "requeue" => Ok(Self::Requeue),
+            "close-channel" => Ok(Self::CloseChannel),
+            "cancel" => Ok(Self::Cancel),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+impl FromStr for DefaultQueueType {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "classic" => Ok(Self::Classic),
+            "quorum" => Ok(Self::Quorum),
             _ => Err(UnknownWord),
         }
     }

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use amqp_codec::ShortString;
 
 use crate::auth::{User, Users};
-use crate::config::Config;
-use crate::net::{Server, ServerError};
+use crate::broker::policy::QueueKind;
+use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
+use crate::broker::vhost::VHostOptions;
+use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType};
+use crate::net::{Server, ServerError, epoch};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::Limits;
 use crate::session::{Host, HostSettings};
@@ -160,6 +163,21 @@ fn host_settings(config: &Config) -> Result<HostSettings, StartError> {
             .unwrap_or(usize::MAX),
         outbox_bytes_max: config.consumer_outbox_bytes,
         store: Arc::new(MemoryStore),
+        vhost_options: VHostOptions {
+            epoch: epoch(),
+            queue_defaults: QueueDefaults {
+                consumer_timeout: Some(config.consumer_timeout_ms).filter(|&timeout| timeout > 0),
+                timeout_action: match config.consumer_timeout_action {
+                    ConsumerTimeoutAction::Requeue => TimeoutAction::Requeue,
+                    ConsumerTimeoutAction::CloseChannel => TimeoutAction::CloseChannel,
+                    ConsumerTimeoutAction::Cancel => TimeoutAction::Cancel,
+                },
+            },
+            default_queue_type: match config.default_queue_type {
+                DefaultQueueType::Classic => QueueKind::Classic,
+                DefaultQueueType::Quorum => QueueKind::Quorum,
+            },
+        },
         seed: None,
     })
 }

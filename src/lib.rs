@@ -4,6 +4,8 @@
 
 pub mod config;
 
+pub mod sparse;
+
 pub mod protocol;
 
 pub mod broker;

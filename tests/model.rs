@@ -6,9 +6,14 @@ use std::time::Instant;
 
 use amqp_codec::ChannelId;
 use leveret::broker::credit::{ChannelCredit, OutboxBound};
-use leveret::broker::effect::{Delivery, DeliverySink, Effects, Position, Subscription};
-use leveret::broker::message::{Message, MessageParts};
-use leveret::broker::queue::{ConsumeRefused, ConsumerHandle, ConsumerOptions, Prefetch, Queue};
+use leveret::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
+use leveret::broker::message::{Message, MessageExtras, MessageParts};
+use leveret::broker::queue::{
+    ConsumeRefused, ConsumerHandle, ConsumerOptions, Fetched, Holder, Prefetch, Queue,
+    QueueOptions, Return,
+};
+use leveret::broker::queue_settings::QueueSettings;
+use leveret::broker::time::Epoch;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
@@ -90,6 +95,8 @@ struct Reference {
     /// Whose turn it is, next first.
     ring: Vec<usize>,
     channels: [Channel; CHANNELS],
+    /// Deliveries of `basic.get`.
+    fetched: u64,
     deleted: bool,
     freed: usize,
 }
@@ -100,6 +107,8 @@ struct Entry {
     bytes: usize,
     redelivered: bool,
     state: EntryState,
+    /// The number of its last delivery.
+    number: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -119,6 +128,7 @@ struct Consumer {
     cancelled: bool,
     outbox: Received,
     stalled: bool,
+    delivered: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -136,7 +146,7 @@ impl Reference {
         let position = self.next_position;
         self.next_position += 1;
         let state = EntryState::Ready;
-        self.entries.push(Entry { position, bytes, redelivered: false, state });
+        self.entries.push(Entry { position, bytes, redelivered: false, state, number: 0 });
     }
 
     fn count(&self, state: impl Fn(EntryState) -> bool) -> usize {
@@ -184,7 +194,10 @@ impl Reference {
                 }
                 *used += 1;
             }
+            self.consumers[index].delivered += 1;
+            let number = self.consumers[index].delivered;
             let entry = self.first_ready().expect("looked at before");
+            entry.number = number;
             entry.state = if no_ack { EntryState::Gone } else { EntryState::Unacked(Some(index)) };
             let Entry { position, bytes, redelivered, .. } = *entry;
             self.freed += if no_ack { bytes } else { 0 };
@@ -214,6 +227,14 @@ impl DeliverySink for Sink {
 
     fn cancelled(&self, _subscription: Subscription) {
         *self.cancelled.lock() += 1;
+    }
+
+    fn taken_back(&self, _subscription: Subscription, _numbers: Vec<u64>) {
+        panic!("nothing is held for too long");
+    }
+
+    fn timed_out(&self, _subscription: Subscription, _timeout: u64, _dropped: bool) {
+        panic!("nothing is held for too long");
     }
 }
 
@@ -249,6 +270,8 @@ fn message(body: usize) -> Message {
         bytes: &bytes,
         segments: &[],
         persistent: false,
+        priority: 0,
+        extras: MessageExtras::default(),
     });
     message.enter(1);
     message
@@ -263,9 +286,15 @@ struct Pair {
 impl Pair {
     #[expect(clippy::disallowed_methods, reason = "an origin; the queue only passes it on")]
     fn new() -> Self {
+        let now = Instant::now();
+        let options = QueueOptions {
+            auto_delete: true,
+            settings: Arc::new(QueueSettings::plain()),
+            epoch: Epoch::new(now, 0),
+        };
         let real = Real {
-            queue: Queue::new(true),
-            now: Instant::now(),
+            queue: Queue::new(options, now),
+            now,
             effects: Effects::default(),
             consumers: Vec::new(),
             channels: Default::default(),
@@ -286,17 +315,21 @@ impl Pair {
             Operation::Get { no_ack } => {
                 let got = real.queue.get(no_ack, real.now, &mut real.effects);
                 let state = if no_ack { EntryState::Gone } else { EntryState::Unacked(None) };
+                reference.fetched += u64::from(reference.first_ready().is_some());
+                let number = reference.fetched;
                 let expected = reference.first_ready().map(|entry| {
                     entry.state = state;
+                    entry.number = number;
                     (entry.position, entry.redelivered, entry.bytes)
                 });
                 let behind = reference.count(|state| state == EntryState::Ready);
                 if let (true, Some((_, _, bytes))) = (no_ack, expected) {
                     reference.freed += bytes;
                 }
-                let got = got.map(|(entry, behind)| {
+                let got = got.map(|Fetched { entry, number, behind }| {
                     let bytes = entry.message.memory();
-                    ((entry.position.0, entry.redelivered, bytes), behind)
+                    assert_eq!(number, reference.fetched);
+                    ((entry.position.0, entry.is_redelivered(), bytes), behind)
                 });
                 assert_eq!(got, expected.map(|entry| (entry, behind)));
             }
@@ -309,7 +342,8 @@ impl Pair {
                 reference.consumers[index].gone = true;
                 reference.ring.retain(|&other| other != index);
                 real.effects.unused = false;
-                real.queue.remove_consumer(real.consumers[index].handle, &mut real.effects);
+                let handle = real.consumers[index].handle;
+                real.queue.remove_consumer(handle, real.now, &mut real.effects);
                 let last = reference.consumers.iter().all(|consumer| consumer.gone);
                 assert_eq!(real.effects.unused, was_there && last);
             }
@@ -356,6 +390,9 @@ impl Pair {
             no_ack,
             exclusive,
             prefetch: Prefetch::from(prefetch),
+            priority: 0,
+            timeout: None,
+            timeout_action: None,
         };
         let added = real.queue.add_consumer(options, real.now, &mut real.effects);
         let mut present = reference.consumers.iter().filter(|consumer| !consumer.gone).peekable();
@@ -378,6 +415,7 @@ impl Pair {
             cancelled: false,
             outbox: Vec::new(),
             stalled: false,
+            delivered: 0,
         });
         reference.return_to_ring(index);
         reference.dispatch();
@@ -411,8 +449,6 @@ impl Pair {
     /// Settles some of what is delivered, or requeues it, in whatever order.
     fn settle(&mut self, of: &[usize], requeue: bool) {
         let Self { real, reference } = self;
-        let mut positions = Vec::new();
-        let mut starved = Vec::new();
         for pick in of {
             let is_unacked = |entry: &&mut Entry| matches!(entry.state, EntryState::Unacked(_));
             let held = reference.count(|state| matches!(state, EntryState::Unacked(_)));
@@ -420,28 +456,30 @@ impl Pair {
             let mut unacked = reference.entries.iter_mut().filter(is_unacked);
             let entry = unacked.nth(nth).expect("there are as many");
             let EntryState::Unacked(consumer) = entry.state else { unreachable!() };
-            positions.push(Position(entry.position));
+            let number = [entry.number];
             entry.state = if requeue { EntryState::Ready } else { EntryState::Gone };
             entry.redelivered |= requeue;
             reference.freed += if requeue { 0 } else { entry.bytes };
-            if let Some(index) = consumer {
-                let channel = reference.consumers[index].channel;
+            let channel = consumer.map(|index| reference.consumers[index].channel);
+            let mut starved = false;
+            if let (Some(index), Some(channel)) = (consumer, channel) {
                 reference.channels[channel].used -= 1;
-                if real.channels[channel].give_back(1) {
-                    starved.push(channel);
-                }
+                starved = real.channels[channel].give_back(1);
                 reference.return_to_ring(index);
             }
-        }
-        if requeue {
-            real.queue.requeue(positions, real.now, &mut real.effects);
-        } else {
-            real.queue.settle(positions, real.now, &mut real.effects);
-        }
-        reference.dispatch();
-        for channel in starved {
-            real.resume_channel(channel);
-            reference.return_channel(channel);
+            let holder = consumer
+                .map_or(Holder::Fetched, |index| Holder::Consumer(real.consumers[index].handle));
+            if requeue {
+                let why = Return::Nacked;
+                real.queue.requeue(holder, number, why, real.now, &mut real.effects);
+            } else {
+                real.queue.acknowledge(holder, number, real.now, &mut real.effects);
+            }
+            reference.dispatch();
+            if let Some(channel) = channel.filter(|_| starved) {
+                real.resume_channel(channel);
+                reference.return_channel(channel);
+            }
         }
     }
 
@@ -460,7 +498,7 @@ impl Pair {
             let received = consumer.sink.received.lock();
             let received: Received = received
                 .iter()
-                .map(|it| (it.position.0, it.message.memory(), it.redelivered))
+                .map(|it| (it.position.0, it.message.memory(), it.is_redelivered()))
                 .collect();
             assert_eq!(received, expected.outbox, "consumer {index}");
             let cancelled = *consumer.sink.cancelled.lock();

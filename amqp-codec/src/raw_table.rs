@@ -67,7 +67,13 @@ impl<'a> IntoIterator for RawTable<'a> {
     }
 }
 
-impl RawValue<'_> {
+impl<'a> RawValue<'a> {
+    /// The type octet and the value, as they came: equal for equal values of one type.
+    #[must_use]
+    pub fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The type octet, such as `b'S'`.
     #[must_use]
     pub fn tag(&self) -> u8 {

@@ -57,6 +57,11 @@ pub struct ChannelCredit {
 }
 
 impl ChannelCredit {
+    /// Whether there is a limit at all.
+    pub fn is_limited(&self) -> bool {
+        self.limit.load(Ordering::SeqCst) != 0
+    }
+
     /// Takes the credit for one delivery, if there is any. Called by the queue.
     pub fn take(&self) -> bool {
         if self.try_take() {

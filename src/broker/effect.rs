@@ -7,6 +7,7 @@ use amqp_codec::ChannelId;
 
 use super::message::Message;
 use super::queue_cell::QueueId;
+use super::time::Timestamp;
 
 /// The place of a message in its queue: grows with every message enqueued, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,12 +28,21 @@ pub struct Subscription {
 pub struct Delivery {
     /// Where it goes.
     pub subscription: Subscription,
+    /// What the consumer calls it when it settles it: counts up with its deliveries.
+    pub number: u64,
     /// Where it stood in the queue.
     pub position: Position,
     /// What it carries.
     pub message: Message,
+    /// Times it was delivered before, and came back.
+    pub returns: u32,
+}
+
+impl Delivery {
     /// It was delivered before, and came back.
-    pub redelivered: bool,
+    pub fn is_redelivered(&self) -> bool {
+        self.returns > 0
+    }
 }
 
 /// Where a queue puts the deliveries for one client. Called while the queue's lock is held, so that
@@ -44,6 +54,14 @@ pub trait DeliverySink: Send + Sync + fmt::Debug {
 
     /// The queue dropped this subscription of its own accord (it was deleted).
     fn cancelled(&self, subscription: Subscription);
+
+    /// The queue took deliveries back, by their numbers: they were held for too long. The client may
+    /// still answer them, which does nothing.
+    fn taken_back(&self, subscription: Subscription, numbers: Vec<u64>);
+
+    /// A delivery was held for longer than `timeout` milliseconds: the channel is to be closed, or, if
+    /// the queue `dropped` the subscription, its client told.
+    fn timed_out(&self, subscription: Subscription, timeout: u64, dropped: bool);
 }
 
 /// Where a durable queue records what must outlive the process.
@@ -67,4 +85,12 @@ pub struct Effects {
     pub freed: usize,
     /// The last consumer left a queue that is to go with it (`auto-delete`).
     pub unused: bool,
+    /// The queue was unused for as long as it may be (`x-expires`).
+    pub expired: bool,
+    /// The queue has dead letters to be moved: [`Queue::take_dead_letters`](super::queue::Queue::take_dead_letters).
+    pub dead_letters: bool,
+    /// Call [`Queue::handle_timeout`](super::queue::Queue::handle_timeout) at this moment.
+    pub alarm: Option<Timestamp>,
+    /// The messages that the queue refused (`x-overflow`), by their place among those it was given.
+    pub refused: Vec<usize>,
 }

@@ -3,6 +3,8 @@
 
 use amqp_codec::{FieldValue, ReplyCode, ShortString};
 
+use super::policy::QueueKind;
+
 /// A vhost's exchange or queue, as error texts name it: `queue 'q' in vhost '/'`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resource {
@@ -117,14 +119,27 @@ pub enum BrokerError {
         /// RabbitMQ's words for what is wrong.
         reason: String,
     },
-    /// An argument that RabbitMQ acts on and this version does not.
-    #[error("arg '{arg}' for {resource} is not supported by this version of leveret")]
-    UnsupportedArg {
+    /// An argument that queues of this type don't have.
+    #[error("invalid arg '{arg}' for {resource} of queue type {}", module_name(*kind))]
+    ArgOfOtherType {
         /// The argument.
         arg: &'static str,
-        /// What was to be declared or consumed from.
+        /// What was to be declared.
+        resource: Resource,
+        /// Its type.
+        kind: QueueKind,
+    },
+    /// A property that queues of this type can't have.
+    #[error("invalid property '{property}' for {resource}")]
+    InvalidProperty {
+        /// RabbitMQ's name of the property.
+        property: &'static str,
+        /// What was to be declared.
         resource: Resource,
     },
+    /// The broker makes up names for classic queues only.
+    #[error("Cannot declare a server-named queue for type {}", module_name(*.0))]
+    ServerNamed(QueueKind),
     /// Binding arguments that a headers exchange can't take.
     #[error(transparent)]
     Headers(#[from] super::exchange::InvalidXMatch),
@@ -146,10 +161,21 @@ impl BrokerError {
             | Self::NotEmpty(_)
             | Self::InvalidArgType { .. }
             | Self::InvalidArg { .. }
-            | Self::UnsupportedArg { .. }
+            | Self::ArgOfOtherType { .. }
+            | Self::InvalidProperty { .. }
+            | Self::ServerNamed(_)
             | Self::Headers(_) => ReplyCode::PreconditionFailed,
             Self::UnknownExchangeType(_) | Self::EmptyExchangeType => ReplyCode::CommandInvalid,
         }
+    }
+}
+
+/// What RabbitMQ's texts call a queue type.
+fn module_name(kind: QueueKind) -> &'static str {
+    match kind {
+        QueueKind::Classic => "rabbit_classic_queue",
+        QueueKind::Quorum => "rabbit_quorum_queue",
+        QueueKind::Stream => "rabbit_stream_queue",
     }
 }
 

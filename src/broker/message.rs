@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use amqp_codec::ShortString;
 use bytes::Bytes;
 use triomphe::ThinArc;
+
+use super::time::Timestamp;
 
 /// The longest time to live in milliseconds, of a message or a queue: RabbitMQ's ten years.
 pub const EXPIRY_MS_MAX: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
@@ -28,7 +31,10 @@ struct Head {
     /// A content header fits one frame, so 32 bits are plenty.
     properties_len: u32,
     persistent: bool,
+    priority: u8,
     body_len: u64,
+    /// Most messages have none of it.
+    extras: Option<Box<MessageExtras>>,
     /// Empty for a body that lies inline.
     segments: Vec<Bytes>,
     /// Queue entries that still hold this message; see [`Message::release`].
@@ -39,7 +45,7 @@ struct Head {
 ///
 /// `bytes` holds, one after the other: exchange, routing key, raw properties (flags and list), and
 /// then either the whole body or nothing, in which case `segments` holds it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct MessageParts<'a> {
     /// Length of the exchange's name at the start of `bytes`.
     pub exchange_len: u8,
@@ -53,7 +59,28 @@ pub struct MessageParts<'a> {
     pub segments: &'a [Bytes],
     /// `delivery-mode` was 2.
     pub persistent: bool,
+    /// `priority`; 0 if there was none.
+    pub priority: u8,
+    /// What few messages have.
+    pub extras: MessageExtras,
 }
+
+/// What the broker acts on beside the routing key, and few messages have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MessageExtras {
+    /// `expiration`: how long it lives in a queue, in milliseconds.
+    pub time_to_live: Option<u64>,
+    /// Not to be delivered before (`x-delay`, `x-deliver-at`).
+    pub due: Option<Timestamp>,
+    /// Routing keys of the header `CC`: its dead letters go there as well.
+    pub copies: Vec<ShortString>,
+    /// Those of the header `BCC`, which receivers don't see.
+    pub blind_copies: Vec<ShortString>,
+}
+
+/// What most messages have.
+static NO_EXTRAS: MessageExtras =
+    MessageExtras { time_to_live: None, due: None, copies: Vec::new(), blind_copies: Vec::new() };
 
 impl Message {
     /// Stores a message. One allocation and one copy, whatever the number of queues.
@@ -69,6 +96,8 @@ impl Message {
             routing_key_len: parts.routing_key_len,
             properties_len: parts.properties_len,
             persistent: parts.persistent,
+            priority: parts.priority,
+            extras: (parts.extras != NO_EXTRAS).then(|| Box::new(parts.extras)),
             body_len: (inline_body + large_body) as u64,
             segments: parts.segments.to_vec(),
             entries: AtomicU32::new(0),
@@ -111,6 +140,16 @@ impl Message {
     /// The publisher asked for it to survive a restart (`delivery-mode` 2).
     pub fn is_persistent(&self) -> bool {
         self.head().persistent
+    }
+
+    /// Its `priority`.
+    pub fn priority(&self) -> u8 {
+        self.head().priority
+    }
+
+    /// What few messages have.
+    pub fn extras(&self) -> &MessageExtras {
+        self.head().extras.as_deref().unwrap_or(&NO_EXTRAS)
     }
 
     /// Bytes of memory this message accounts for while any queue holds it.
@@ -168,6 +207,8 @@ mod tests {
             bytes,
             segments,
             persistent: true,
+            priority: 0,
+            extras: MessageExtras::default(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 pub mod binding;
 pub mod credit;
+pub mod dead_letter;
 pub mod effect;
 pub mod effective;
 pub mod error;
@@ -12,6 +13,8 @@ pub mod policy;
 pub mod queue;
 mod queue_arguments;
 pub mod queue_cell;
+pub mod queue_settings;
 pub mod routing;
+pub mod time;
 pub mod topology;
 pub mod vhost;

@@ -4,6 +4,9 @@ use amqp_codec::{FieldTable, FieldValue};
 
 use super::error::{BrokerError, Resource};
 use super::message::EXPIRY_MS_MAX;
+use super::policy::QueueKind;
+use super::queue_cell::QueueProperties;
+use super::queue_settings::{GroupProperty, TimeoutAction};
 
 /// The arguments that a declaration of an existing queue must repeat, in RabbitMQ's order; unknown
 /// ones may differ.
@@ -28,6 +31,11 @@ pub(super) const COMPARED: &[&str] = &[
     "x-stream-max-segment-size-bytes",
     "x-initial-cluster-size",
     "x-queue-leader-locator",
+    // Ours: what a queue is, and no policy changes.
+    "x-message-group-header",
+    "x-message-group-property",
+    "x-message-deduplication",
+    "x-deduplication-window",
 ];
 
 /// Whether an argument says nothing: it is absent, or the default written out.
@@ -46,6 +54,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("x-expires", expiry),
     ("x-message-ttl", time_to_live),
     ("x-dead-letter-routing-key", dead_letter_routing_key),
+    ("x-dead-letter-strategy", dead_letter_strategy),
     ("x-max-length", non_negative),
     ("x-max-length-bytes", non_negative),
     ("x-max-in-memory-length", non_negative),
@@ -56,29 +65,50 @@ const CHECKS: &[(&str, Check)] = &[
     ("x-queue-version", queue_version),
     ("x-single-active-consumer", boolean),
     ("x-queue-type", queue_type),
+    ("x-delivery-limit", any_integer),
+    ("x-consumer-timeout", time_to_live),
+    ("x-consumer-timeout-action", timeout_action),
+    ("x-delayed-retry-type", retry_type),
+    ("x-delayed-retry-min", time_to_live),
+    ("x-delayed-retry-max", time_to_live),
+    ("x-message-group-header", group_header),
+    ("x-message-group-property", group_property),
+    ("x-message-deduplication", boolean),
+    ("x-deduplication-window", deduplication_window),
 ];
 
-/// What RabbitMQ acts on and nothing here does yet. Clients declare their everyday queues with these
-/// (kombu's mailboxes, aio-pika's RPC), so they are taken, and named in the log.
-const UNSUPPORTED: &[&str] = &[
-    "x-expires",
-    "x-message-ttl",
-    "x-dead-letter-exchange",
-    "x-dead-letter-routing-key",
-    "x-dead-letter-strategy",
-    "x-max-length",
-    "x-max-length-bytes",
+/// What a classic queue does not have, and RabbitMQ refuses on one.
+const NOT_CLASSIC: &[&str] = &[
+    "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-stream-filter-size-bytes",
+    "x-initial-cluster-size",
+    "x-quorum-initial-group-size",
+];
+
+/// What a quorum queue does not have, and RabbitMQ refuses on one.
+const NOT_QUORUM: &[&str] = &[
     "x-max-priority",
-    "x-overflow",
-    "x-single-active-consumer",
-    "x-delivery-limit",
+    "x-queue-mode",
+    "x-queue-version",
+    "x-queue-master-locator",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-stream-filter-size-bytes",
 ];
 
-/// Checks the arguments of a new queue.
+/// Checks what a new queue is declared with.
 ///
 /// # Errors
-/// 406 with RabbitMQ's text, for a value of the wrong type or range.
-pub(super) fn validate(resource: &Resource, arguments: &FieldTable) -> Result<(), BrokerError> {
+/// 406 with RabbitMQ's text, for a value of the wrong type or range, an argument that queues of the
+/// type don't have, and a property that they can't have.
+pub(super) fn validate(
+    resource: &Resource,
+    properties: &QueueProperties,
+) -> Result<(), BrokerError> {
+    let arguments = &properties.arguments;
     if arguments.is_empty() {
         return Ok(());
     }
@@ -102,18 +132,27 @@ pub(super) fn validate(resource: &Resource, arguments: &FieldTable) -> Result<()
             })?;
         }
     }
-    Ok(())
+    check_type(resource, properties)
 }
 
-/// The arguments of a declaration that nothing acts on yet.
-pub(super) fn unsupported(arguments: &FieldTable) -> impl Iterator<Item = &'static str> + '_ {
-    let asked_for = |name: &&&str| means_something(arguments.get(**name));
-    UNSUPPORTED.iter().filter(asked_for).copied()
-}
-
-/// Whether an argument asks for anything: `x-single-active-consumer: false` does not.
-fn means_something(value: Option<&FieldValue>) -> bool {
-    !matches!(value, None | Some(FieldValue::Bool(false)))
+/// What only queues of some types can have.
+fn check_type(resource: &Resource, properties: &QueueProperties) -> Result<(), BrokerError> {
+    let kind = properties.kind();
+    let missing = if kind == QueueKind::Quorum { NOT_QUORUM } else { NOT_CLASSIC };
+    if let Some(&arg) = missing.iter().find(|&&arg| properties.arguments.contains(arg)) {
+        return Err(BrokerError::ArgOfOtherType { arg, resource: resource.clone(), kind });
+    }
+    let impossible = [
+        ("non-durable", !properties.durable),
+        ("auto-delete", properties.auto_delete),
+        ("exclusive-owner", properties.owner.is_some()),
+    ];
+    match impossible.into_iter().find(|(_, is)| kind == QueueKind::Quorum && *is) {
+        Some((property, _)) => {
+            Err(BrokerError::InvalidProperty { property, resource: resource.clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 fn integer(value: &FieldValue) -> Result<i128, String> {
@@ -183,9 +222,70 @@ fn queue_version(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {
 
 fn queue_type(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {
     match text(value)? {
-        b"classic" => Ok(()),
+        b"classic" | b"quorum" => Ok(()),
+        b"stream" => Err("\"streams are not supported by this version of leveret\"".to_owned()),
         other => Err(format!("\"unsupported queue type '{}'\"", String::from_utf8_lossy(other))),
     }
+}
+
+fn dead_letter_strategy(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {
+    match text(value)? {
+        b"at-most-once" | b"at-least-once" => Ok(()),
+        _ => Err("invalid_dlxstrategy".to_owned()),
+    }
+}
+
+fn any_integer(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {
+    integer(value).map(|_| ())
+}
+
+fn timeout_action(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {
+    TimeoutAction::parse(text(value)?).map(|_| ()).ok_or_else(|| {
+        "invalid_timeout_action, it is one of requeue, close-channel, cancel".to_owned()
+    })
+}
+
+fn retry_type(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {
+    match text(value)? {
+        b"disabled" | b"all" | b"failed" | b"returned" => Ok(()),
+        _ => {
+            Err("invalid_delayed_retry_type, it is one of disabled, all, failed, returned"
+                .to_owned())
+        }
+    }
+}
+
+/// Groups have an order of their own, so there is none by priority beside it.
+fn group_header(value: &FieldValue, all: &FieldTable) -> Result<(), String> {
+    if text(value)?.len() > usize::from(u8::MAX) {
+        return Err("name_too_long".to_owned());
+    }
+    if all.contains("x-message-group-property") {
+        return Err("x-message-group-property_also_defined".to_owned());
+    }
+    without_priorities(all)
+}
+
+fn group_property(value: &FieldValue, all: &FieldTable) -> Result<(), String> {
+    if GroupProperty::parse(text(value)?).is_none() {
+        return Err("unknown_property".to_owned());
+    }
+    without_priorities(all)
+}
+
+fn without_priorities(all: &FieldTable) -> Result<(), String> {
+    if all.contains("x-max-priority") {
+        Err("x-max-priority_also_defined".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+fn deduplication_window(value: &FieldValue, all: &FieldTable) -> Result<(), String> {
+    if all.get("x-message-deduplication").and_then(FieldValue::as_bool) != Some(true) {
+        return Err("no_x-message-deduplication_defined".to_owned());
+    }
+    expiry(value, all)
 }
 
 fn boolean(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {

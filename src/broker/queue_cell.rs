@@ -2,10 +2,11 @@
 
 use std::sync::atomic::AtomicU64;
 
-use amqp_codec::{FieldTable, ShortString};
+use amqp_codec::{FieldTable, FieldValue, ShortString};
 use parking_lot::Mutex;
 
 use super::error::{BrokerError, Resource, ResourceKind};
+use super::policy::QueueKind;
 use super::queue::Queue;
 
 /// A connection, as far as the broker cares: the owner of exclusive queues.
@@ -54,7 +55,28 @@ impl QueueIds {
     }
 }
 
+impl QueueProperties {
+    /// Its type.
+    pub fn kind(&self) -> QueueKind {
+        QueueKind::of(&self.arguments)
+    }
+
+    /// Makes it one of this type, if it names none and can be one.
+    pub(super) fn set_default_type(&mut self, kind: QueueKind) {
+        let can_be = self.durable && self.owner.is_none() && !self.auto_delete;
+        if kind == QueueKind::Quorum && can_be && !self.arguments.contains("x-queue-type") {
+            let kind = FieldValue::LongString("quorum".into());
+            self.arguments.insert(ShortString::from_static("x-queue-type"), kind);
+        }
+    }
+}
+
 impl QueueCell {
+    /// Its type.
+    pub fn kind(&self) -> QueueKind {
+        self.properties.kind()
+    }
+
     /// How error texts name it.
     pub fn resource(&self) -> Resource {
         Resource { kind: ResourceKind::Queue, name: self.name.clone(), vhost: self.vhost.clone() }

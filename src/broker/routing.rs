@@ -14,6 +14,19 @@ use super::topology::Topology;
 /// The queues for a message, each once. Most messages go to one.
 pub type QueueSet = SmallVec<[Arc<QueueCell>; 1]>;
 
+/// What routing needs to know of a message that is being published.
+#[derive(Debug, Clone, Copy)]
+pub struct Publication<'a> {
+    /// The exchange it is published to; the empty name is the default exchange.
+    pub exchange: &'a ShortString,
+    /// The routing key of the publish first, then those that its headers add (`CC`, `BCC`).
+    pub routing_keys: &'a [&'a [u8]],
+    /// The raw properties: flags and list.
+    pub properties: &'a [u8],
+    /// When it is published.
+    pub now: std::time::Instant,
+}
+
 /// Where a message goes, and how long that holds.
 #[derive(Debug, Clone)]
 pub struct Route {

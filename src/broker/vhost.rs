@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use amqp_codec::{FieldTable, ShortString};
 use dashmap::DashMap;
@@ -10,12 +11,16 @@ use parking_lot::{Mutex, RwLock};
 
 use super::binding::{Binding, BindingKey, Destination};
 use super::effect::{Effects, Persist};
+use super::effective::Sources;
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
 use super::exchange::ExchangeProperties;
-use super::queue::Queue;
+use super::policy::QueueKind;
+use super::queue::{Queue, QueueOptions};
 use super::queue_arguments;
 use super::queue_cell::{ConnectionId, QueueCell, QueueIds, QueueProperties};
-use super::routing::{Route, Router};
+use super::queue_settings::{QueueDefaults, QueueSettings};
+use super::routing::{Publication, QueueSet, Route, Router};
+use super::time::Epoch;
 use super::topology::{Topology, is_reserved};
 
 /// The exchanges, queues and bindings of one virtual host.
@@ -29,6 +34,7 @@ pub struct VHost {
     queues: DashMap<ShortString, Arc<QueueCell>, RandomState>,
     queue_ids: QueueIds,
     store: Arc<dyn Persist>,
+    options: VHostOptions,
     /// Changes with everything that could change a route, so that routes can be remembered.
     version: AtomicU64,
 }
@@ -40,17 +46,39 @@ pub struct DeleteConditions {
     pub if_unused: bool,
     /// Only a queue without messages.
     pub if_empty: bool,
+    /// Only a queue that nobody used for as long as it may live unused by then.
+    pub if_expired: Option<Instant>,
+}
+
+/// What all queues of a vhost have in common.
+#[derive(Debug, Clone)]
+pub struct VHostOptions {
+    /// What ties times to the calendar.
+    pub epoch: Epoch,
+    /// What holds for queues that say nothing.
+    pub queue_defaults: QueueDefaults,
+    /// The type of queues that are declared without one, where they can be of that type.
+    pub default_queue_type: QueueKind,
+}
+
+impl VHostOptions {
+    /// Nothing is decided for queues: they are classic, and consumers may take their time.
+    pub fn new(epoch: Epoch) -> Self {
+        let queue_defaults = QueueDefaults::default();
+        Self { epoch, queue_defaults, default_queue_type: QueueKind::Classic }
+    }
 }
 
 impl VHost {
     /// A vhost with the predeclared exchanges.
-    pub fn new(name: ShortString, store: Arc<dyn Persist>) -> Self {
+    pub fn new(name: ShortString, store: Arc<dyn Persist>, options: VHostOptions) -> Self {
         Self {
             topology: RwLock::new(Topology::new(name.clone())),
             name,
             queues: DashMap::default(),
             queue_ids: QueueIds::default(),
             store,
+            options,
             version: AtomicU64::new(0),
         }
     }
@@ -89,12 +117,13 @@ impl VHost {
         name: &ShortString,
         properties: QueueProperties,
         connection: ConnectionId,
+        now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
         if is_reserved(name) {
             let name = name.clone();
             return Err(BrokerError::ReservedName { kind: ResourceKind::Queue, name });
         }
-        self.declare_named(name, properties, connection)
+        self.declare_named(name, properties, connection, now)
     }
 
     /// Declares a queue under a name of the broker's own making.
@@ -104,25 +133,26 @@ impl VHost {
     pub fn declare_named(
         &self,
         name: &ShortString,
-        properties: QueueProperties,
+        mut properties: QueueProperties,
         connection: ConnectionId,
+        now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
+        properties.set_default_type(self.options.default_queue_type);
         let _names = self.topology.write();
         if let Some(queue) = self.find_queue(name.as_bytes()) {
             Self::assert_equivalent(&queue, &properties, connection)?;
             return Ok(queue);
         }
-        queue_arguments::validate(
-            &self.resource(ResourceKind::Queue, name),
-            &properties.arguments,
-        )?;
-        for arg in queue_arguments::unsupported(&properties.arguments) {
-            tracing::warn!(
-                "queue '{name}': '{arg}' is kept, and not acted on by this version of leveret"
-            );
-        }
+        queue_arguments::validate(&self.resource(ResourceKind::Queue, name), &properties)?;
         let id = self.queue_ids.next();
-        let mut state = Queue::new(properties.auto_delete);
+        let sources = Sources::arguments_only(&properties.arguments);
+        let settings = QueueSettings::new(&sources, &self.options.queue_defaults);
+        let options = QueueOptions {
+            auto_delete: properties.auto_delete,
+            settings: Arc::new(settings),
+            epoch: self.options.epoch,
+        };
+        let mut state = Queue::new(options, now);
         if properties.durable {
             state = state.durable(id, Arc::clone(&self.store));
         }
@@ -176,6 +206,19 @@ impl VHost {
         out: &mut Effects,
     ) -> Result<usize, BrokerError> {
         queue.check_access(connection)?;
+        self.delete_as_broker(queue, conditions, out)
+    }
+
+    /// As [`VHost::delete_queue`], whoever it belongs to.
+    ///
+    /// # Errors
+    /// 406 where a condition does not hold.
+    pub fn delete_as_broker(
+        &self,
+        queue: &Arc<QueueCell>,
+        conditions: DeleteConditions,
+        out: &mut Effects,
+    ) -> Result<usize, BrokerError> {
         let mut topology = self.topology.write();
         let count = {
             let mut state = queue.state.lock();
@@ -185,6 +228,9 @@ impl VHost {
                 return Err(BrokerError::NotEmpty(queue.resource()));
             }
             if conditions.if_unused && counts.consumers > 0 {
+                return Err(BrokerError::InUse(queue.resource()));
+            }
+            if conditions.if_expired.is_some_and(|now| !state.is_expired(now)) {
                 return Err(BrokerError::InUse(queue.resource()));
             }
             if state.is_deleted() {
@@ -290,21 +336,41 @@ impl VHost {
     pub fn route(
         &self,
         router: &mut Router,
-        exchange: &ShortString,
-        routing_key: &[u8],
-        properties: &[u8],
+        publication: &Publication<'_>,
     ) -> Result<Route, BrokerError> {
+        self.check_publish(publication.exchange)?;
+        Ok(self.route_as_broker(router, publication))
+    }
+
+    /// As [`VHost::route`], to internal exchanges too; one that does not exist leads nowhere.
+    pub fn route_as_broker(&self, router: &mut Router, publication: &Publication<'_>) -> Route {
         let version = self.version();
+        let &Publication { exchange, routing_keys, properties, .. } = publication;
         if exchange.is_empty() {
-            let queues = self.find_queue(routing_key).into_iter().collect();
-            return Ok(Route { queues, version, by_key_alone: true });
+            let mut queues: QueueSet =
+                routing_keys.iter().filter_map(|key| self.find_queue(key)).collect();
+            queues.sort_unstable_by_key(|queue| queue.id);
+            queues.dedup_by_key(|queue| queue.id);
+            return Route { queues, version, by_key_alone: routing_keys.len() == 1 };
+        }
+        let topology = self.topology.read();
+        let (queues, by_key_alone) = router.walk(&topology, exchange, routing_keys[0], properties);
+        Route { queues, version, by_key_alone }
+    }
+
+    /// Checks that clients may publish to an exchange.
+    ///
+    /// # Errors
+    /// 404 for a missing exchange, 403 for an internal one.
+    pub fn check_publish(&self, exchange: &ShortString) -> Result<(), BrokerError> {
+        if exchange.is_empty() {
+            return Ok(());
         }
         let topology = self.topology.read();
         if topology.exchange(exchange)?.properties.internal {
             return Err(BrokerError::InternalExchange(topology.resource(exchange)));
         }
-        let (queues, by_key_alone) = router.walk(&topology, exchange, routing_key, properties);
-        Ok(Route { queues, version, by_key_alone })
+        Ok(())
     }
 
     /// How error texts name something in this vhost.

@@ -18,6 +18,9 @@ const MESSAGE_SIZE_MAX: i64 = 512 << 20;
 /// A lower watermark would stop every publisher for good. `40` without a unit is a slip.
 const WATERMARK_MIN: i64 = 16 << 20;
 
+/// Ten years in milliseconds, as for every other time in a queue.
+const CONSUMER_TIMEOUT_MAX: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
+
 /// A configuration that is being put together.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
@@ -126,6 +129,23 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| {
             put(&mut draft.config.consumer_outbox_bytes, given.bytes(4 << 10..=1 << 30))
         },
+    },
+    Key {
+        name: "consumer_timeout",
+        expects: "a number of milliseconds, or 0 for no limit",
+        set: |draft, given| {
+            put(&mut draft.config.consumer_timeout_ms, given.integer(0..=CONSUMER_TIMEOUT_MAX))
+        },
+    },
+    Key {
+        name: "consumer_timeout_action",
+        expects: "requeue, close-channel or cancel",
+        set: |draft, given| put(&mut draft.config.consumer_timeout_action, given.word()),
+    },
+    Key {
+        name: "default_queue_type",
+        expects: "classic or quorum",
+        set: |draft, given| put(&mut draft.config.default_queue_type, given.word()),
     },
     Key {
         name: "default_user",

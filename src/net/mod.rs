@@ -4,6 +4,7 @@ mod clock;
 mod connection;
 mod listener;
 mod server;
+mod timers;
 
-pub use self::clock::now;
+pub use self::clock::{epoch, now};
 pub use self::server::{Server, ServerError};

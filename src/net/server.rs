@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::serve;
-use super::listener;
+use super::{listener, timers};
 use crate::session::Host;
 
 /// How long clients are given to take in the goodbye when the server stops.
@@ -51,6 +51,7 @@ impl Server {
             .map_err(|(address, source)| ServerError::Listen { address, source })?;
         let shutdown = CancellationToken::new();
         let tasks = TaskTracker::new();
+        tasks.spawn(timers::drive(Arc::clone(host), shutdown.clone()));
         let mut bound = Vec::with_capacity(listeners.len());
         for listener in listeners {
             bound.extend(listener.local_addr());

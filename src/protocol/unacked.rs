@@ -1,6 +1,6 @@
 //! Delivery tags: which deliveries of a channel the client still owes an answer for.
 
-use std::collections::VecDeque;
+use crate::sparse::SparseDeque;
 
 /// Which deliveries `basic.ack`, `basic.nack` or `basic.reject` speak of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,20 +31,15 @@ pub struct UnknownDeliveryTag(pub u64);
 
 /// The unacknowledged deliveries of a channel by tag. `T` is whatever the session needs to settle
 /// one.
-///
-/// Clients settle mostly from the oldest on, which costs O(1); a tag in the middle is found by
-/// bisection. Holes are closed once they are more than half, so that one delivery left unsettled for
-/// a week does not hold the place of all that came after it.
 #[derive(Debug)]
 pub struct UnackedLedger<T> {
     last_tag: u64,
-    deliveries: VecDeque<(u64, Option<T>)>,
-    holes: usize,
+    deliveries: SparseDeque<(u64, T)>,
 }
 
 impl<T> Default for UnackedLedger<T> {
     fn default() -> Self {
-        Self { last_tag: 0, deliveries: VecDeque::new(), holes: 0 }
+        Self { last_tag: 0, deliveries: SparseDeque::default() }
     }
 }
 
@@ -58,18 +53,23 @@ impl<T> UnackedLedger<T> {
     /// The tag for a delivery that needs an answer.
     pub fn push(&mut self, delivery: T) -> u64 {
         let tag = self.pass();
-        self.deliveries.push_back((tag, Some(delivery)));
+        self.deliveries.push_back((tag, delivery));
         tag
     }
 
     /// How many are outstanding.
     pub fn len(&self) -> usize {
-        self.deliveries.len() - self.holes
+        self.deliveries.len()
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.deliveries.is_empty()
+    }
+
+    /// All that are outstanding, oldest first.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.deliveries.iter_mut().map(|(_, delivery)| delivery)
     }
 
     /// Removes the deliveries that a client settled and appends them to `taken` with their tags,
@@ -86,15 +86,10 @@ impl<T> UnackedLedger<T> {
         match which {
             Settled::All => taken.extend(self.drain()),
             Settled::One(tag) => {
-                let delivery = self.take_one(tag).ok_or(UnknownDeliveryTag(tag))?;
-                taken.push((tag, delivery));
+                taken.push(self.deliveries.take(tag).ok_or(UnknownDeliveryTag(tag))?);
             }
             Settled::UpTo(tag) => {
-                let index = self.position(tag).ok_or(UnknownDeliveryTag(tag))?;
-                let taken_from = taken.len();
-                taken.extend(self.deliveries.drain(..=index).filter_map(outstanding));
-                self.holes -= index + 1 - (taken.len() - taken_from);
-                self.close_holes();
+                taken.extend(self.deliveries.take_up_to(tag).ok_or(UnknownDeliveryTag(tag))?);
             }
         }
         Ok(())
@@ -102,52 +97,18 @@ impl<T> UnackedLedger<T> {
 
     /// Takes everything, oldest first.
     pub fn drain(&mut self) -> impl Iterator<Item = (u64, T)> + use<T> {
-        self.holes = 0;
-        std::mem::take(&mut self.deliveries).into_iter().filter_map(outstanding)
+        self.deliveries.drain()
     }
 
     /// Puts deliveries back under the tags they had: their settlement was taken back.
     pub fn restore(&mut self, settled: impl IntoIterator<Item = (u64, T)>) {
-        let mut deliveries: Vec<(u64, Option<T>)> =
-            self.drain().map(|(tag, d)| (tag, Some(d))).collect();
-        deliveries.extend(settled.into_iter().map(|(tag, delivery)| (tag, Some(delivery))));
+        let mut deliveries: Vec<(u64, T)> = self.drain().collect();
+        deliveries.extend(settled);
         deliveries.sort_by_key(|(tag, _)| *tag);
-        self.deliveries = deliveries.into();
-    }
-
-    fn take_one(&mut self, tag: u64) -> Option<T> {
-        let index = self.position(tag)?;
-        let delivery = self.deliveries[index].1.take()?;
-        self.holes += 1;
-        self.close_holes();
-        Some(delivery)
-    }
-
-    /// Where an outstanding tag stands.
-    fn position(&self, tag: u64) -> Option<usize> {
-        let index = match self.deliveries.front() {
-            Some((first, _)) if *first == tag => 0,
-            _ => self.deliveries.binary_search_by_key(&tag, |(tag, _)| *tag).ok()?,
-        };
-        self.deliveries[index].1.is_some().then_some(index)
-    }
-
-    fn close_holes(&mut self) {
-        const FEW: usize = 64;
-        while self.deliveries.front().is_some_and(|(_, delivery)| delivery.is_none()) {
-            self.deliveries.pop_front();
-            self.holes -= 1;
-        }
-        if self.holes > FEW && self.holes > self.deliveries.len() / 2 {
-            self.deliveries.retain(|(_, delivery)| delivery.is_some());
-            self.deliveries.shrink_to(self.deliveries.len() * 2);
-            self.holes = 0;
+        for delivery in deliveries {
+            self.deliveries.push_back(delivery);
         }
     }
-}
-
-fn outstanding<T>((tag, delivery): (u64, Option<T>)) -> Option<(u64, T)> {
-    delivery.map(|delivery| (tag, delivery))
 }
 
 #[cfg(test)]
@@ -213,18 +174,5 @@ mod tests {
         assert_eq!(take(&mut ledger, Settled::UpTo(3)), Ok(vec![1, 2, 3]));
         assert_eq!(ledger.push(5), 5);
         assert_eq!(take(&mut ledger, Settled::All), Ok(vec![4, 5]));
-    }
-
-    /// The oldest delivery stays out while a hundred thousand later ones come and go.
-    #[test]
-    fn one_old_delivery_does_not_hold_the_place_of_later_ones() {
-        let mut ledger = ledger(1);
-        for _ in 0..100_000 {
-            let tag = ledger.last_tag + 1;
-            ledger.push(tag);
-            assert!(take(&mut ledger, Settled::One(tag)).is_ok());
-        }
-        assert!(ledger.deliveries.len() < 256, "{}", ledger.deliveries.len());
-        assert_eq!(take(&mut ledger, Settled::All), Ok(vec![1]));
     }
 }

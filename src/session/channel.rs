@@ -8,17 +8,22 @@ use foldhash::fast::RandomState;
 
 use super::source::Sources;
 use crate::broker::credit::ChannelCredit;
-use crate::broker::effect::Position;
 use crate::broker::message::Message;
+use crate::broker::queue::Return;
 use crate::broker::routing::{Route, Router};
 use crate::protocol::confirm::ConfirmLedger;
 use crate::protocol::unacked::UnackedLedger;
 
-/// A delivery that the client has not settled: where it came from, and where it stood there.
+/// A delivery that the client has not settled: where it came from, and its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Delivered {
     pub(super) slot: u32,
-    pub(super) position: Position,
+    pub(super) number: u64,
+}
+
+impl Delivered {
+    /// The queue took it back. The client may settle it still, which does nothing.
+    pub(super) const TAKEN_BACK: Self = Self { slot: u32::MAX, number: 0 };
 }
 
 /// What the client decided about a delivery.
@@ -28,8 +33,8 @@ pub(super) enum Verdict {
     Ack,
     /// Rejected for good.
     Discard,
-    /// Rejected, to be delivered again.
-    Requeue,
+    /// Given back, to be delivered again.
+    Requeue(Return),
 }
 
 /// How publishes and acknowledgements on a channel are treated.

@@ -16,6 +16,7 @@ use super::outbox::{Item, Outbox, Wake};
 use super::publish::PublishBatch;
 use super::settle::SettleBatch;
 use crate::broker::effect::Effects;
+use crate::broker::queue::Return;
 use crate::broker::queue_cell::{ConnectionId, QueueCell};
 use crate::broker::vhost::{DeleteConditions, VHost};
 use crate::protocol::confirm::ConfirmLedger;
@@ -90,6 +91,8 @@ pub(super) struct Session {
     pub(super) to_confirm: Vec<ChannelId>,
     /// What was taken out of the outbox and not yet written.
     pub(super) arrived: std::vec::IntoIter<Item>,
+    /// Channels to be closed for what their consumers did not do.
+    pub(super) failures: Vec<Failure>,
     /// Something was published since this was last looked at.
     pub(super) published: bool,
     /// Memory is free again.
@@ -145,6 +148,19 @@ impl Client {
             session.write_confirms(output);
             if std::mem::take(&mut session.unblocked) && std::mem::take(&mut self.blocked) {
                 self.connection.unblocked();
+            }
+        }
+        self.fail_channels(now);
+    }
+
+    /// Closes the channels whose consumers held deliveries for too long.
+    fn fail_channels(&mut self, now: Instant) {
+        while let Some(session) = &mut self.session
+            && let Some(failure) = session.failures.pop()
+        {
+            let is_open = |channel: &SessionChannel| !channel.closing;
+            if session.channels.get(&failure.channel).is_some_and(is_open) {
+                self.fail(&failure, now);
             }
         }
     }
@@ -349,6 +365,7 @@ impl Client {
             last_serial: 0,
             to_confirm: Vec::new(),
             arrived: Vec::new().into_iter(),
+            failures: Vec::new(),
             published: false,
             unblocked: false,
             taken: Vec::new(),
@@ -459,11 +476,13 @@ impl Session {
             }
             Method::BasicNack(nack) => {
                 let which = Settled::new(nack.delivery_tag, nack.multiple);
-                return self.settle(id, which, verdict(nack.requeue), now).map(|()| None);
+                let verdict = verdict(nack.requeue, Return::Nacked);
+                return self.settle(id, which, verdict, now).map(|()| None);
             }
             Method::BasicReject(reject) => {
                 let which = Settled::One(reject.delivery_tag);
-                return self.settle(id, which, verdict(reject.requeue), now).map(|()| None);
+                let verdict = verdict(reject.requeue, Return::Rejected);
+                return self.settle(id, which, verdict, now).map(|()| None);
             }
             _ => self.flush(now),
         }
@@ -481,11 +500,11 @@ impl Session {
             Method::BasicRecoverAsync(recover) => {
                 self.recover(id, recover.requeue, None, output, now)
             }
-            Method::QueueDeclare(declare) => self.declare_queue(id, declare),
+            Method::QueueDeclare(declare) => self.declare_queue(id, declare, now),
             Method::QueueBind(bind) => self.bind_queue(id, bind),
             Method::QueueUnbind(unbind) => self.unbind_queue(id, unbind),
-            Method::QueuePurge(purge) => self.purge_queue(id, &purge),
-            Method::QueueDelete(delete) => self.delete_queue(id, delete),
+            Method::QueuePurge(purge) => self.purge_queue(id, &purge, now),
+            Method::QueueDelete(delete) => self.delete_queue(id, delete, now),
             Method::ExchangeDeclare(declare) => self.declare_exchange(declare),
             Method::ExchangeDelete(delete) => self.delete_exchange(delete),
             Method::ExchangeBind(bind) => self.bind_exchange(bind),
@@ -530,7 +549,7 @@ impl Session {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let held: Vec<(u64, Delivered)> = channel.unacked.drain().collect();
         for (_, delivered) in held {
-            self.settle_one(id, delivered, Verdict::Requeue, now);
+            self.settle_one(id, delivered, Verdict::Requeue(Return::Released), now);
         }
         self.flush_settlements(now);
     }
@@ -618,31 +637,36 @@ impl Session {
         if matches!(self.channels.get(&id).map(|c| &c.mode), Some(Mode::Transaction(_))) {
             let _ = self.undo_transaction(id);
         }
-        let mut emptied = self.remove_consumers(id);
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.closing = true;
         }
-        // Deliveries that were on their way were delivered, as far as the queue knows.
+        self.abandon_consumers(id, now);
+        // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);
         self.settle_held(id, now);
         self.channels.remove(&id);
-        for (queue, effects) in &mut emptied {
-            self.carry_out(queue, effects);
-        }
     }
 
-    /// Takes a channel's consumers off their queues; the queues with what they left to do.
-    fn remove_consumers(&mut self, id: ChannelId) -> Vec<(Arc<QueueCell>, Effects)> {
-        let Some(channel) = self.channels.get(&id) else { return Vec::new() };
-        let mut emptied = Vec::new();
-        for source in channel.sources.active() {
-            if let Some(handle) = source.handle() {
-                let mut effects = Effects::default();
-                source.queue.state.lock().remove_consumer(handle, &mut effects);
-                emptied.push((Arc::clone(&source.queue), effects));
+    /// Takes a channel's consumers off their queues, which take back what these hold.
+    fn abandon_consumers(&mut self, id: ChannelId, now: Instant) {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        for delivered in channel.unacked.iter_mut() {
+            let of_consumer = channel.sources.get(delivered.slot).and_then(|it| it.handle());
+            if of_consumer.is_some() {
+                *delivered = Delivered::TAKEN_BACK;
             }
         }
-        emptied
+        let mut abandoned = Vec::new();
+        for source in channel.sources.all() {
+            if let Some(handle) = source.handle() {
+                abandoned.push((Arc::clone(&source.queue), handle));
+            }
+        }
+        for (queue, handle) in abandoned {
+            let mut effects = Effects::default();
+            queue.state.lock().abandon(handle, now, &mut effects);
+            self.carry_out(&queue, &mut effects, now);
+        }
     }
 
     /// Gives back all that the connection held.
@@ -662,13 +686,13 @@ impl Session {
             let any = DeleteConditions::default();
             // It may be gone already; then there is nothing to do.
             let _ = self.vhost.delete_queue(&queue, any, self.id, &mut effects);
-            self.host.carry_out(&mut effects);
+            self.host.carry_out(&queue, &mut effects, now);
         }
     }
 }
 
-fn verdict(requeue: bool) -> Verdict {
-    if requeue { Verdict::Requeue } else { Verdict::Discard }
+fn verdict(requeue: bool, why: Return) -> Verdict {
+    if requeue { Verdict::Requeue(why) } else { Verdict::Discard }
 }
 
 fn precondition(text: &str) -> Exception {

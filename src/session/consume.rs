@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use amqp_codec::method::basic;
 use amqp_codec::{
-    ChannelId, FieldValue, ReplyCode, ShortString, write_ack, write_deliver, write_nack,
+    ChannelId, FieldTable, FieldValue, PropertiesRef, ReplyCode, ShortString, write_ack,
+    write_deliver, write_nack,
 };
-use bytes::Buf;
+use bytes::{Buf, BytesMut};
 
 use super::channel::{Delivered, Mode, SessionChannel};
 use super::client::{Answer, Session};
@@ -19,11 +20,14 @@ use crate::broker::credit::OutboxBound;
 use crate::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
 use crate::broker::error::BrokerError;
 use crate::broker::message::Message;
-use crate::broker::queue::{ConsumeRefused, ConsumerHandle, ConsumerOptions, Prefetch};
+use crate::broker::policy::QueueKind;
+use crate::broker::queue::{ConsumeRefused, ConsumerHandle, ConsumerOptions, Fetched, Prefetch};
 use crate::broker::queue_cell::QueueCell;
+use crate::broker::queue_settings::TimeoutAction;
 use crate::protocol::confirm::Outcome;
+use crate::protocol::connection::Failure;
 use crate::protocol::exception::Exception;
-use crate::protocol::output::Output;
+use crate::protocol::output::{OutgoingContent, Output};
 
 impl Session {
     /// `basic.consume`. The answer is written before the first delivery can be.
@@ -48,7 +52,11 @@ impl Session {
             }
             tag => tag,
         };
-        check_priority(&queue, consume.arguments.get("x-priority"))?;
+        let arguments = ConsumeArguments::read(&queue, &consume.arguments)?;
+        if queue.kind() == QueueKind::Quorum && channel.credit.is_limited() {
+            let text = format!("{} does not support global qos", queue.resource());
+            return Err(Exception::new(ReplyCode::NotImplemented, text));
+        }
         let bound = Arc::new(OutboxBound::new(self.host.outbox_bytes_max));
         let slot = channel.sources.add(
             Arc::clone(&queue),
@@ -67,10 +75,13 @@ impl Session {
             no_ack: consume.no_ack,
             exclusive: consume.exclusive,
             prefetch: Prefetch::from(channel.prefetch),
+            priority: arguments.priority,
+            timeout: arguments.timeout,
+            timeout_action: arguments.timeout_action,
         };
         let mut effects = Effects::default();
         let added = queue.state.lock().add_consumer(options, now, &mut effects);
-        self.host.carry_out(&mut effects);
+        self.host.carry_out(&queue, &mut effects, now);
         match added {
             Ok(handle) => channel.consume_from(slot, tag.clone(), handle),
             Err(refused) => {
@@ -101,13 +112,13 @@ impl Session {
             let handle = source.handle();
             let mut effects = Effects::default();
             if let Some(handle) = handle {
-                queue.state.lock().remove_consumer(handle, &mut effects);
+                queue.state.lock().remove_consumer(handle, now, &mut effects);
             }
             self.settle_outbox(output, now);
             if let Some(channel) = self.channels.get_mut(&id) {
                 channel.sources.retire(slot);
             }
-            self.carry_out(&queue, &mut effects);
+            self.carry_out(&queue, &mut effects, now);
         }
         if !cancel.no_wait {
             let consumer_tag = cancel.consumer_tag.clone();
@@ -131,8 +142,8 @@ impl Session {
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let mut effects = Effects::default();
         let got = queue.state.lock().get(get.no_ack, now, &mut effects);
-        self.host.carry_out(&mut effects);
-        let Some((entry, behind)) = got else {
+        self.host.carry_out(&queue, &mut effects, now);
+        let Some(Fetched { entry, number, behind }) = got else {
             output.method(id, basic::GetEmpty {});
             return Ok(());
         };
@@ -140,19 +151,19 @@ impl Session {
             channel.unacked.pass()
         } else {
             let slot = channel.sources.for_get(&queue);
-            channel.owe(slot, Delivered { slot, position: entry.position })
+            channel.owe(slot, Delivered { slot, number })
         };
         output.method(
             id,
             basic::GetOk {
                 delivery_tag,
-                redelivered: entry.redelivered,
+                redelivered: entry.is_redelivered(),
                 exchange: ShortString::truncated(entry.message.exchange()),
                 routing_key: ShortString::truncated(entry.message.routing_key()),
                 message_count: u32::try_from(behind).unwrap_or(u32::MAX),
             },
         );
-        output.content(id, outgoing(&entry.message));
+        write_content(output, id, &entry.message, entry.returns);
         Ok(())
     }
 
@@ -214,24 +225,28 @@ impl Session {
         match item {
             Item::Delivery(delivery) => self.deliver(&delivery, output, now),
             Item::Cancelled(subscription) => self.cancelled(subscription, output),
+            Item::TakenBack(subscription, numbers) => self.taken_back(subscription, &numbers),
+            Item::TimedOut { subscription, timeout, dropped } => {
+                self.timed_out(subscription, timeout, dropped, output);
+            }
             Item::Settled(publisher, range, outcome) => self.confirm(publisher, range, outcome),
             Item::Unblocked => self.unblocked = true,
         }
     }
 
     fn deliver(&mut self, delivery: &Delivery, output: &mut Output, now: Instant) {
-        let Delivery { subscription: Subscription { channel: id, slot }, position, .. } = *delivery;
+        let Delivery { subscription: Subscription { channel: id, slot }, number, .. } = *delivery;
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let Some(source) = channel.sources.get(slot) else { return };
         let Some(consumer) = &source.consumer else { return };
         let stalled = consumer.bound.remove(delivery.message.memory());
         let resume =
             consumer.handle.filter(|_| stalled).map(|handle| (Arc::clone(&source.queue), handle));
-        write_delivery(channel, id, slot, Delivered { slot, position }, delivery, output);
+        write_delivery(channel, id, slot, Delivered { slot, number }, delivery, output);
         if let Some((queue, handle)) = resume {
             let mut effects = Effects::default();
             queue.state.lock().resume(handle, now, &mut effects);
-            self.host.carry_out(&mut effects);
+            self.host.carry_out(&queue, &mut effects, now);
         }
     }
 
@@ -248,6 +263,48 @@ impl Session {
         if known && self.capabilities.consumer_cancel_notify {
             output.method(id, basic::Cancel { consumer_tag: tag, no_wait: true });
         }
+    }
+
+    /// Deliveries were held for too long. The client may still answer them.
+    fn taken_back(&mut self, subscription: Subscription, numbers: &[u64]) {
+        let Subscription { channel: id, slot } = subscription;
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        let SessionChannel { unacked, sources, credit, .. } = channel;
+        let mut taken_back = 0;
+        for delivered in unacked.iter_mut() {
+            if delivered.slot == slot && numbers.binary_search(&delivered.number).is_ok() {
+                *delivered = Delivered::TAKEN_BACK;
+                taken_back += 1;
+            }
+        }
+        sources.settled(slot, taken_back);
+        if credit.give_back(taken_back) {
+            self.starved.push(id);
+        }
+    }
+
+    /// A consumer held a delivery for too long: its channel closes. Where its queue dropped it
+    /// instead, a client that understands is told just that.
+    fn timed_out(
+        &mut self,
+        subscription: Subscription,
+        timeout: u64,
+        dropped: bool,
+        output: &mut Output,
+    ) {
+        if dropped {
+            self.cancelled(subscription, output);
+            if self.capabilities.consumer_cancel_notify {
+                return;
+            }
+        }
+        let id = subscription.channel;
+        let text = format!(
+            "delivery acknowledgement on channel {id} timed out. Timeout value used: {timeout} ms. \
+             This timeout value can be configured, see consumers doc guide to learn more"
+        );
+        let exception = Exception::new(ReplyCode::PreconditionFailed, text);
+        self.failures.push(Failure { channel: id, exception });
     }
 
     fn confirm(&mut self, publisher: Publisher, range: RangeInclusive<u64>, outcome: Outcome) {
@@ -327,11 +384,33 @@ fn write_delivery(
         id,
         consumer.tag.as_bytes(),
         tag,
-        delivery.redelivered,
+        delivery.is_redelivered(),
         message.exchange(),
         message.routing_key(),
     );
-    output.content(id, outgoing(message));
+    write_content(output, id, message, delivery.returns);
+}
+
+/// Writes a message; one that came back before says how often.
+fn write_content(output: &mut Output, id: ChannelId, message: &Message, returns: u32) {
+    if returns == 0 {
+        return output.content(id, outgoing(message));
+    }
+    let properties = with_delivery_count(message.properties(), returns);
+    output.content(id, OutgoingContent { properties: &properties, ..outgoing(message) });
+}
+
+/// Properties with the header `x-delivery-count`. They were validated when they came; if they could
+/// not be read they would go out as they are.
+fn with_delivery_count(raw: &[u8], returns: u32) -> Vec<u8> {
+    let Ok(mut properties) = PropertiesRef::parse(raw).and_then(|it| it.to_owned()) else {
+        return raw.to_vec();
+    };
+    let headers = properties.headers.get_or_insert_default();
+    headers.insert(ShortString::from_static("x-delivery-count"), FieldValue::I64(returns.into()));
+    let mut bytes = BytesMut::new();
+    properties.encode(&mut bytes);
+    bytes.to_vec()
 }
 
 fn refusal(queue: &QueueCell, refused: ConsumeRefused) -> BrokerError {
@@ -341,15 +420,43 @@ fn refusal(queue: &QueueCell, refused: ConsumeRefused) -> BrokerError {
     }
 }
 
-/// `x-priority` is an integer of any width; any but the default is not supported yet.
-fn check_priority(queue: &QueueCell, priority: Option<&FieldValue>) -> Result<(), BrokerError> {
-    let (arg, resource) = ("x-priority", queue.resource());
-    match priority.map(|value| (value, value.as_integer())) {
-        None | Some((_, Some(0))) => Ok(()),
-        Some((_, Some(_))) => Err(BrokerError::UnsupportedArg { arg, resource }),
-        Some((value, None)) => {
-            let reason = format!("\"expected integer, got {}\"", value.type_name());
-            Err(BrokerError::InvalidArg { arg, resource, reason })
-        }
+/// What the arguments of `basic.consume` ask for.
+struct ConsumeArguments {
+    priority: i64,
+    timeout: Option<u64>,
+    timeout_action: Option<TimeoutAction>,
+}
+
+impl ConsumeArguments {
+    /// # Errors
+    /// 406, for a value of the wrong type or range.
+    fn read(queue: &QueueCell, arguments: &FieldTable) -> Result<Self, BrokerError> {
+        let refused =
+            |arg, reason| BrokerError::InvalidArg { arg, resource: queue.resource(), reason };
+        let integer = |arg| match arguments.get(arg) {
+            None => Ok(None),
+            Some(value) => value.as_integer().map(Some).ok_or_else(|| {
+                refused(arg, format!("\"expected integer, got {}\"", value.type_name()))
+            }),
+        };
+        let timeout = integer("x-consumer-timeout")?.map(u64::try_from).transpose();
+        let action = "x-consumer-timeout-action";
+        let timeout_action = match arguments.get(action) {
+            None => None,
+            Some(FieldValue::LongString(name)) => match TimeoutAction::parse(name) {
+                Some(parsed) => Some(parsed),
+                None => return Err(refused(action, "invalid_timeout_action".to_owned())),
+            },
+            Some(other) => {
+                let reason = format!("{{unacceptable_type,{}}}", other.type_name());
+                return Err(refused(action, reason));
+            }
+        };
+        Ok(Self {
+            priority: integer("x-priority")?.unwrap_or(0),
+            timeout: timeout
+                .map_err(|_| refused("x-consumer-timeout", "{value_negative,-1}".to_owned()))?,
+            timeout_action,
+        })
     }
 }

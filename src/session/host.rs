@@ -12,11 +12,13 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::registry::Registry;
+use super::timers::Timers;
 use crate::auth::Users;
-use crate::broker::effect::{Effects, Persist};
+use crate::broker::effect::Persist;
 use crate::broker::memory::{Alarm, MemoryGauge};
 use crate::broker::queue_cell::ConnectionId;
-use crate::broker::vhost::VHost;
+use crate::broker::time::Epoch;
+use crate::broker::vhost::{VHost, VHostOptions};
 use crate::protocol::connection::Settings;
 use crate::store::Store;
 
@@ -39,6 +41,8 @@ pub struct HostSettings {
     pub outbox_bytes_max: usize,
     /// Where durable state goes.
     pub store: Arc<dyn Store>,
+    /// What the queues of all vhosts have in common.
+    pub vhost_options: VHostOptions,
     /// Seeds the names that the broker makes up; `None` takes a seed from the system.
     pub seed: Option<u64>,
 }
@@ -54,6 +58,8 @@ pub struct Host {
     pub(super) outbox_bytes_max: usize,
     pub(super) store: Arc<dyn Store>,
     pub(super) registry: Registry,
+    pub(super) timers: Timers,
+    pub(super) epoch: Epoch,
     vhosts: HashMap<ShortString, Arc<VHost>>,
     names: Mutex<StdRng>,
     next_connection: AtomicU64,
@@ -63,11 +69,13 @@ impl Host {
     /// A broker without clients.
     pub fn new(settings: HostSettings) -> Arc<Self> {
         let HostSettings { connection, users, anonymous_user, vhosts, store, seed, .. } = settings;
+        let options = settings.vhost_options;
+        let epoch = options.epoch;
         let vhosts = vhosts
             .into_iter()
             .map(|name| {
                 let persist: Arc<dyn Persist> = Arc::<dyn Store>::clone(&store);
-                let vhost = VHost::new(name.clone(), persist);
+                let vhost = VHost::new(name.clone(), persist, options.clone());
                 (name, Arc::new(vhost))
             })
             .collect();
@@ -80,6 +88,8 @@ impl Host {
             outbox_bytes_max: settings.outbox_bytes_max,
             store,
             registry: Registry::default(),
+            timers: Timers::default(),
+            epoch,
             vhosts,
             names: Mutex::new(
                 seed.map_or_else(|| StdRng::from_rng(&mut rand::rng()), StdRng::seed_from_u64),
@@ -125,10 +135,5 @@ impl Host {
             tracing::info!(used = self.memory.used(), "memory alarm cleared: publishers go on");
             self.registry.unblock_all();
         }
-    }
-
-    /// Carries out what a queue left to do, but for deleting it: that is its vhost's.
-    pub(super) fn carry_out(&self, effects: &mut Effects) {
-        self.free_memory(std::mem::take(&mut effects.freed));
     }
 }

@@ -4,6 +4,8 @@
 mod channel;
 mod client;
 mod consume;
+mod effects;
+mod facts;
 mod host;
 mod outbox;
 mod publish;
@@ -12,6 +14,7 @@ mod settle;
 mod source;
 #[cfg(test)]
 mod tests;
+mod timers;
 mod topology;
 
 pub use self::client::{Client, Peer, Reading};

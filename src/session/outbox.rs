@@ -22,6 +22,11 @@ pub(super) enum Item {
     Delivery(Delivery),
     /// A queue went away under its consumer.
     Cancelled(Subscription),
+    /// A queue took deliveries back, by their numbers.
+    TakenBack(Subscription, Vec<u64>),
+    /// A delivery was held for longer than so many milliseconds, and the subscription perhaps
+    /// dropped.
+    TimedOut { subscription: Subscription, timeout: u64, dropped: bool },
     /// Publishes are settled, by their sequence numbers.
     Settled(Publisher, RangeInclusive<u64>, Outcome),
     /// Publishers may go on.
@@ -90,6 +95,14 @@ impl DeliverySink for Outbox {
     fn cancelled(&self, subscription: Subscription) {
         self.push(|items| items.push(Item::Cancelled(subscription)));
     }
+
+    fn taken_back(&self, subscription: Subscription, numbers: Vec<u64>) {
+        self.push(|items| items.push(Item::TakenBack(subscription, numbers)));
+    }
+
+    fn timed_out(&self, subscription: Subscription, timeout: u64, dropped: bool) {
+        self.push(|items| items.push(Item::TimedOut { subscription, timeout, dropped }));
+    }
 }
 
 impl fmt::Debug for Outbox {
@@ -102,7 +115,7 @@ impl fmt::Debug for Outbox {
 #[derive(Debug)]
 pub(super) struct BatchConfirmation {
     pub(super) outbox: Arc<Outbox>,
-    pub(super) settled: Vec<(Publisher, RangeInclusive<u64>)>,
+    pub(super) settled: Vec<(Publisher, RangeInclusive<u64>, Outcome)>,
 }
 
 impl Confirmation for BatchConfirmation {
@@ -110,7 +123,7 @@ impl Confirmation for BatchConfirmation {
         let Self { outbox, settled } = *self;
         let settled = settled.into_iter();
         let items =
-            settled.map(|(publisher, range)| Item::Settled(publisher, range, Outcome::Acked));
+            settled.map(|(publisher, range, outcome)| Item::Settled(publisher, range, outcome));
         outbox.push(|waiting| waiting.extend(items));
     }
 }

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use amqp_codec::method::basic;
-use amqp_codec::{ChannelId, PropertiesRef, ReplyCode, ShortString};
+use amqp_codec::{ChannelId, ReplyCode, ShortString};
+use smallvec::SmallVec;
 
 use super::channel::{Mode, RememberedRoute, SessionChannel, TransactedPublish};
 use super::client::Session;
+use super::facts::Facts;
 use super::outbox::{BatchConfirmation, Publisher};
 use crate::broker::effect::Effects;
-use crate::broker::message::{EXPIRY_MS_MAX, Message, MessageParts};
-use crate::broker::routing::{QueueSet, Route, Router};
+use crate::broker::message::{Message, MessageParts};
+use crate::broker::routing::{Publication, QueueSet, Route, Router};
 use crate::broker::vhost::VHost;
+use crate::protocol::confirm::Outcome;
 use crate::protocol::content::Content;
 use crate::protocol::exception::Exception;
 use crate::protocol::output::{OutgoingContent, Output};
@@ -31,8 +34,48 @@ pub(super) struct PublishBatch {
     route: Option<Arc<Route>>,
     messages: Vec<Message>,
     bytes: usize,
-    /// The publishes of the batch that await their confirm, in runs by channel.
-    confirms: Vec<(Publisher, RangeInclusive<u64>)>,
+    /// The publishes of the batch that await their confirm, in runs.
+    awaiting: Vec<Run>,
+}
+
+/// Consecutive publishes of a channel that await their confirm.
+#[derive(Debug)]
+struct Run {
+    publisher: Publisher,
+    sequences: RangeInclusive<u64>,
+    /// Where the first of them stands among the messages of the batch; `None` if no queue gets them.
+    first: Option<usize>,
+}
+
+impl Run {
+    fn len(&self) -> usize {
+        usize::try_from(self.sequences.end() - self.sequences.start() + 1).unwrap_or(usize::MAX)
+    }
+
+    /// The outcome of each: nacked for those whose message stands at one of `refused`, in order.
+    fn settle(
+        self,
+        refused: &[usize],
+        settled: &mut Vec<(Publisher, RangeInclusive<u64>, Outcome)>,
+    ) {
+        let Self { publisher, sequences, first } = &self;
+        let mut next = *sequences.start();
+        if let Some(first) = *first {
+            let from = refused.partition_point(|&index| index < first);
+            let of_run = refused[from..].iter().take_while(|&&index| index < first + self.len());
+            for index in of_run {
+                let sequence = sequences.start() + (index - first) as u64;
+                if next < sequence {
+                    settled.push((*publisher, next..=sequence - 1, Outcome::Acked));
+                }
+                settled.push((*publisher, sequence..=sequence, Outcome::Nacked));
+                next = sequence + 1;
+            }
+        }
+        if next <= *sequences.end() {
+            settled.push((*publisher, next..=*sequences.end(), Outcome::Acked));
+        }
+    }
 }
 
 impl PublishBatch {
@@ -44,20 +87,20 @@ impl PublishBatch {
         self.route.as_ref().is_none_or(|current| Arc::ptr_eq(current, route))
     }
 
-    /// Notes that a publish awaits its confirm; runs grow in place.
-    fn await_confirm(&mut self, publisher: Publisher, sequence: u64) {
-        match self.confirms.last_mut() {
-            Some((last, range)) if *last == publisher && *range.end() + 1 == sequence => {
-                *range = *range.start()..=sequence;
-            }
-            _ => self.confirms.push((publisher, sequence..=sequence)),
+    /// Notes that a publish awaits its confirm: one whose message is the last of the batch, if it is
+    /// `routed`. Runs grow in place.
+    fn await_confirm(&mut self, publisher: Publisher, sequence: u64, routed: bool) {
+        let index = routed.then(|| self.messages.len() - 1);
+        if let Some(run) = self.awaiting.last_mut()
+            && run.publisher == publisher
+            && run.sequences.end() + 1 == sequence
+            && run.first.map(|first| first + run.len()) == index
+        {
+            run.sequences = *run.sequences.start()..=sequence;
+        } else {
+            self.awaiting.push(Run { publisher, sequences: sequence..=sequence, first: index });
         }
     }
-}
-
-/// What the broker acts on in a message's properties.
-struct Checked {
-    persistent: bool,
 }
 
 impl Session {
@@ -88,14 +131,21 @@ impl Session {
             return Err(Exception::new(ReplyCode::NotImplemented, "immediate=true"));
         }
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
-        let route = channel.route(&self.vhost, content)?;
-        let checked = check_properties(content.properties(), &self.user)?;
+        let facts = match Facts::read(content.properties(), &self.user, self.host.epoch, now) {
+            Ok(facts) => facts,
+            Err(exception) => {
+                // What is wrong with the exchange is told before what is wrong with the message.
+                self.vhost.check_publish(&content.publish.exchange)?;
+                return Err(exception);
+            }
+        };
+        let route = channel.route(&self.vhost, content, &facts, now)?;
         let publisher = Publisher { channel: id, serial: channel.serial };
         let sequence = match &mut channel.mode {
             Mode::Confirm(ledger) => Some(ledger.publish()),
             Mode::Plain => None,
             Mode::Transaction(transaction) => {
-                let message = store(content, &checked);
+                let message = store(content, facts);
                 self.host.use_memory(message.memory());
                 self.published = true;
                 transaction.publishes.push(TransactedPublish {
@@ -110,16 +160,19 @@ impl Session {
             if content.publish.mandatory {
                 return_unroutable(id, content, output);
             }
-            self.confirm_unroutable(publisher, sequence);
+            if let Some(sequence) = sequence {
+                // Confirmed like any other, in its turn.
+                self.batch.await_confirm(publisher, sequence, false);
+            }
             return Ok(());
         }
-        let message = store(content, &checked);
+        let message = store(content, facts);
         if !self.batch.goes_to(&route) {
             self.flush_publishes(now);
         }
         self.add_to_batch(route, message);
         if let Some(sequence) = sequence {
-            self.batch.await_confirm(publisher, sequence);
+            self.batch.await_confirm(publisher, sequence, true);
         }
         if self.batch.is_full() {
             self.flush_publishes(now);
@@ -133,38 +186,42 @@ impl Session {
         self.batch.route.get_or_insert(route);
     }
 
-    /// A message without a queue is confirmed like any other, in its turn.
-    fn confirm_unroutable(&mut self, publisher: Publisher, sequence: Option<u64>) {
-        if let Some(sequence) = sequence {
-            self.batch.await_confirm(publisher, sequence);
-        }
-    }
-
     /// Hands the batch to its queues, then its confirms to the store.
     pub(super) fn flush_publishes(&mut self, now: Instant) {
+        let mut refused = Vec::new();
         if let Some(route) = self.batch.route.take() {
-            self.enter_queues(&route, now);
+            refused = self.enter_queues(&route, now);
         }
-        if !self.batch.confirms.is_empty() {
-            let settled = std::mem::take(&mut self.batch.confirms);
-            let outbox = Arc::clone(&self.outbox);
-            self.host.store.when_durable(Box::new(BatchConfirmation { outbox, settled }));
+        if self.batch.awaiting.is_empty() {
+            return;
         }
+        let mut settled = Vec::with_capacity(self.batch.awaiting.len());
+        for run in self.batch.awaiting.drain(..) {
+            run.settle(&refused, &mut settled);
+        }
+        let outbox = Arc::clone(&self.outbox);
+        self.host.store.when_durable(Box::new(BatchConfirmation { outbox, settled }));
     }
 
-    fn enter_queues(&mut self, route: &Route, now: Instant) {
+    /// The messages that some queue refused, by their place in the batch, in order.
+    fn enter_queues(&mut self, route: &Route, now: Instant) -> Vec<usize> {
         let queues = u32::try_from(route.queues.len()).unwrap_or(u32::MAX);
         for message in &self.batch.messages {
             message.enter(queues);
         }
         self.host.use_memory(std::mem::take(&mut self.batch.bytes));
         self.published = true;
-        let mut effects = Effects::default();
+        let mut refused = Vec::new();
         for queue in &route.queues {
+            let mut effects = Effects::default();
             queue.state.lock().enqueue(&self.batch.messages, now, &mut effects);
+            refused.append(&mut effects.refused);
+            self.host.carry_out(queue, &mut effects, now);
         }
-        self.host.carry_out(&mut effects);
         self.batch.messages.clear();
+        refused.sort_unstable();
+        refused.dedup();
+        refused
     }
 
     /// Enters the publishes of a committed transaction. Messages that were counted when they were
@@ -178,7 +235,7 @@ impl Session {
     ) {
         for TransactedPublish { message, route, mandatory } in publishes {
             self.host.free_memory(message.memory());
-            let route = self.present_route(route, &message);
+            let route = self.present_route(route, &message, now);
             if route.queues.is_empty() {
                 if mandatory {
                     return_message(id, &message, output);
@@ -195,14 +252,23 @@ impl Session {
 
     /// The route of a message that waited for its commit, found anew if something was declared, bound
     /// or deleted meanwhile. An exchange that is gone leads nowhere.
-    fn present_route(&self, route: Arc<Route>, message: &Message) -> Arc<Route> {
+    fn present_route(&self, route: Arc<Route>, message: &Message, now: Instant) -> Arc<Route> {
         let version = self.vhost.version();
         if route.version == version {
             return route;
         }
         let exchange = ShortString::truncated(message.exchange());
-        let (key, properties) = (message.routing_key(), message.properties());
-        let anew = self.vhost.route(&mut Router::default(), &exchange, key, properties);
+        let extras = message.extras();
+        let more = extras.copies.iter().chain(&extras.blind_copies).map(ShortString::as_bytes);
+        let keys: SmallVec<[&[u8]; 1]> =
+            std::iter::once(message.routing_key()).chain(more).collect();
+        let publication = Publication {
+            exchange: &exchange,
+            routing_keys: &keys,
+            properties: message.properties(),
+            now,
+        };
+        let anew = self.vhost.route(&mut Router::default(), &publication);
         let nowhere = |_| Route { queues: QueueSet::new(), version, by_key_alone: true };
         Arc::new(anew.unwrap_or_else(nowhere))
     }
@@ -211,19 +277,29 @@ impl Session {
 impl SessionChannel {
     /// The queues for a message: those of the last one with the same exchange and key, unless
     /// something was declared, bound or deleted since.
-    fn route(&mut self, vhost: &VHost, content: &Content) -> Result<Arc<Route>, Exception> {
+    fn route(
+        &mut self,
+        vhost: &VHost,
+        content: &Content,
+        facts: &Facts,
+        now: Instant,
+    ) -> Result<Arc<Route>, Exception> {
         let basic::Publish { exchange, routing_key, .. } = &content.publish;
-        if let Some(last) = &self.last_route
+        let mut keys: SmallVec<[&[u8]; 1]> = SmallVec::new();
+        keys.push(routing_key.as_bytes());
+        keys.extend(facts.more_keys().map(ShortString::as_bytes));
+        if keys.len() == 1
+            && let Some(last) = &self.last_route
             && last.routing_key == *routing_key
             && last.exchange == *exchange
             && last.route.version == vhost.version()
         {
             return Ok(Arc::clone(&last.route));
         }
-        let key = routing_key.as_bytes();
-        let route = vhost.route(&mut self.router, exchange, key, content.properties())?;
-        let route = Arc::new(route);
-        self.last_route = route.by_key_alone.then(|| RememberedRoute {
+        let publication =
+            Publication { exchange, routing_keys: &keys, properties: content.properties(), now };
+        let route = Arc::new(vhost.route(&mut self.router, &publication)?);
+        self.last_route = (route.by_key_alone && keys.len() == 1).then(|| RememberedRoute {
             exchange: exchange.clone(),
             routing_key: routing_key.clone(),
             route: Arc::clone(&route),
@@ -232,62 +308,27 @@ impl SessionChannel {
     }
 }
 
-/// Looks at what the broker acts on, and at nothing else: without properties it costs nothing.
-fn check_properties(raw: &[u8], user: &str) -> Result<Checked, Exception> {
-    let properties = PropertiesRef::parse(raw)?;
-    if let Some(user_id) = properties.user_id
-        && user_id != user.as_bytes()
-    {
-        return Err(precondition(format!(
-            "user_id property set to '{}' but authenticated user was '{user}'",
-            String::from_utf8_lossy(user_id)
-        )));
-    }
-    if let Some(expiration) = properties.expiration {
-        check_expiration(expiration)?;
-    }
-    // What is delivered to others has to be well-formed.
-    properties.validate_headers()?;
-    match properties.delivery_mode {
-        None | Some(1) => Ok(Checked { persistent: false }),
-        Some(2) => Ok(Checked { persistent: true }),
-        Some(mode) => {
-            Err(precondition(format!("invalid message: {{delivery_mode_unknown,{mode}}}")))
-        }
-    }
-}
-
-/// `expiration` is decimal milliseconds, in RabbitMQ's words for everything that is not.
-fn check_expiration(expiration: &[u8]) -> Result<(), Exception> {
-    let text = String::from_utf8_lossy(expiration);
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(&text);
-    let digits = unsigned.bytes().take_while(u8::is_ascii_digit).count();
-    let reason = match unsigned.split_at(digits) {
-        ("", _) => "no_integer".to_owned(),
-        (number, "") if text.starts_with('-') && number.bytes().any(|digit| digit != b'0') => {
-            format!("{{value_negative,-{}}}", number.trim_start_matches('0'))
-        }
-        (number, "") if number.parse().is_ok_and(|ms: u64| ms <= EXPIRY_MS_MAX) => return Ok(()),
-        (number, "") => format!("{{value_too_large,{}}}", number.trim_start_matches('0')),
-        (_, rest) => format!("{{leftover_string,\"{rest}\"}}"),
-    };
-    Err(precondition(format!("invalid expiration '{text}': {reason}")))
-}
-
-fn precondition(text: String) -> Exception {
-    Exception::new(ReplyCode::PreconditionFailed, text)
-}
-
-fn store(content: &Content, checked: &Checked) -> Message {
+/// Keeps a message, with its properties as receivers are to see them.
+fn store(content: &Content, facts: Facts) -> Message {
     let basic::Publish { exchange, routing_key, .. } = &content.publish;
-    Message::new(MessageParts {
+    let Facts { persistent, priority, extras, rewritten } = facts;
+    let mut parts = MessageParts {
         exchange_len: exchange.wire_len(),
         routing_key_len: routing_key.wire_len(),
         properties_len: content.properties_len,
         bytes: &content.bytes,
         segments: &content.segments,
-        persistent: checked.persistent,
-    })
+        persistent,
+        priority,
+        extras,
+    };
+    let Some(properties) = rewritten else { return Message::new(parts) };
+    let head = exchange.as_bytes().len() + routing_key.as_bytes().len();
+    let body = &content.bytes[head + content.properties_len as usize..];
+    let bytes = [&content.bytes[..head], &properties, body].concat();
+    parts.properties_len = u32::try_from(properties.len()).unwrap_or(u32::MAX);
+    parts.bytes = &bytes;
+    Message::new(parts)
 }
 
 fn no_route(exchange: ShortString, routing_key: ShortString) -> basic::Return {
@@ -325,29 +366,5 @@ pub(super) fn outgoing(message: &Message) -> OutgoingContent<'_> {
         body_len: message.body_len(),
         inline_body: message.inline_body(),
         body_segments: message.body_segments(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// These are the texts that clients compare.
-    #[test]
-    fn expirations_are_refused_in_rabbitmqs_words() {
-        let reason = |text: &str| {
-            let prefix = format!("invalid expiration '{text}': ");
-            let checked = check_expiration(text.as_bytes());
-            checked.map_err(|exception| exception.text.replace(&prefix, ""))
-        };
-        assert_eq!(reason("0"), Ok(()));
-        assert_eq!(reason("315360000000"), Ok(()));
-        assert_eq!(reason("315360000001"), Err("{value_too_large,315360000001}".to_owned()));
-        let beyond_64_bits = "{value_too_large,99999999999999999999}";
-        assert_eq!(reason("99999999999999999999"), Err(beyond_64_bits.to_owned()));
-        assert_eq!(reason("notnum"), Err("no_integer".to_owned()));
-        assert_eq!(reason(""), Err("no_integer".to_owned()));
-        assert_eq!(reason("-10"), Err("{value_negative,-10}".to_owned()));
-        assert_eq!(reason("10s"), Err("{leftover_string,\"s\"}".to_owned()));
     }
 }

@@ -7,17 +7,25 @@ use amqp_codec::{ChannelId, ReplyCode};
 
 use super::channel::{Delivered, Mode, Verdict};
 use super::client::Session;
-use crate::broker::effect::{Effects, Position};
+use crate::broker::effect::Effects;
+use crate::broker::queue::Holder;
 use crate::broker::queue_cell::QueueCell;
 use crate::protocol::exception::Exception;
 use crate::protocol::unacked::{Settled, UnknownDeliveryTag};
 
-/// Consecutive settlements that concern the same queue.
+/// Consecutive settlements that are alike.
 #[derive(Debug, Default)]
 pub(super) struct SettleBatch {
-    queue: Option<Arc<QueueCell>>,
-    requeue: bool,
-    positions: Vec<Position>,
+    to: Option<Settlement>,
+    numbers: Vec<u64>,
+}
+
+/// Whom settlements concern, and what they say.
+#[derive(Debug)]
+struct Settlement {
+    queue: Arc<QueueCell>,
+    holder: Holder,
+    verdict: Verdict,
 }
 
 /// A batch is handed to its queue at this size at the latest.
@@ -66,37 +74,38 @@ impl Session {
     ) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let Some(source) = channel.sources.get(delivered.slot) else { return };
-        let requeue = verdict == Verdict::Requeue;
-        let same = self.settlements.requeue == requeue
-            && self.settlements.queue.as_ref().is_some_and(|queue| queue.id == source.queue.id);
+        let holder = source.holder();
+        let same = self.settlements.to.as_ref().is_some_and(|to| {
+            to.verdict == verdict && to.holder == holder && to.queue.id == source.queue.id
+        });
         let next = if same { None } else { Some(Arc::clone(&source.queue)) };
-        let from_consumer = source.consumer.is_some();
         channel.sources.settled(delivered.slot, 1);
-        if from_consumer && channel.credit.give_back(1) {
+        if holder != Holder::Fetched && channel.credit.give_back(1) {
             self.starved.push(id);
         }
         if let Some(queue) = next {
             self.flush_settlements(now);
-            self.settlements.queue = Some(queue);
-            self.settlements.requeue = requeue;
+            self.settlements.to = Some(Settlement { queue, holder, verdict });
         }
-        self.settlements.positions.push(delivered.position);
-        if self.settlements.positions.len() >= BATCH_MAX {
+        self.settlements.numbers.push(delivered.number);
+        if self.settlements.numbers.len() >= BATCH_MAX {
             self.flush_settlements(now);
         }
     }
 
     /// Hands the batch to its queue, and lets consumers go on that waited for their channel's credit.
     pub(super) fn flush_settlements(&mut self, now: Instant) {
-        if let Some(queue) = self.settlements.queue.take() {
+        if let Some(Settlement { queue, holder, verdict }) = self.settlements.to.take() {
             let mut effects = Effects::default();
-            let positions = self.settlements.positions.drain(..);
-            if self.settlements.requeue {
-                queue.state.lock().requeue(positions, now, &mut effects);
-            } else {
-                queue.state.lock().settle(positions, now, &mut effects);
+            let numbers = self.settlements.numbers.drain(..);
+            let mut state = queue.state.lock();
+            match verdict {
+                Verdict::Ack => state.acknowledge(holder, numbers, now, &mut effects),
+                Verdict::Discard => state.reject(holder, numbers, now, &mut effects),
+                Verdict::Requeue(why) => state.requeue(holder, numbers, why, now, &mut effects),
             }
-            self.host.carry_out(&mut effects);
+            drop(state);
+            self.host.carry_out(&queue, &mut effects, now);
         }
         while let Some(id) = self.starved.pop() {
             self.resume_consumers(id, now);
@@ -106,12 +115,12 @@ impl Session {
     /// Lets all consumers of a channel take turns again.
     pub(super) fn resume_consumers(&mut self, id: ChannelId, now: Instant) {
         let Some(channel) = self.channels.get(&id) else { return };
-        let mut effects = Effects::default();
         for source in channel.sources.active() {
             if let Some(handle) = source.handle() {
+                let mut effects = Effects::default();
                 source.queue.state.lock().resume(handle, now, &mut effects);
+                self.host.carry_out(&source.queue, &mut effects, now);
             }
         }
-        self.host.carry_out(&mut effects);
     }
 }

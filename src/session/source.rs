@@ -5,7 +5,7 @@ use std::sync::Arc;
 use amqp_codec::ShortString;
 
 use crate::broker::credit::OutboxBound;
-use crate::broker::queue::ConsumerHandle;
+use crate::broker::queue::{ConsumerHandle, Holder};
 use crate::broker::queue_cell::QueueCell;
 
 /// One source of deliveries.
@@ -24,6 +24,11 @@ impl Source {
     /// What its queue calls the consumer; `None` for `basic.get`, and until the queue took it in.
     pub(super) fn handle(&self) -> Option<ConsumerHandle> {
         self.consumer.as_ref()?.handle
+    }
+
+    /// Who holds its deliveries, as its queue sees it.
+    pub(super) fn holder(&self) -> Holder {
+        self.handle().map_or(Holder::Fetched, Holder::Consumer)
     }
 }
 
@@ -93,6 +98,11 @@ impl Sources {
     /// All sources that still deliver, with their slots.
     pub(super) fn active(&self) -> impl Iterator<Item = &Source> {
         self.slots.iter().flatten().filter(|source| !source.retired)
+    }
+
+    /// All sources, those included that are cancelled and not settled.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Source> {
+        self.slots.iter().flatten()
     }
 
     fn release(&mut self, slot: u32) {

@@ -17,6 +17,8 @@ use crate::auth::{User, Users};
 use crate::broker::effect::{Persist, Position};
 use crate::broker::message::Message;
 use crate::broker::queue_cell::QueueId;
+use crate::broker::time::Epoch;
+use crate::broker::vhost::VHostOptions;
 use crate::protocol::connection::{Settings, State};
 use crate::protocol::handshake::Limits;
 use crate::store::{Confirmation, MemoryStore, Store};
@@ -49,6 +51,7 @@ fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc
         memory_high_watermark: watermark,
         outbox_bytes_max,
         store,
+        vhost_options: VHostOptions::new(Epoch::new(origin(), 0)),
         seed: Some(1),
     })
 }
@@ -413,23 +416,4 @@ fn a_publisher_waits_while_memory_is_short_and_goes_on_when_it_is_free() {
     assert_eq!(publisher.read(), ["0 connection.unblocked"]);
     assert_eq!(publisher.process(), Reading::On);
     assert_eq!(consumer.read(), ["1 deliver 2", "'later'"]);
-}
-
-#[test]
-fn an_acknowledgement_does_not_fill_an_outbox_that_is_full() {
-    let host = host(Arc::new(MemoryStore), 1000, 0);
-    let mut client = TestClient::connect(&host);
-    client.declare("q");
-    client.consume("q", "c");
-    let mut publisher = TestClient::connect(&host);
-    publisher.publish(1, "q", b"first");
-    assert_eq!(client.read(), ["1 deliver 1", "'first'"]);
-    for _ in 0..5 {
-        publisher.publish(1, "q", &[b'm'; 1000]);
-    }
-    assert_eq!(client.counts(&host, "q"), (4, 2), "one fits the outbox");
-    let vhost = host.vhost(&short("/")).unwrap();
-    let queue = vhost.queue(&short("q")).unwrap();
-    queue.state.lock().settle([Position(0)], client.now, &mut Default::default());
-    assert_eq!(client.counts(&host, "q"), (4, 1));
 }

@@ -1,6 +1,7 @@
 //! Declare, bind, unbind, purge, delete.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use amqp_codec::method::{exchange, queue};
 use amqp_codec::{ChannelId, FieldTable, ReplyCode, ShortString};
@@ -10,6 +11,7 @@ use crate::broker::binding::{Binding, Destination};
 use crate::broker::effect::Effects;
 use crate::broker::error::BrokerError;
 use crate::broker::exchange::{ExchangeKind, ExchangeProperties};
+use crate::broker::policy::QueueKind;
 use crate::broker::queue_cell::{QueueCell, QueueProperties};
 use crate::broker::vhost::DeleteConditions;
 use crate::protocol::exception::Exception;
@@ -75,6 +77,7 @@ impl Session {
         &mut self,
         id: ChannelId,
         declare: queue::Declare,
+        now: Instant,
     ) -> Result<Answer, Exception> {
         let no_wait = declare.no_wait;
         let queue = if declare.passive {
@@ -82,12 +85,18 @@ impl Session {
             queue.check_access(self.id)?;
             queue
         } else {
-            self.declare_active(declare)?
+            self.declare_active(declare, now)?
         };
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.last_queue = Some(queue.name.clone());
         }
-        let counts = queue.state.lock().counts();
+        let mut effects = Effects::default();
+        let counts = {
+            let mut state = queue.state.lock();
+            state.declared(now, &mut effects);
+            state.counts()
+        };
+        self.host.carry_out(&queue, &mut effects, now);
         Ok((!no_wait).then(|| {
             let queue = queue.name.clone();
             let message_count = count(counts.ready);
@@ -96,7 +105,11 @@ impl Session {
         }))
     }
 
-    fn declare_active(&mut self, declare: queue::Declare) -> Result<Arc<QueueCell>, Exception> {
+    fn declare_active(
+        &mut self,
+        declare: queue::Declare,
+        now: Instant,
+    ) -> Result<Arc<QueueCell>, Exception> {
         let name = without_line_ends(declare.queue);
         let owner = declare.exclusive.then_some(self.id);
         let properties = QueueProperties {
@@ -107,10 +120,14 @@ impl Session {
             arguments: declare.arguments,
         };
         let queue = if name.is_empty() {
+            let kind = properties.kind();
+            if kind != QueueKind::Classic {
+                return Err(BrokerError::ServerNamed(kind).into());
+            }
             let name = self.host.unique_name("amq.gen-");
-            self.vhost.declare_named(&name, properties, self.id)?
+            self.vhost.declare_named(&name, properties, self.id, now)?
         } else {
-            self.vhost.declare_queue(&name, properties, self.id)?
+            self.vhost.declare_queue(&name, properties, self.id, now)?
         };
         if owner.is_some() && !self.exclusive_queues.iter().any(|known| known.id == queue.id) {
             self.exclusive_queues.push(Arc::clone(&queue));
@@ -173,12 +190,13 @@ impl Session {
         &mut self,
         id: ChannelId,
         purge: &queue::Purge,
+        now: Instant,
     ) -> Result<Answer, Exception> {
         let queue = self.named_queue(id, &purge.queue)?;
         queue.check_access(self.id)?;
         let mut effects = Effects::default();
         let message_count = count(queue.state.lock().purge(&mut effects));
-        self.host.carry_out(&mut effects);
+        self.host.carry_out(&queue, &mut effects, now);
         Ok((!purge.no_wait).then(|| queue::PurgeOk { message_count }.into()))
     }
 
@@ -186,15 +204,22 @@ impl Session {
         &mut self,
         id: ChannelId,
         delete: queue::Delete,
+        now: Instant,
     ) -> Result<Answer, Exception> {
         let name = without_line_ends(delete.queue);
         let message_count = match self.named_queue(id, &name) {
             Ok(queue) => {
-                let conditions =
-                    DeleteConditions { if_unused: delete.if_unused, if_empty: delete.if_empty };
+                if queue.kind() == QueueKind::Quorum && (delete.if_unused || delete.if_empty) {
+                    return Err(conditional_delete(&queue, delete.if_unused));
+                }
+                let conditions = DeleteConditions {
+                    if_unused: delete.if_unused,
+                    if_empty: delete.if_empty,
+                    if_expired: None,
+                };
                 let mut effects = Effects::default();
                 let ready = self.vhost.delete_queue(&queue, conditions, self.id, &mut effects)?;
-                self.host.carry_out(&mut effects);
+                self.host.carry_out(&queue, &mut effects, now);
                 self.exclusive_queues.retain(|owned| owned.id != queue.id);
                 ready
             }
@@ -243,17 +268,29 @@ impl Session {
         Ok((last, key))
     }
 
-    /// Carries out what a call on a queue left to do.
-    pub(super) fn carry_out(&mut self, queue: &Arc<QueueCell>, effects: &mut Effects) {
-        if std::mem::take(&mut effects.unused) {
-            let unused = DeleteConditions { if_unused: true, if_empty: false };
-            let owner = queue.properties.owner.unwrap_or(self.id);
-            // Somebody may have subscribed again meanwhile: then the queue stays.
-            let _ = self.vhost.delete_queue(queue, unused, owner, effects);
+    /// Carries out what a call on a queue left to do, which may delete an exclusive queue.
+    pub(super) fn carry_out(
+        &mut self,
+        queue: &Arc<QueueCell>,
+        effects: &mut Effects,
+        now: Instant,
+    ) {
+        let unused = effects.unused;
+        self.host.carry_out(queue, effects, now);
+        if unused && queue.properties.owner.is_some() {
             self.exclusive_queues.retain(|owned| owned.id != queue.id);
         }
-        self.host.carry_out(effects);
     }
+}
+
+/// In RabbitMQ's words.
+fn conditional_delete(queue: &QueueCell, if_unused: bool) -> Exception {
+    let condition = if if_unused { "if-unused flag set" } else { "if-empty flag set" };
+    let text = format!(
+        "cannot delete {} - queue.delete operations with {condition} are not supported by quorum queues",
+        queue.resource()
+    );
+    Exception::new(ReplyCode::NotImplemented, text)
 }
 
 fn check_source(source: &ShortString) -> Result<(), BrokerError> {

@@ -8,6 +8,8 @@ use amqp_codec::{FieldTable, FieldValue};
 use bytes::Bytes;
 use leveret::auth::{User, Users};
 use leveret::broker::effect::Position;
+use leveret::broker::time::Epoch;
+use leveret::broker::vhost::VHostOptions;
 use leveret::protocol::connection::Settings;
 use leveret::protocol::handshake::Limits;
 use leveret::session::{Host, HostSettings};
@@ -98,6 +100,7 @@ impl World {
             memory_high_watermark: watermark,
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],
             store: Arc::<SimStore>::clone(&store),
+            vhost_options: VHostOptions::new(Epoch::new(origin, 1_700_000_000_000)),
             seed: Some(seed),
         });
         let clients_max = rng.random_range(1..=6);
@@ -236,11 +239,20 @@ impl World {
     fn pass_time(&mut self, steps: usize, step: Duration) {
         for _ in 0..steps {
             self.shared.now += step;
+            self.run_timers();
             for client in &mut self.clients {
                 client.tick(&mut self.shared);
             }
         }
         self.forget_the_gone();
+    }
+
+    /// Does what is due in queues.
+    fn run_timers(&mut self) {
+        let Shared { host, now, .. } = &self.shared;
+        while host.next_deadline().is_some_and(|due| due <= *now) {
+            host.handle_timeouts(*now);
+        }
     }
 
     /// Lets all bytes arrive that can.

@@ -1,10 +1,14 @@
 //! The consumers of one queue, and whose turn it is.
 
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::super::credit::{ChannelCredit, OutboxBound};
 use super::super::effect::{Delivery, DeliverySink, Subscription};
+use super::super::queue_settings::TimeoutAction;
+use super::super::time::Timestamp;
+use super::held::Holdings;
 
 /// How many deliveries a consumer may hold unacknowledged; 0 in `basic.qos` is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +42,12 @@ pub struct ConsumerOptions {
     pub exclusive: bool,
     /// Its own limit on unacknowledged deliveries.
     pub prefetch: Prefetch,
+    /// `x-priority`: those with a lower one get what it has no credit for.
+    pub priority: i64,
+    /// `x-consumer-timeout`, in milliseconds, where it has one of its own; 0 is for ever.
+    pub timeout: Option<u64>,
+    /// `x-consumer-timeout-action`, where it has one of its own.
+    pub timeout_action: Option<TimeoutAction>,
 }
 
 /// Names a consumer of a queue. Stays valid, and harmless, after the consumer is gone.
@@ -51,24 +61,35 @@ pub struct ConsumerHandle {
 #[derive(Debug)]
 pub(super) struct Consumer {
     pub(super) options: ConsumerOptions,
-    /// Deliveries it holds unacknowledged.
-    pub(super) unacked: u32,
+    /// Deliveries it has not settled.
+    pub(super) held: Holdings,
     /// Deliveries of the dispatch that runs, handed over in one go at its end.
     pub(super) batch: Vec<Delivery>,
     serial: u32,
     in_turn: bool,
+    /// Cancelled: it stays only for what it holds.
+    cancelled: bool,
+    /// Counts up with the consumers of the queue.
+    arrival: u64,
+    /// When its oldest delivery is to be looked at, as noted in [`ConsumerSet::deadlines`].
+    deadline: Option<Timestamp>,
 }
 
 impl Consumer {
+    /// It stays only for what it holds.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled
+    }
+
     /// Whether its own limit and its outbox let it have one more. The channel's limit is asked when
     /// it comes to its turn.
     fn has_credit(&self) -> bool {
-        if self.options.outbox_bound.is_stalled() {
+        if self.cancelled || self.options.outbox_bound.is_stalled() {
             return false;
         }
         match self.options.prefetch {
             Prefetch::Unlimited => true,
-            Prefetch::Limited(limit) => self.unacked < limit,
+            Prefetch::Limited(limit) => self.held.len() < limit as usize,
         }
     }
 }
@@ -76,24 +97,51 @@ impl Consumer {
 /// All consumers of a queue.
 ///
 /// Those that may receive stand in a ring and take turns; one that runs out of credit leaves it and
-/// returns to its end. Every operation costs O(1), whatever the number of consumers, but removal
-/// from the ring.
+/// returns to its end. There is a ring for each consumer priority in use. Every operation costs O(1),
+/// whatever the number of consumers, but removal from the ring.
 #[derive(Debug, Default)]
 pub(super) struct ConsumerSet {
     slots: Vec<Option<Consumer>>,
     free: Vec<u32>,
-    ring: VecDeque<u32>,
+    /// The highest priority first.
+    rings: Vec<Ring>,
+    /// When the oldest deliveries of consumers are overdue, at the earliest.
+    deadlines: BTreeSet<(Timestamp, u32)>,
+    single_active: Option<SingleActive>,
+    live: usize,
+    arrivals: u64,
     next_serial: u32,
     exclusive: bool,
 }
 
+/// The consumers of one priority.
+#[derive(Debug)]
+struct Ring {
+    priority: i64,
+    members: usize,
+    turns: VecDeque<u32>,
+}
+
+/// One consumer gets everything; when it leaves, the one that has waited longest takes over.
+#[derive(Debug, Default)]
+struct SingleActive {
+    active: Option<u32>,
+    /// By priority, then by arrival.
+    waiting: BTreeSet<(Reverse<i64>, u64, u32)>,
+}
+
 impl ConsumerSet {
+    /// No consumers; of those to come one at a time gets everything, if `single_active`.
+    pub(super) fn new(single_active: bool) -> Self {
+        Self { single_active: single_active.then(SingleActive::default), ..Self::default() }
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.live
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.live == 0
     }
 
     /// Whether one consumer has the queue for itself.
@@ -101,36 +149,88 @@ impl ConsumerSet {
         self.exclusive
     }
 
+    /// Whether one consumer at a time gets everything.
+    pub(super) fn is_single_active(&self) -> bool {
+        self.single_active.is_some()
+    }
+
     pub(super) fn add(&mut self, options: ConsumerOptions) -> ConsumerHandle {
         let serial = self.next_serial;
         self.next_serial = self.next_serial.wrapping_add(1);
         self.exclusive = options.exclusive;
-        let consumer = Consumer { options, unacked: 0, batch: Vec::new(), serial, in_turn: false };
+        let priority = options.priority;
+        let consumer = Consumer {
+            options,
+            held: Holdings::default(),
+            batch: Vec::new(),
+            serial,
+            in_turn: false,
+            cancelled: false,
+            arrival: self.arrivals,
+            deadline: None,
+        };
+        self.arrivals += 1;
+        let arrival = consumer.arrival;
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 consumers fit in memory")
         });
         self.slots[index as usize] = Some(consumer);
-        self.return_to_ring(index);
+        self.live += 1;
+        self.ring(priority).members += 1;
+        if let Some(single) = &mut self.single_active {
+            single.waiting.insert((Reverse(priority), arrival, index));
+            self.activate_next();
+        } else {
+            self.return_to_ring(index);
+        }
         ConsumerHandle { index, serial }
     }
 
-    pub(super) fn remove(&mut self, handle: ConsumerHandle) -> Option<Consumer> {
-        self.get(handle)?;
-        let consumer = self.slots[handle.index as usize].take()?;
-        self.free.push(handle.index);
-        if consumer.in_turn {
-            self.ring.retain(|&index| index != handle.index);
-        }
+    /// Takes a consumer off its turn for good. It stays, unseen, for what it holds. `false` if it was
+    /// gone already.
+    pub(super) fn cancel(&mut self, handle: ConsumerHandle) -> bool {
+        let index = handle.index;
+        let Some(consumer) = self.get(handle).filter(|consumer| !consumer.cancelled) else {
+            return false;
+        };
+        consumer.cancelled = true;
+        let (in_turn, priority) = (consumer.in_turn, consumer.options.priority);
+        let arrival = consumer.arrival;
+        consumer.in_turn = false;
+        self.live -= 1;
         self.exclusive = false;
-        Some(consumer)
+        self.leave_ring(index, priority, in_turn);
+        if let Some(single) = &mut self.single_active {
+            single.waiting.remove(&(Reverse(priority), arrival, index));
+            if single.active == Some(index) {
+                single.active = None;
+                self.activate_next();
+            }
+        }
+        self.forget_if_done(handle);
+        true
     }
 
-    /// Takes all consumers out, in no particular order.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Consumer> + use<> {
+    /// Lets go of a cancelled consumer that holds nothing any more.
+    pub(super) fn forget_if_done(&mut self, handle: ConsumerHandle) {
+        let done = |consumer: &mut Consumer| consumer.cancelled && consumer.held.is_empty();
+        if !self.get(handle).is_some_and(done) {
+            return;
+        }
+        if let Some(consumer) = self.slots[handle.index as usize].take() {
+            if let Some(deadline) = consumer.deadline {
+                self.deadlines.remove(&(deadline, handle.index));
+            }
+            self.free.push(handle.index);
+        }
+    }
+
+    /// Takes all consumers out, in no particular order, those included that were cancelled.
+    pub(super) fn drain(&mut self) -> Vec<Consumer> {
         let set = std::mem::take(self);
         self.next_serial = set.next_serial;
-        set.slots.into_iter().flatten()
+        set.slots.into_iter().flatten().collect()
     }
 
     pub(super) fn get(&mut self, handle: ConsumerHandle) -> Option<&mut Consumer> {
@@ -145,28 +245,107 @@ impl ConsumerSet {
         }
     }
 
-    /// Takes the consumer whose turn it is out of the ring: one with credit of its own and of its
-    /// channel. Those without channel credit leave the ring until they are restored.
+    /// Takes the consumer whose turn it is out of its ring: one with credit of its own and of its
+    /// channel, of the highest priority there is. Those without channel credit leave the ring until
+    /// they are restored.
     pub(super) fn take_turn(&mut self) -> Option<(ConsumerHandle, &mut Consumer)> {
-        loop {
-            let index = self.ring.pop_front()?;
-            let Some(consumer) = self.slots[index as usize].as_mut() else { continue };
-            consumer.in_turn = false;
-            // An automatic acknowledgement leaves nothing that the channel's limit could count.
-            if consumer.options.no_ack || consumer.options.channel_credit.take() {
-                let handle = ConsumerHandle { index, serial: consumer.serial };
-                return self.slots[index as usize].as_mut().map(|consumer| (handle, consumer));
+        for ring in &mut self.rings {
+            while let Some(index) = ring.turns.pop_front() {
+                let Some(consumer) = self.slots[index as usize].as_mut() else { continue };
+                consumer.in_turn = false;
+                // An automatic acknowledgement leaves nothing that the channel's limit could count.
+                if consumer.options.no_ack || consumer.options.channel_credit.take() {
+                    let handle = ConsumerHandle { index, serial: consumer.serial };
+                    return self.slots[index as usize].as_mut().map(|consumer| (handle, consumer));
+                }
             }
+        }
+        None
+    }
+
+    /// Notes when a consumer's oldest delivery is to be looked at, unless that is noted.
+    pub(super) fn watch(&mut self, handle: ConsumerHandle, at: Timestamp) {
+        if let Some(consumer) = self.get(handle)
+            && consumer.deadline.is_none()
+        {
+            consumer.deadline = Some(at);
+            self.deadlines.insert((at, handle.index));
         }
     }
 
+    /// When the first consumer is to be looked at.
+    pub(super) fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    /// The first consumer that is to be looked at by `now`; it is no longer watched.
+    pub(super) fn pop_due(&mut self, now: Timestamp) -> Option<ConsumerHandle> {
+        let &(at, index) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
+        self.deadlines.remove(&(at, index));
+        let consumer = self.slots[index as usize].as_mut()?;
+        consumer.deadline = None;
+        Some(ConsumerHandle { index, serial: consumer.serial })
+    }
+
+    /// Stops watching all consumers; those that hold something, for watching them anew.
+    pub(super) fn unwatch(&mut self) -> Vec<ConsumerHandle> {
+        self.deadlines.clear();
+        let mut holders = Vec::new();
+        for (index, slot) in (0..).zip(&mut self.slots) {
+            if let Some(consumer) = slot {
+                consumer.deadline = None;
+                if !consumer.held.is_empty() {
+                    holders.push(ConsumerHandle { index, serial: consumer.serial });
+                }
+            }
+        }
+        holders
+    }
+
     fn return_to_ring(&mut self, index: u32) {
+        let passive = |single: &SingleActive| single.active != Some(index);
+        if self.single_active.as_ref().is_some_and(passive) {
+            return;
+        }
         if let Some(consumer) = self.slots[index as usize].as_mut()
             && !consumer.in_turn
             && consumer.has_credit()
         {
             consumer.in_turn = true;
-            self.ring.push_back(index);
+            let priority = consumer.options.priority;
+            self.ring(priority).turns.push_back(index);
+        }
+    }
+
+    /// Makes the consumer active that is next, if none is.
+    fn activate_next(&mut self) {
+        if let Some(single) = &mut self.single_active
+            && single.active.is_none()
+            && let Some((.., next)) = single.waiting.pop_first()
+        {
+            single.active = Some(next);
+            self.return_to_ring(next);
+        }
+    }
+
+    /// The ring of a priority. Mostly there is one.
+    fn ring(&mut self, priority: i64) -> &mut Ring {
+        let place = self.rings.binary_search_by_key(&Reverse(priority), |it| Reverse(it.priority));
+        let index = place.unwrap_or_else(|index| {
+            self.rings.insert(index, Ring { priority, members: 0, turns: VecDeque::new() });
+            index
+        });
+        &mut self.rings[index]
+    }
+
+    fn leave_ring(&mut self, index: u32, priority: i64, in_turn: bool) {
+        let ring = self.ring(priority);
+        if in_turn {
+            ring.turns.retain(|&other| other != index);
+        }
+        ring.members -= 1;
+        if ring.members == 0 {
+            self.rings.retain(|ring| ring.members > 0);
         }
     }
 }

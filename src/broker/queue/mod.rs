@@ -3,38 +3,72 @@
 //! Plain state, no lock and no clock: the caller wraps each queue in one mutex, passes the time in,
 //! and carries out the [`Effects`] afterwards. Deliveries alone go out while the lock is held, into
 //! the consumer's [`DeliverySink`](super::effect::DeliverySink), because their order is the queue's.
+//!
+//! Every call that changes anything ends alike ([`Queue::run`]): what consumers have credit for is
+//! handed out, what is too much or too old goes, and the caller is told when to come back.
 
 mod consumers;
+mod deadlines;
+mod departures;
+mod dispatch;
+mod entry;
+mod expiry;
+mod groups;
+mod held;
+mod lane;
+mod priorities;
 mod ready;
+mod schedule;
+mod settlement;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rustc_hash::FxBuildHasher;
-
 use self::consumers::ConsumerSet;
 pub use self::consumers::{ConsumerHandle, ConsumerOptions, Prefetch};
-pub use self::ready::Entry;
+pub use self::departures::{DeadLetter, DeathReason};
+use self::departures::{Departure, Departures};
+pub use self::entry::Entry;
+use self::held::Holdings;
 use self::ready::ReadyList;
-use super::effect::{Delivery, Effects, Persist, Position};
+use self::schedule::Schedule;
+pub use self::settlement::{Holder, Return};
+use super::effect::{Effects, Persist, Position};
 use super::message::Message;
+use super::policy::QueueKind;
 use super::queue_cell::QueueId;
+use super::queue_settings::{DeadLetterTarget, Overflow, QueueSettings};
+use super::time::{Epoch, Timestamp};
 
 /// A queue's messages and consumers.
 ///
-/// Every message is in exactly one of: ready, unacknowledged, gone.
-#[derive(Debug, Default)]
+/// Every message is in exactly one of: ready, scheduled, unacknowledged, on its way to a dead-letter
+/// exchange, gone.
+#[derive(Debug)]
 pub struct Queue {
-    ready: ReadyList,
-    unacked: HashMap<Position, Unacked, FxBuildHasher>,
-    consumers: ConsumerSet,
-    next_position: u64,
+    settings: Arc<QueueSettings>,
+    epoch: Epoch,
     auto_delete: bool,
+    ready: ReadyList,
+    schedule: Schedule,
+    consumers: ConsumerSet,
+    /// What `basic.get` took.
+    fetched: Holdings,
+    departures: Departures,
+    /// Deliveries that all holders together have not settled.
+    unacked: usize,
+    next_position: u64,
+    /// When it was last declared, got from or consumed from.
+    last_used: Timestamp,
+    /// When the caller was asked to come back.
+    alarm: Option<Timestamp>,
+    /// It has more to do than one call may: the caller is to come back at once.
+    backlog: bool,
     deleted: bool,
     journal: Option<Journal>,
+    totals: Totals,
     /// Consumers that got something in the dispatch that runs; kept to reuse its memory.
     touched: Vec<ConsumerHandle>,
 }
@@ -55,23 +89,19 @@ impl Journal {
         }
     }
 
+    fn forget(journal: Option<&Self>, position: Position, message: &Message) {
+        if let Some(journal) = journal
+            && message.is_persistent()
+        {
+            journal.store.settled(journal.queue, position);
+        }
+    }
+
     /// A message left for good: tells the store, and how many bytes of memory are free now.
     fn settled(journal: Option<&Self>, entry: &Entry) -> usize {
-        if let Some(journal) = journal
-            && entry.message.is_persistent()
-        {
-            journal.store.settled(journal.queue, entry.position);
-        }
+        Self::forget(journal, entry.position, &entry.message);
         entry.message.release()
     }
-}
-
-/// A delivered message whose acknowledgement is still owed.
-#[derive(Debug)]
-struct Unacked {
-    entry: Entry,
-    /// Who holds it; `None` for `basic.get`.
-    consumer: Option<ConsumerHandle>,
 }
 
 /// Why a consumer can't be added.
@@ -83,21 +113,119 @@ pub enum ConsumeRefused {
     Deleted,
 }
 
+/// A message that `basic.get` got.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// The message and its place.
+    pub entry: Entry,
+    /// What settles it, together with [`Holder::Fetched`].
+    pub number: u64,
+    /// How many wait behind it.
+    pub behind: usize,
+}
+
 /// Counts of a queue, exact at the moment of the call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueCounts {
-    /// Messages that wait.
+    /// Messages that wait for a consumer.
     pub ready: usize,
     /// Messages delivered and not yet settled.
     pub unacked: usize,
+    /// Messages that are not due yet.
+    pub scheduled: usize,
+    /// Messages on their way to a dead-letter exchange.
+    pub departing: usize,
     /// Consumers.
     pub consumers: usize,
 }
 
+/// What became of messages, since the queue was declared.
+///
+/// `accepted` is always the sum of what is there ([`QueueCounts`]) and of what left: `acknowledged`,
+/// `dead_lettered`, `dropped` and `purged`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Messages taken in.
+    pub accepted: u64,
+    /// Messages not taken in, because the queue was full.
+    pub refused: u64,
+    /// Deliveries, those of `basic.get` included.
+    pub delivered: u64,
+    /// Those among them that were not the message's first.
+    pub redelivered: u64,
+    /// Messages acknowledged, by the client or automatically.
+    pub acknowledged: u64,
+    /// Messages moved to a dead-letter exchange, or handed to one that leads nowhere.
+    pub dead_lettered: u64,
+    /// Messages given up without one.
+    pub dropped: Dropped,
+    /// Messages purged, cancelled before their time, or deleted with the queue.
+    pub purged: u64,
+}
+
+/// Messages given up by a queue without a dead-letter exchange, by reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dropped([u64; DeathReason::ALL.len()]);
+
+impl Dropped {
+    /// Those of one reason.
+    pub fn count(&self, reason: DeathReason) -> u64 {
+        self.0[reason as usize]
+    }
+
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+/// A message that waits for its time, as an administrator sees it.
+#[derive(Debug, Clone)]
+pub struct ScheduledMessage {
+    /// Names it: see [`Queue::cancel_scheduled`].
+    pub position: Position,
+    /// When it is delivered.
+    pub due: Timestamp,
+    /// The message.
+    pub message: Message,
+    /// Times it was delivered before: 0 for one that was published with a delay.
+    pub returns: u32,
+}
+
+/// What a queue is made with.
+#[derive(Debug, Clone)]
+pub struct QueueOptions {
+    /// It asks to be deleted when its last consumer leaves.
+    pub auto_delete: bool,
+    /// What is in force for it.
+    pub settings: Arc<QueueSettings>,
+    /// What ties `now` to the calendar.
+    pub epoch: Epoch,
+}
+
 impl Queue {
-    /// An empty queue. One with `auto_delete` asks to be deleted when its last consumer leaves.
-    pub fn new(auto_delete: bool) -> Self {
-        Self { auto_delete, ..Self::default() }
+    /// An empty queue, in use for the first time `now`.
+    pub fn new(options: QueueOptions, now: Instant) -> Self {
+        let QueueOptions { auto_delete, settings, epoch } = options;
+        Self {
+            ready: ReadyList::new(&settings),
+            consumers: ConsumerSet::new(settings.single_active_consumer),
+            settings,
+            epoch,
+            auto_delete,
+            schedule: Schedule::default(),
+            fetched: Holdings::default(),
+            departures: Departures::default(),
+            unacked: 0,
+            next_position: 0,
+            last_used: epoch.timestamp(now),
+            alarm: None,
+            backlog: false,
+            deleted: false,
+            journal: None,
+            totals: Totals::default(),
+            touched: Vec::new(),
+        }
     }
 
     /// Records what happens to persistent messages from now on, under the number of the queue.
@@ -111,9 +239,21 @@ impl Queue {
     pub fn counts(&self) -> QueueCounts {
         QueueCounts {
             ready: self.ready.len(),
-            unacked: self.unacked.len(),
+            unacked: self.unacked,
+            scheduled: self.schedule.len(),
+            departing: self.departures.len(),
             consumers: self.consumers.len(),
         }
+    }
+
+    /// What became of its messages so far.
+    pub fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// What is in force for it.
+    pub fn settings(&self) -> &Arc<QueueSettings> {
+        &self.settings
     }
 
     /// Appends messages in order and hands out what consumers have credit for. A deleted queue
@@ -124,66 +264,107 @@ impl Queue {
         now: Instant,
         out: &mut Effects,
     ) {
-        for message in messages {
-            if self.deleted {
-                out.freed += message.release();
-                continue;
-            }
-            let position = Position(self.next_position);
-            self.next_position += 1;
-            let entry = Entry { position, message: message.clone(), redelivered: false };
-            Journal::enqueued(self.journal.as_ref(), &entry);
-            self.ready.push(entry);
+        if self.deleted {
+            out.freed += messages.into_iter().map(Message::release).sum::<usize>();
+            return;
         }
-        self.dispatch(now, out);
+        let now = self.epoch.timestamp(now);
+        self.drop_expired(now, out);
+        for (index, message) in messages.into_iter().enumerate() {
+            if self.settings.refuses() && self.is_full_for(message, now, out) {
+                out.refused.push(index);
+                self.refuse(message, now, out);
+            } else {
+                self.accept(message, now);
+            }
+        }
+        self.run(now, out);
     }
 
-    /// Takes the oldest message for `basic.get`, and the number of those that still wait behind it.
-    /// With `no_ack` it is settled at once.
-    pub fn get(
-        &mut self,
-        no_ack: bool,
-        _now: Instant,
-        out: &mut Effects,
-    ) -> Option<(Entry, usize)> {
-        let entry = self.ready.pop()?;
-        if no_ack {
-            out.freed += Journal::settled(self.journal.as_ref(), &entry);
+    fn accept(&mut self, message: &Message, now: Timestamp) {
+        let due = message.extras().due;
+        let entry = Entry::new(self.position(), message.clone(), Timestamp::NEVER);
+        Journal::enqueued(self.journal.as_ref(), &entry);
+        self.totals.accepted += 1;
+        match due {
+            Some(due) if due > now => self.schedule.add(due, entry),
+            _ => self.append(entry, now),
+        }
+    }
+
+    /// A message takes its place behind all that are ready, and begins to age.
+    fn append(&mut self, mut entry: Entry, now: Timestamp) {
+        let own = entry.message.extras().time_to_live;
+        let time_to_live = match (own, self.settings.message_ttl) {
+            (Some(own), Some(of_queue)) => Some(own.min(of_queue)),
+            (own, of_queue) => own.or(of_queue),
+        };
+        if let Some(time_to_live) = time_to_live {
+            entry.expires = now.after(time_to_live);
+        }
+        self.ready.push(entry);
+    }
+
+    /// Whether one more message is more than the queue may hold, consumers who have credit
+    /// considered. Dead letters that no queue takes are its messages still.
+    fn is_full_for(&mut self, message: &Message, now: Timestamp, out: &mut Effects) -> bool {
+        let exceeds = |queue: &Self| {
+            let kept = queue.settings.dead_letter.as_ref().is_some_and(|it| it.at_least_once);
+            let departing = if kept { queue.departures.len() } else { 0 };
+            let messages = (queue.ready.len() + departing + 1) as u64;
+            queue.settings.is_exceeded_by(messages, queue.ready.bytes() + message.body_len())
+        };
+        if !exceeds(self) {
+            return false;
+        }
+        self.dispatch(now, out);
+        exceeds(self)
+    }
+
+    fn refuse(&mut self, message: &Message, now: Timestamp, out: &mut Effects) {
+        self.totals.refused += 1;
+        let to_dead_letters = self.settings.overflow == Overflow::RejectPublishDeadLetter
+            && self.settings.dead_letter.is_some();
+        if to_dead_letters {
+            let entry = Entry::new(self.position(), message.clone(), Timestamp::NEVER);
+            let (reason, at) = (DeathReason::MaxLength, now);
+            self.departures.add(Departure { entry, reason, at, recorded: false });
         } else {
-            self.unacked.insert(entry.position, Unacked { entry: entry.clone(), consumer: None });
+            out.freed += message.release();
         }
-        Some((entry, self.ready.len()))
     }
 
-    /// Settles deliveries for good: acknowledged, or rejected without requeueing. Positions that are
-    /// not outstanding are passed over (the queue was deleted and declared anew, say).
-    pub fn settle(
-        &mut self,
-        positions: impl IntoIterator<Item = Position>,
-        now: Instant,
-        out: &mut Effects,
-    ) {
-        for position in positions {
-            if let Some(unacked) = self.take_unacked(position) {
-                out.freed += Journal::settled(self.journal.as_ref(), &unacked.entry);
-            }
-        }
-        self.dispatch(now, out);
+    fn position(&mut self) -> Position {
+        let position = Position(self.next_position);
+        self.next_position += 1;
+        position
     }
 
-    /// Puts deliveries back where they stood, marked as redelivered.
-    pub fn requeue(
-        &mut self,
-        positions: impl IntoIterator<Item = Position>,
-        now: Instant,
-        out: &mut Effects,
-    ) {
-        for position in positions {
-            if let Some(unacked) = self.take_unacked(position) {
-                self.ready.requeue(Entry { redelivered: true, ..unacked.entry });
-            }
-        }
-        self.dispatch(now, out);
+    /// Takes the next message for `basic.get`. With `no_ack` it is settled at once.
+    pub fn get(&mut self, no_ack: bool, now: Instant, out: &mut Effects) -> Option<Fetched> {
+        let now = self.epoch.timestamp(now);
+        self.last_used = now;
+        while !self.drop_expired(now, out) {}
+        let fetched = self.ready.pop().map(|entry| self.fetch(entry, no_ack, now, out));
+        self.run(now, out);
+        fetched
+    }
+
+    fn fetch(&mut self, entry: Entry, no_ack: bool, now: Timestamp, out: &mut Effects) -> Fetched {
+        self.count_delivery(&entry);
+        let number = if no_ack {
+            self.acknowledged(&entry, out);
+            self.fetched.pass()
+        } else {
+            self.unacked += 1;
+            self.fetched.add(entry.clone(), now)
+        };
+        Fetched { entry, number, behind: self.ready.len() }
+    }
+
+    fn count_delivery(&mut self, entry: &Entry) {
+        self.totals.delivered += 1;
+        self.totals.redelivered += u64::from(entry.is_redelivered());
     }
 
     /// Adds a consumer, which gets its first deliveries before this returns.
@@ -199,34 +380,93 @@ impl Queue {
         if self.deleted {
             return Err(ConsumeRefused::Deleted);
         }
-        if self.consumers.is_exclusive() || (options.exclusive && !self.consumers.is_empty()) {
+        let alone =
+            options.exclusive && (!self.consumers.is_empty() || self.consumers.is_single_active());
+        if self.consumers.is_exclusive() || alone {
             return Err(ConsumeRefused::ExclusiveUse);
         }
+        let now = self.epoch.timestamp(now);
+        self.last_used = now;
         let handle = self.consumers.add(options);
-        self.dispatch(now, out);
+        self.run(now, out);
         Ok(handle)
     }
 
     /// Removes a consumer. What it holds unacknowledged stays with its channel. A no-op for one that
     /// is gone.
-    pub fn remove_consumer(&mut self, handle: ConsumerHandle, out: &mut Effects) {
-        let removed = self.consumers.remove(handle).is_some();
-        out.unused |= removed && self.auto_delete && self.consumers.is_empty();
+    pub fn remove_consumer(&mut self, handle: ConsumerHandle, now: Instant, out: &mut Effects) {
+        let now = self.epoch.timestamp(now);
+        self.cancel(handle, now, out);
+        self.run(now, out);
+    }
+
+    fn cancel(&mut self, handle: ConsumerHandle, now: Timestamp, out: &mut Effects) {
+        if self.consumers.cancel(handle) {
+            self.last_used = now;
+            out.unused |= self.auto_delete && self.consumers.is_empty();
+        }
     }
 
     /// Lets a consumer take turns again after its outbox or its channel held it back.
     pub fn resume(&mut self, handle: ConsumerHandle, now: Instant, out: &mut Effects) {
         self.consumers.restore(handle);
-        self.dispatch(now, out);
+        self.run(self.epoch.timestamp(now), out);
+    }
+
+    /// It was declared, for the first time or again. That is a use of the queue, which renews
+    /// `x-expires`, but as in RabbitMQ not of a quorum queue.
+    pub fn declared(&mut self, now: Instant, out: &mut Effects) {
+        if self.settings.kind != QueueKind::Quorum {
+            self.last_used = self.epoch.timestamp(now);
+        }
+        self.ask_for_alarm(out);
+    }
+
+    /// Puts other settings in force, as a policy does. What depends on the declaration (priorities,
+    /// groups, a single active consumer) stays as it was; messages keep the expiry they have.
+    pub fn reconfigure(&mut self, settings: Arc<QueueSettings>, now: Instant, out: &mut Effects) {
+        let now = self.epoch.timestamp(now);
+        self.settings = settings;
+        for handle in self.consumers.unwatch() {
+            self.watch(handle);
+        }
+        self.run(now, out);
     }
 
     /// Drops all ready messages; how many there were.
     pub fn purge(&mut self, out: &mut Effects) -> usize {
-        let count = self.ready.len();
-        let journal = self.journal.as_ref();
-        let freed = self.ready.drain().map(|entry| Journal::settled(journal, &entry));
-        out.freed += freed.sum::<usize>();
-        count
+        let entries = self.ready.drain();
+        for entry in &entries {
+            self.purged(entry, out);
+        }
+        entries.len()
+    }
+
+    /// The messages that wait for their time, the first to come first, `max` of them at most.
+    pub fn scheduled(&self, max: usize) -> Vec<ScheduledMessage> {
+        let shown = |(due, entry): (Timestamp, &Entry)| ScheduledMessage {
+            position: entry.position,
+            due,
+            message: entry.message.clone(),
+            returns: entry.returns,
+        };
+        self.schedule.iter().take(max).map(shown).collect()
+    }
+
+    /// Drops a message that waits for its time; `false` if there is none at this position.
+    pub fn cancel_scheduled(
+        &mut self,
+        position: Position,
+        now: Instant,
+        out: &mut Effects,
+    ) -> bool {
+        let Some(entry) = self.schedule.take(position) else { return false };
+        if entry.is_redelivered() {
+            self.ready.settled(&entry);
+        }
+        self.purged(&entry, out);
+        self.run(self.epoch.timestamp(now), out);
+        true
     }
 
     /// Ends the queue: drops its messages, tells its consumers, and turns every later call into a
@@ -234,12 +474,21 @@ impl Queue {
     pub fn delete(&mut self, out: &mut Effects) -> usize {
         self.deleted = true;
         let count = self.purge(out);
-        let journal = self.journal.as_ref();
-        let unacked = self.unacked.drain();
-        let freed = unacked.map(|(_, unacked)| Journal::settled(journal, &unacked.entry));
-        out.freed += freed.sum::<usize>();
-        for consumer in self.consumers.drain() {
-            consumer.options.sink.cancelled(consumer.options.subscription);
+        let mut rest: Vec<Entry> = self.schedule.drain().collect();
+        rest.extend(self.fetched.drain().map(|(_, entry)| entry));
+        for mut consumer in self.consumers.drain() {
+            rest.extend(consumer.held.drain().map(|(_, entry)| entry));
+            if !consumer.is_cancelled() {
+                consumer.options.sink.cancelled(consumer.options.subscription);
+            }
+        }
+        self.unacked = 0;
+        for entry in &rest {
+            self.purged(entry, out);
+        }
+        for departure in self.departures.drain() {
+            self.totals.purged += u64::from(departure.recorded);
+            self.departed(&departure, out);
         }
         count
     }
@@ -249,45 +498,60 @@ impl Queue {
         self.deleted
     }
 
-    fn take_unacked(&mut self, position: Position) -> Option<Unacked> {
-        let unacked = self.unacked.remove(&position)?;
-        if let Some(handle) = unacked.consumer
-            && let Some(consumer) = self.consumers.get(handle)
-        {
-            consumer.unacked -= 1;
-            self.consumers.restore(handle);
-        }
-        Some(unacked)
+    fn purged(&mut self, entry: &Entry, out: &mut Effects) {
+        self.totals.purged += 1;
+        out.freed += Journal::settled(self.journal.as_ref(), entry);
     }
 
-    /// Pairs ready messages with consumers in turn. Each consumer's share is handed over in one go:
-    /// its sink is locked once a dispatch, not once a message.
-    fn dispatch(&mut self, _now: Instant, out: &mut Effects) {
-        while !self.ready.is_empty() {
-            let Some((handle, consumer)) = self.consumers.take_turn() else { break };
-            let Some(entry) = self.ready.pop() else { break };
-            if consumer.batch.is_empty() {
-                self.touched.push(handle);
-            }
-            let has_room = consumer.options.outbox_bound.add(entry.message.memory());
-            if consumer.options.no_ack {
-                out.freed += Journal::settled(self.journal.as_ref(), &entry);
-            } else {
-                consumer.unacked += 1;
-                let unacked = Unacked { entry: entry.clone(), consumer: Some(handle) };
-                self.unacked.insert(entry.position, unacked);
-            }
-            let Entry { position, message, redelivered } = entry;
-            let subscription = consumer.options.subscription;
-            consumer.batch.push(Delivery { subscription, position, message, redelivered });
-            if has_room {
-                self.consumers.restore(handle);
-            }
-        }
-        for handle in self.touched.drain(..) {
-            if let Some(consumer) = self.consumers.get(handle) {
-                consumer.options.sink.deliver(&mut consumer.batch);
-            }
+    /// A message that left the ready list or its holder is acknowledged.
+    fn acknowledged(&mut self, entry: &Entry, out: &mut Effects) {
+        self.ready.settled(entry);
+        self.totals.acknowledged += 1;
+        out.freed += Journal::settled(self.journal.as_ref(), entry);
+    }
+
+    /// Gives a message up that has left the ready list: to the dead-letter exchange, if there is one.
+    fn bury(&mut self, entry: Entry, reason: DeathReason, now: Timestamp, out: &mut Effects) {
+        if self.settings.dead_letter.is_some() {
+            self.departures.add(Departure { entry, reason, at: now, recorded: true });
+        } else {
+            self.totals.dropped.0[reason as usize] += 1;
+            out.freed += Journal::settled(self.journal.as_ref(), &entry);
         }
     }
+
+    /// The next `max` dead letters and where they go, for one caller at a time: until it says
+    /// [`Queue::dead_letters_moved`] there are none. They stay the queue's as long.
+    pub fn take_dead_letters(&mut self, max: usize, now: Instant) -> DeadLetters {
+        let letters = self.departures.take(max, self.epoch.timestamp(now));
+        DeadLetters { letters, target: self.settings.dead_letter.clone() }
+    }
+
+    /// What [`Queue::take_dead_letters`] gave is in other queues now, or nowhere where it may be lost.
+    /// `refused` are the positions of those that are to be tried again later, in order.
+    pub fn dead_letters_moved(&mut self, refused: &[Position], now: Instant, out: &mut Effects) {
+        let now = self.epoch.timestamp(now);
+        for departure in self.departures.arrived(refused, now) {
+            self.totals.dead_lettered += u64::from(departure.recorded);
+            self.departed(&departure, out);
+        }
+        self.run(now, out);
+    }
+
+    fn departed(&self, departure: &Departure, out: &mut Effects) {
+        let Departure { entry, recorded, .. } = departure;
+        if *recorded {
+            Journal::forget(self.journal.as_ref(), entry.position, &entry.message);
+        }
+        out.freed += entry.message.release();
+    }
+}
+
+/// What [`Queue::take_dead_letters`] gives.
+#[derive(Debug)]
+pub struct DeadLetters {
+    /// In the order they died; none if nobody has to come.
+    pub letters: Vec<DeadLetter>,
+    /// Where they go; `None` if a policy took the dead-letter exchange away meanwhile.
+    pub target: Option<DeadLetterTarget>,
 }

@@ -1,79 +1,161 @@
-//! The messages of a queue that wait for a consumer, in order.
+//! The messages of a queue that wait for a consumer, by the queue's discipline.
 
-use std::collections::{BTreeMap, VecDeque};
+use super::super::queue_settings::QueueSettings;
+use super::super::time::Timestamp;
+use super::entry::Entry;
+use super::expiry::ExpiryIndex;
+use super::groups::Groups;
+use super::lane::Lane;
+use super::priorities::PriorityLanes;
 
-use super::super::effect::Position;
-use super::super::message::Message;
-
-/// A message's place in a queue.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    /// Where it stands.
-    pub position: Position,
-    /// What stands there.
-    pub message: Message,
-    /// It was delivered before.
-    pub redelivered: bool,
+/// Ready messages.
+#[derive(Debug)]
+pub(super) struct ReadyList {
+    discipline: Discipline,
+    expiries: ExpiryIndex,
+    len: usize,
+    bytes: u64,
 }
 
-/// Ready messages: first in, first out, and what is requeued goes back to where it stood.
-///
-/// Whatever comes back was taken from the front, so it stands before everything that was never
-/// delivered: the two kinds need no merging. Push and pop cost O(1) for messages that were never
-/// delivered, O(log r) among the r that came back.
-#[derive(Debug, Default)]
-pub(super) struct ReadyList {
-    fresh: VecDeque<Entry>,
-    requeued: BTreeMap<Position, Entry>,
+/// Which message is next.
+#[derive(Debug)]
+enum Discipline {
+    /// The oldest.
+    Fifo(Lane),
+    /// The oldest of the highest priority.
+    Priority(PriorityLanes),
+    /// The oldest of the group whose turn it is.
+    Groups(Groups),
 }
 
 impl ReadyList {
-    /// How many messages wait.
-    pub(super) fn len(&self) -> usize {
-        self.fresh.len() + self.requeued.len()
+    pub(super) fn new(settings: &QueueSettings) -> Self {
+        let discipline = match (&settings.group, settings.max_priority) {
+            (Some(group), _) => Discipline::Groups(Groups::new(group.clone())),
+            (None, Some(max)) => Discipline::Priority(PriorityLanes::new(max)),
+            (None, None) => Discipline::Fifo(Lane::default()),
+        };
+        Self { discipline, expiries: ExpiryIndex::default(), len: 0, bytes: 0 }
     }
 
-    /// Whether none waits.
-    pub(super) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.requeued.is_empty()
+    /// How many messages wait.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes in their bodies.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether a consumer could have a message now.
+    pub(super) fn is_deliverable(&mut self) -> bool {
+        match &mut self.discipline {
+            Discipline::Groups(groups) => groups.is_deliverable(),
+            _ => self.len > 0,
+        }
     }
 
     /// Appends a new message.
     pub(super) fn push(&mut self, entry: Entry) {
-        debug_assert!(self.fresh.back().is_none_or(|last| last.position < entry.position));
-        self.fresh.push_back(entry);
+        self.entered(&entry);
+        match &mut self.discipline {
+            Discipline::Fifo(lane) => lane.push(entry, true, &mut self.expiries),
+            Discipline::Priority(lanes) => lanes.push(entry, &mut self.expiries),
+            Discipline::Groups(groups) => groups.push(entry, &mut self.expiries),
+        }
     }
 
-    /// Puts a message back where it stood.
-    pub(super) fn requeue(&mut self, entry: Entry) {
-        debug_assert!(self.fresh.front().is_none_or(|first| entry.position < first.position));
-        self.requeued.insert(entry.position, entry);
+    /// Puts a message that was popped back where it stood.
+    pub(super) fn put_back(&mut self, entry: Entry) {
+        self.entered(&entry);
+        match &mut self.discipline {
+            Discipline::Fifo(lane) => lane.put_back(entry, &mut self.expiries),
+            Discipline::Priority(lanes) => lanes.put_back(entry, &mut self.expiries),
+            Discipline::Groups(groups) => groups.put_back(entry, &mut self.expiries),
+        }
     }
 
-    /// Takes the oldest message.
+    /// Takes the message that is next. [`ReadyList::put_back`] or [`ReadyList::settled`] ends its
+    /// time out of here.
     pub(super) fn pop(&mut self) -> Option<Entry> {
-        if self.requeued.is_empty() {
-            let entry = self.fresh.pop_front();
-            self.shrink();
-            return entry;
-        }
-        self.requeued.pop_first().map(|(_, entry)| entry)
+        let entry = match &mut self.discipline {
+            Discipline::Fifo(lane) => lane.pop(),
+            Discipline::Priority(lanes) => lanes.pop(),
+            Discipline::Groups(groups) => groups.pop(),
+        };
+        self.left(entry)
     }
 
-    /// Takes everything, oldest first.
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Entry> + use<> {
-        let requeued = std::mem::take(&mut self.requeued);
-        let fresh = std::mem::take(&mut self.fresh);
-        requeued.into_values().chain(fresh)
+    /// A message that was popped left for good.
+    pub(super) fn settled(&mut self, entry: &Entry) {
+        if let Discipline::Groups(groups) = &mut self.discipline {
+            groups.settled(entry);
+        }
     }
 
-    /// Gives memory back after a deep backlog has drained. Halving at a quarter full keeps the cost
-    /// per message constant.
-    fn shrink(&mut self) {
-        const KEEP: usize = 1024;
-        let capacity = self.fresh.capacity();
-        if capacity > KEEP && self.fresh.len() < capacity / 4 {
-            self.fresh.shrink_to(capacity / 2);
+    /// Takes, for good, the message that has to go when there are too many: the one that is next, as
+    /// in RabbitMQ even where it has the highest priority; of groups the oldest.
+    pub(super) fn drop_head(&mut self) -> Option<Entry> {
+        let entry = match &mut self.discipline {
+            Discipline::Fifo(lane) => lane.pop(),
+            Discipline::Priority(lanes) => lanes.pop(),
+            Discipline::Groups(groups) => groups.pop_oldest(),
+        };
+        self.left(entry)
+    }
+
+    /// When the first message expires.
+    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
+        let out_of_turn = self.expiries.first().map(|(expires, ..)| expires);
+        match &self.discipline {
+            Discipline::Fifo(lane) => match (lane.first_in_turn(), out_of_turn) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            },
+            _ => out_of_turn,
         }
+    }
+
+    /// Takes, for good, a message that is dead at `now`.
+    pub(super) fn pop_expired(&mut self, now: Timestamp) -> Option<Entry> {
+        if self.next_expiry().is_none_or(|first| first > now) {
+            return None;
+        }
+        let indexed = self.expiries.first().filter(|(expires, ..)| *expires <= now);
+        let entry = match (&mut self.discipline, indexed) {
+            (Discipline::Fifo(lane), None) => lane.pop_in_turn(),
+            (Discipline::Fifo(lane), Some((_, position, _))) => lane.take(position),
+            (Discipline::Priority(lanes), Some((_, position, lane))) => lanes.take(position, lane),
+            (Discipline::Groups(groups), Some((_, position, lane))) => groups.take(position, lane),
+            (_, None) => None,
+        };
+        self.left(entry)
+    }
+
+    /// Takes everything, for good.
+    pub(super) fn drain(&mut self) -> Vec<Entry> {
+        self.expiries = ExpiryIndex::default();
+        (self.len, self.bytes) = (0, 0);
+        match &mut self.discipline {
+            Discipline::Fifo(lane) => lane.drain(),
+            Discipline::Priority(lanes) => lanes.drain(),
+            Discipline::Groups(groups) => groups.drain(),
+        }
+    }
+
+    fn entered(&mut self, entry: &Entry) {
+        self.len += 1;
+        self.bytes += entry.message.body_len();
+    }
+
+    fn left(&mut self, entry: Option<Entry>) -> Option<Entry> {
+        let mut entry = entry?;
+        self.len -= 1;
+        self.bytes -= entry.message.body_len();
+        if entry.indexed {
+            self.expiries.forget(&mut entry);
+        }
+        Some(entry)
     }
 }

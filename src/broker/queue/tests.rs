@@ -1,11 +1,14 @@
 //! The queue on a clock of its own.
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 
 use super::*;
 use crate::broker::credit::{ChannelCredit, OutboxBound};
-use crate::broker::effect::{DeliverySink, Subscription};
-use crate::broker::message::MessageParts;
+use crate::broker::effect::{Delivery, DeliverySink, Subscription};
+use crate::broker::message::{MessageExtras, MessageParts};
+use crate::broker::queue_settings::QueueSettings;
 use amqp_codec::ChannelId;
 
 /// The only clock reading in these tests: an origin to count from.
@@ -23,6 +26,8 @@ fn message(body: &str) -> Message {
         bytes,
         segments: &[],
         persistent: true,
+        priority: 0,
+        extras: MessageExtras::default(),
     });
     message.enter(1);
     message
@@ -32,17 +37,38 @@ fn message(body: &str) -> Message {
 #[derive(Debug, Default)]
 struct Sink {
     deliveries: Mutex<Vec<Delivery>>,
+    /// The position and the number of every delivery.
+    log: Mutex<Vec<(u64, u64)>>,
     cancelled: Mutex<Vec<Subscription>>,
+    taken_back: Mutex<Vec<u64>>,
+    timed_out: Mutex<Vec<(u64, bool)>>,
 }
 
 impl DeliverySink for Sink {
     fn deliver(&self, deliveries: &mut Vec<Delivery>) {
+        self.log.lock().extend(deliveries.iter().map(|it| (it.position.0, it.number)));
         self.deliveries.lock().append(deliveries);
     }
 
     fn cancelled(&self, subscription: Subscription) {
         self.cancelled.lock().push(subscription);
     }
+
+    fn taken_back(&self, _subscription: Subscription, numbers: Vec<u64>) {
+        self.taken_back.lock().extend(numbers);
+    }
+
+    fn timed_out(&self, _subscription: Subscription, timeout: u64, dropped: bool) {
+        self.timed_out.lock().push((timeout, dropped));
+    }
+}
+
+/// Where the calendar stands when a test begins.
+const EPOCH_MS: u64 = 1_700_000_000_000;
+
+fn options(auto_delete: bool, settings: QueueSettings) -> QueueOptions {
+    let epoch = Epoch::new(origin(), EPOCH_MS);
+    QueueOptions { auto_delete, settings: Arc::new(settings), epoch }
 }
 
 /// A queue with named consumers, and everything it does written down.
@@ -50,6 +76,9 @@ struct Setting {
     queue: Queue,
     now: Instant,
     out: Effects,
+    consumers: Vec<(ConsumerHandle, Arc<Sink>)>,
+    /// The position and the number of everything that was got.
+    fetched: Vec<(u64, u64)>,
 }
 
 /// A consumer to be; what matters is set, the rest is without limits.
@@ -70,6 +99,9 @@ fn consumer() -> TestConsumer {
         no_ack: false,
         exclusive: false,
         prefetch: Prefetch::Unlimited,
+        priority: 0,
+        timeout: None,
+        timeout_action: None,
     };
     TestConsumer { sink, bound, options }
 }
@@ -106,7 +138,7 @@ impl TestConsumer {
         let deliveries = std::mem::take(&mut *self.sink.deliveries.lock());
         let shown = |it: &Delivery| {
             let body = String::from_utf8_lossy(it.message.inline_body()).into_owned();
-            if it.redelivered { body + " again" } else { body }
+            if it.is_redelivered() { body + " again" } else { body }
         };
         deliveries.iter().map(shown).collect()
     }
@@ -114,11 +146,25 @@ impl TestConsumer {
 
 impl Setting {
     fn new() -> Self {
-        Self::of(Queue::new(false))
+        Self::with(|_| {})
     }
 
-    fn of(queue: Queue) -> Self {
-        Self { queue, now: origin(), out: Effects::default() }
+    /// A queue with settings of its own.
+    fn with(change: impl FnOnce(&mut QueueSettings)) -> Self {
+        let mut settings = QueueSettings::plain();
+        change(&mut settings);
+        Self::of(options(false, settings), |queue| queue)
+    }
+
+    fn of(options: QueueOptions, change: impl FnOnce(Queue) -> Queue) -> Self {
+        let now = origin();
+        let options = QueueOptions { epoch: Epoch::new(now, EPOCH_MS), ..options };
+        let queue = change(Queue::new(options, now));
+        Self { queue, now, out: Effects::default(), consumers: Vec::new(), fetched: Vec::new() }
+    }
+
+    fn auto_delete() -> Self {
+        Self::of(options(true, QueueSettings::plain()), |queue| queue)
     }
 
     fn enqueue(&mut self, bodies: &[&str]) {
@@ -128,22 +174,62 @@ impl Setting {
 
     fn add(&mut self, consumer: &TestConsumer) -> ConsumerHandle {
         let options = consumer.options.clone();
-        self.queue.add_consumer(options, self.now, &mut self.out).unwrap()
+        let handle = self.queue.add_consumer(options, self.now, &mut self.out).unwrap();
+        self.consumers.push((handle, Arc::clone(&consumer.sink)));
+        handle
+    }
+
+    /// Who was delivered the message at a position last, and under which number.
+    fn delivery(&self, position: u64) -> (Holder, u64) {
+        let of = |log: &[(u64, u64)]| log.iter().rev().find(|it| it.0 == position).map(|it| it.1);
+        let consumers = self.consumers.iter().rev();
+        let found = consumers
+            .filter_map(|(handle, sink)| Some((Holder::Consumer(*handle), of(&sink.log.lock())?)))
+            .next();
+        found.or_else(|| Some((Holder::Fetched, of(&self.fetched)?))).expect("it was delivered")
     }
 
     fn ack(&mut self, positions: &[u64]) {
-        let positions = positions.iter().copied().map(Position);
-        self.queue.settle(positions, self.now, &mut self.out);
+        for (holder, number) in positions.iter().map(|&it| self.delivery(it)).collect::<Vec<_>>() {
+            self.queue.acknowledge(holder, [number], self.now, &mut self.out);
+        }
+    }
+
+    fn give_back(&mut self, positions: &[u64], why: Return) {
+        for (holder, number) in positions.iter().map(|&it| self.delivery(it)).collect::<Vec<_>>() {
+            self.queue.requeue(holder, [number], why, self.now, &mut self.out);
+        }
     }
 
     fn requeue(&mut self, positions: &[u64]) {
-        let positions = positions.iter().copied().map(Position);
-        self.queue.requeue(positions, self.now, &mut self.out);
+        self.give_back(positions, Return::Nacked);
+    }
+
+    fn reject(&mut self, positions: &[u64]) {
+        for (holder, number) in positions.iter().map(|&it| self.delivery(it)).collect::<Vec<_>>() {
+            self.queue.reject(holder, [number], self.now, &mut self.out);
+        }
     }
 
     fn get(&mut self, no_ack: bool) -> Option<(String, usize)> {
-        let (entry, behind) = self.queue.get(no_ack, self.now, &mut self.out)?;
+        let Fetched { entry, number, behind } = self.queue.get(no_ack, self.now, &mut self.out)?;
+        self.fetched.push((entry.position.0, number));
         Some((String::from_utf8_lossy(entry.message.inline_body()).into_owned(), behind))
+    }
+
+    /// Lets time pass, and calls the queue whenever it asked for it on the way.
+    fn pass(&mut self, milliseconds: u64) {
+        let end = self.now + Duration::from_millis(milliseconds);
+        while let Some(at) = self.out.alarm.take() {
+            let due = self.queue.epoch.instant(at).expect("within the test's life");
+            if due > end {
+                self.out.alarm = Some(at);
+                break;
+            }
+            self.now = self.now.max(due);
+            self.queue.handle_timeout(at, self.now, &mut self.out);
+        }
+        self.now = end;
     }
 
     fn counts(&self) -> (usize, usize) {
@@ -237,7 +323,7 @@ fn an_exclusive_consumer_is_alone() {
     let other = consumer();
     let refused = it.queue.add_consumer(other.options.clone(), it.now, &mut it.out);
     assert_eq!(refused, Err(ConsumeRefused::ExclusiveUse));
-    it.queue.remove_consumer(alone, &mut it.out);
+    it.queue.remove_consumer(alone, it.now, &mut it.out);
     it.add(&other);
     let late = consumer().exclusive();
     let refused = it.queue.add_consumer(late.options, it.now, &mut it.out);
@@ -246,23 +332,23 @@ fn an_exclusive_consumer_is_alone() {
 
 #[test]
 fn an_auto_delete_queue_is_unused_when_its_last_consumer_leaves() {
-    let mut it = Setting::of(Queue::new(true));
+    let mut it = Setting::auto_delete();
     let [first, second] = [it.add(&consumer()), it.add(&consumer())];
-    it.queue.remove_consumer(first, &mut it.out);
+    it.queue.remove_consumer(first, it.now, &mut it.out);
     assert!(!it.out.unused);
-    it.queue.remove_consumer(second, &mut it.out);
+    it.queue.remove_consumer(second, it.now, &mut it.out);
     assert!(it.out.unused);
 }
 
 #[test]
 fn a_handle_that_is_out_of_date_does_nothing() {
-    let mut it = Setting::of(Queue::new(true));
+    let mut it = Setting::auto_delete();
     let old = it.add(&consumer());
-    it.queue.remove_consumer(old, &mut it.out);
+    it.queue.remove_consumer(old, it.now, &mut it.out);
     it.out.unused = false;
     let reader = consumer();
     it.add(&reader);
-    it.queue.remove_consumer(old, &mut it.out);
+    it.queue.remove_consumer(old, it.now, &mut it.out);
     it.queue.resume(old, it.now, &mut it.out);
     it.enqueue(&["0"]);
     assert_eq!((reader.received(), it.out.unused), (vec!["0".to_owned()], false));
@@ -274,7 +360,7 @@ fn what_a_consumer_holds_outlives_it() {
     let gone = consumer();
     let handle = it.add(&gone);
     it.enqueue(&["0", "1"]);
-    it.queue.remove_consumer(handle, &mut it.out);
+    it.queue.remove_consumer(handle, it.now, &mut it.out);
     it.ack(&[0]);
     it.requeue(&[1]);
     assert_eq!((it.counts(), it.get(true)), ((1, 0), Some(("1".to_owned(), 0))));
@@ -392,7 +478,8 @@ impl Persist for Record {
 fn a_durable_queue_records_what_comes_and_goes_but_no_delivery() {
     let record = Arc::new(Record::default());
     let store = Arc::<Record>::clone(&record);
-    let mut it = Setting::of(Queue::new(false).durable(QueueId(7), store));
+    let options = options(false, QueueSettings::plain());
+    let mut it = Setting::of(options, |queue| queue.durable(QueueId(7), store));
     it.enqueue(&["0", "1", "2"]);
     it.get(false);
     it.requeue(&[0]);

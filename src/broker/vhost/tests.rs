@@ -35,7 +35,11 @@ struct Names(VHost);
 
 impl Names {
     fn new() -> Self {
-        Self(VHost::new(short("/"), Arc::new(MemoryStore)))
+        Self(VHost::new(
+            short("/"),
+            Arc::new(MemoryStore),
+            VHostOptions::new(Epoch::new(origin(), 0)),
+        ))
     }
 
     fn exchange(&self, name: &str, properties: ExchangeProperties) -> &Self {
@@ -61,7 +65,7 @@ impl Names {
     }
 
     fn queue(&self, name: &str) -> Arc<QueueCell> {
-        self.0.declare_queue(&short(name), QueueProperties::default(), ME).unwrap()
+        self.0.declare_queue(&short(name), QueueProperties::default(), ME, origin()).unwrap()
     }
 
     fn destination(&self, name: &str) -> Destination {
@@ -101,7 +105,13 @@ impl Names {
 
     fn route(&self, exchange: &str, key: &str) -> Vec<String> {
         let mut router = Router::default();
-        let route = self.0.route(&mut router, &short(exchange), key.as_bytes(), &[0, 0]).unwrap();
+        let publication = Publication {
+            exchange: &short(exchange),
+            routing_keys: &[key.as_bytes()],
+            properties: &[0, 0],
+            now: origin(),
+        };
+        let route = self.0.route(&mut router, &publication).unwrap();
         route.queues.iter().map(|queue| queue.name.to_string()).collect()
     }
 
@@ -268,7 +278,7 @@ fn declarations_that_differ_are_refused_in_rabbitmqs_words() {
     let it = Names::new();
     it.queue("q");
     it.with_alternate("m", "ae");
-    let queue = |properties| refusal(it.0.declare_queue(&short("q"), properties, ME)).1;
+    let queue = |properties| refusal(it.0.declare_queue(&short("q"), properties, ME, origin())).1;
     assert_eq!(
         queue(QueueProperties { durable: true, auto_delete: true, ..Default::default() }),
         "inequivalent arg 'durable' for queue 'q' in vhost '/': received 'true' but current is 'false'"
@@ -303,7 +313,7 @@ fn arguments_of_queues_are_equal_by_value_and_unknown_ones_do_not_count() {
         arguments: table(&[("x-queue-version", version), ("x-own", FieldValue::I32(other))]),
         ..Default::default()
     };
-    let declare = |properties| it.0.declare_queue(&short("q"), properties, ME);
+    let declare = |properties| it.0.declare_queue(&short("q"), properties, ME, origin());
     let first = declare(with(FieldValue::I32(2), 1)).unwrap();
     let again = declare(with(FieldValue::I64(2), 2)).unwrap();
     assert_eq!(first.id, again.id);
@@ -313,12 +323,12 @@ fn arguments_of_queues_are_equal_by_value_and_unknown_ones_do_not_count() {
 fn an_exclusive_queue_is_locked_to_everybody_else() {
     let it = Names::new();
     let own = QueueProperties { owner: Some(ME), ..Default::default() };
-    let queue = it.0.declare_queue(&short("q"), own.clone(), ME).unwrap();
+    let queue = it.0.declare_queue(&short("q"), own.clone(), ME, origin()).unwrap();
     let other = ConnectionId(2);
     let locked = |result: Result<(), BrokerError>| refusal(result).0 == ReplyCode::ResourceLocked;
-    assert!(locked(it.0.declare_queue(&short("q"), own, other).map(|_| ())));
+    assert!(locked(it.0.declare_queue(&short("q"), own, other, origin()).map(|_| ())));
     let not_exclusive = QueueProperties::default();
-    assert!(locked(it.0.declare_queue(&short("q"), not_exclusive, ME).map(|_| ())));
+    assert!(locked(it.0.declare_queue(&short("q"), not_exclusive, ME, origin()).map(|_| ())));
     let any = DeleteConditions::default();
     let deleted = it.0.delete_queue(&queue, any, other, &mut Effects::default());
     assert!(locked(deleted.map(|_| ())));
@@ -336,29 +346,31 @@ fn conditions_of_a_deletion_are_checked_unused_before_empty() {
         bytes: b"m",
         segments: &[],
         persistent: false,
+        priority: 0,
+        extras: Default::default(),
     });
     message.enter(1);
     let mut effects = Effects::default();
     queue.state.lock().enqueue([&message], origin(), &mut effects);
-    let both = DeleteConditions { if_unused: true, if_empty: true };
+    let both = DeleteConditions { if_unused: true, if_empty: true, if_expired: None };
     let (code, text) = refusal(it.0.delete_queue(&queue, both, ME, &mut effects));
     assert_eq!(code, ReplyCode::PreconditionFailed);
     assert_eq!(text, "queue 'q' in vhost '/' not empty");
-    let unused = DeleteConditions { if_unused: true, if_empty: false };
+    let unused = DeleteConditions { if_unused: true, ..DeleteConditions::default() };
     assert_eq!(it.0.delete_queue(&queue, unused, ME, &mut effects), Ok(1));
     assert_eq!(effects.freed, message.memory());
     assert!(it.0.queue(&short("q")).is_err());
 }
 
 #[expect(clippy::disallowed_methods)]
-fn origin() -> std::time::Instant {
-    std::time::Instant::now()
+fn origin() -> Instant {
+    Instant::now()
 }
 
 #[test]
 fn names_of_the_brokers_own_are_refused() {
     let it = Names::new();
-    let declare = it.0.declare_queue(&short("amq.q"), QueueProperties::default(), ME);
+    let declare = it.0.declare_queue(&short("amq.q"), QueueProperties::default(), ME, origin());
     let text = "queue name 'amq.q' contains reserved prefix 'amq.*'";
     assert_eq!(refusal(declare), (ReplyCode::AccessRefused, text.to_owned()));
     let delete = it.0.delete_exchange(&short("amq.nonexist"), false);

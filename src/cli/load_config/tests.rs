@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::args::parse_args;
 use super::super::keys::KEYS;
 use super::*;
-use crate::config::{LogFormat, LogLevel, Secret};
+use crate::config::{ConsumerTimeoutAction, DefaultQueueType, LogFormat, LogLevel, Secret};
 
 /// A configuration file of this test's own, removed when it ends.
 struct TestFile(PathBuf);
@@ -115,6 +115,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         max_connections = 5
         memory_high_watermark = "1GiB"
         consumer_outbox_bytes = 65536
+        consumer_timeout = 5000
+        consumer_timeout_action = "cancel"
+        default_queue_type = "quorum"
         default_user = "u"
         default_pass = "p"
         default_vhost = "v"
@@ -137,6 +140,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         max_connections: 5,
         memory_high_watermark_bytes: 1 << 30,
         consumer_outbox_bytes: 65_536,
+        consumer_timeout_ms: 5000,
+        consumer_timeout_action: ConsumerTimeoutAction::Cancel,
+        default_queue_type: DefaultQueueType::Quorum,
         default_user: "u".to_owned(),
         default_pass: Secret::new("p"),
         default_vhost: "v".to_owned(),
@@ -159,6 +165,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "5",
         "1GiB",
         "64KiB",
+        "5000",
+        "cancel",
+        "quorum",
         "u",
         "p",
         "v",

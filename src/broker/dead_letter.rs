@@ -1,0 +1,183 @@
+//! What becomes of a message that dies: the record of its deaths, and where it may not go again.
+//!
+//! <https://www.rabbitmq.com/docs/dlx>. Counts and order of `x-death` are RabbitMQ 3's, which goes on
+//! counting in the header that a message comes with.
+
+use amqp_codec::{BasicProperties, FieldTable, FieldValue, PropertiesRef, ShortString};
+use bytes::{Bytes, BytesMut};
+
+use super::message::{Message, MessageExtras, MessageParts};
+use super::queue::{DeadLetter, DeathReason};
+use super::queue_settings::DeadLetterTarget;
+
+/// A dead letter as it is published to the dead-letter exchange.
+#[derive(Debug)]
+pub struct Obituary {
+    /// The exchange it goes to.
+    pub exchange: ShortString,
+    /// Its routing keys there, at least one.
+    pub routing_keys: Vec<ShortString>,
+    /// The raw properties, with the record of its deaths.
+    pub properties: Vec<u8>,
+    reason: DeathReason,
+    deaths: Vec<FieldValue>,
+}
+
+impl Obituary {
+    /// Records the death of a message in the queue of this name.
+    pub fn new(letter: &DeadLetter, queue: &ShortString, target: &DeadLetterTarget) -> Self {
+        let message = &letter.message;
+        // They were validated when they came; what could not be read would be lost here.
+        let parsed = PropertiesRef::parse(message.properties()).and_then(|it| it.to_owned());
+        let mut properties = parsed.unwrap_or_default();
+        let expiration = properties.expiration.take();
+        let mut headers = properties.headers.take().unwrap_or_default();
+        let death = death(letter, queue, expiration.as_ref());
+        let deaths = record(&mut headers, death, queue, letter.reason);
+        note_first_and_last(&mut headers, letter, queue);
+        let routing_keys = routing_keys(message, target);
+        if target.routing_key.is_some() {
+            headers.remove("CC");
+        }
+        properties.headers = Some(headers);
+        Self {
+            exchange: target.exchange.clone(),
+            routing_keys,
+            properties: encoded(&properties),
+            reason: letter.reason,
+            deaths,
+        }
+    }
+
+    /// Whether the message may enter the queue of this name: it may not come back to one where it was
+    /// before, unless a client rejected it on the way. Otherwise it would go round for ever.
+    pub fn may_enter(&self, queue: &ShortString) -> bool {
+        if self.reason == DeathReason::Rejected {
+            return true;
+        }
+        let text = |death: &FieldValue, field: &str| {
+            death
+                .as_table()
+                .and_then(|table| table.get(field))
+                .and_then(FieldValue::as_bytes)
+                .cloned()
+        };
+        for death in &self.deaths {
+            if text(death, "reason").as_deref() == Some(b"rejected") {
+                return true;
+            }
+            if text(death, "queue").as_deref() == Some(queue.as_bytes()) {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The message as the next queue gets it. Its time to live is gone, so that it does not die of it
+    /// again.
+    pub fn message(&self, original: &Message) -> Message {
+        let routing_key = self.routing_keys.first().map_or(&[][..], ShortString::as_bytes);
+        let head = [self.exchange.as_bytes(), routing_key, &self.properties].concat();
+        let bytes = [&head, original.inline_body()].concat();
+        Message::new(MessageParts {
+            exchange_len: self.exchange.wire_len(),
+            routing_key_len: u8::try_from(routing_key.len()).unwrap_or(u8::MAX),
+            properties_len: u32::try_from(self.properties.len()).unwrap_or(u32::MAX),
+            bytes: &bytes,
+            segments: original.body_segments(),
+            persistent: original.is_persistent(),
+            priority: original.priority(),
+            extras: MessageExtras {
+                copies: self.routing_keys.iter().skip(1).cloned().collect(),
+                ..MessageExtras::default()
+            },
+        })
+    }
+}
+
+/// The target's key, or else all that the message was published with, the blind ones too.
+fn routing_keys(message: &Message, target: &DeadLetterTarget) -> Vec<ShortString> {
+    if let Some(key) = &target.routing_key {
+        return vec![key.clone()];
+    }
+    let MessageExtras { copies, blind_copies, .. } = message.extras();
+    let first = ShortString::truncated(message.routing_key());
+    std::iter::once(first).chain(copies.iter().chain(blind_copies).cloned()).collect()
+}
+
+/// The entry for `x-death`, but for its count.
+fn death(letter: &DeadLetter, queue: &ShortString, expiration: Option<&ShortString>) -> FieldTable {
+    let DeadLetter { message, reason, at, .. } = letter;
+    let text = |bytes: &[u8]| FieldValue::LongString(Bytes::copy_from_slice(bytes));
+    let keys = std::iter::once(message.routing_key())
+        .chain(message.extras().copies.iter().map(ShortString::as_bytes));
+    let mut death = FieldTable::new();
+    let mut add = |name, value| death.push(ShortString::from_static(name), value);
+    add("count", FieldValue::I64(1));
+    add("reason", text(reason.name().as_bytes()));
+    add("queue", text(queue.as_bytes()));
+    add("time", FieldValue::Timestamp(at.seconds()));
+    add("exchange", text(message.exchange()));
+    add("routing-keys", FieldValue::Array(keys.map(text).collect()));
+    if let Some(expiration) = expiration {
+        add("original-expiration", text(expiration.as_bytes()));
+    }
+    death
+}
+
+/// Puts a death first in `x-death`. One in the same queue for the same reason counts up instead, and
+/// keeps what was recorded the first time.
+fn record(
+    headers: &mut FieldTable,
+    death: FieldTable,
+    queue: &ShortString,
+    reason: DeathReason,
+) -> Vec<FieldValue> {
+    let mut deaths = match headers.remove("x-death") {
+        Some(FieldValue::Array(deaths)) => deaths,
+        _ => Vec::new(),
+    };
+    let is = |table: &FieldTable, field: &str, expected: &[u8]| {
+        table.get(field).and_then(FieldValue::as_bytes).is_some_and(|text| text[..] == *expected)
+    };
+    let same = |entry: &FieldValue| {
+        entry.as_table().is_some_and(|table| {
+            is(table, "queue", queue.as_bytes()) && is(table, "reason", reason.name().as_bytes())
+        })
+    };
+    let entry = match deaths.iter().position(same).map(|index| deaths.remove(index)) {
+        Some(FieldValue::Table(mut known)) => {
+            let count = known.get("count").and_then(FieldValue::as_integer).unwrap_or(0);
+            known.insert(
+                ShortString::from_static("count"),
+                FieldValue::I64(count.saturating_add(1)),
+            );
+            known
+        }
+        _ => death,
+    };
+    deaths.insert(0, FieldValue::Table(entry));
+    headers.insert(ShortString::from_static("x-death"), FieldValue::Array(deaths.clone()));
+    deaths
+}
+
+fn note_first_and_last(headers: &mut FieldTable, letter: &DeadLetter, queue: &ShortString) {
+    let values = [letter.reason.name().as_bytes(), queue.as_bytes(), letter.message.exchange()];
+    let first = ["x-first-death-reason", "x-first-death-queue", "x-first-death-exchange"];
+    let last = ["x-last-death-reason", "x-last-death-queue", "x-last-death-exchange"];
+    let text = |bytes: &[u8]| FieldValue::LongString(Bytes::copy_from_slice(bytes));
+    for (name, value) in first.into_iter().zip(values) {
+        if !headers.contains(name) {
+            headers.insert(ShortString::from_static(name), text(value));
+        }
+    }
+    for (name, value) in last.into_iter().zip(values) {
+        headers.insert(ShortString::from_static(name), text(value));
+    }
+}
+
+fn encoded(properties: &BasicProperties) -> Vec<u8> {
+    let mut bytes = BytesMut::new();
+    properties.encode(&mut bytes);
+    bytes.to_vec()
+}

@@ -1,0 +1,145 @@
+//! Messages on their way to a dead-letter exchange.
+
+use std::collections::VecDeque;
+
+use super::super::effect::Position;
+use super::super::message::Message;
+use super::super::time::Timestamp;
+use super::entry::Entry;
+
+/// How long a message waits that no queue took, at first, in milliseconds; twice as long each time.
+const RETRY_MIN_MS: u64 = 1000;
+
+/// How long it waits at most.
+const RETRY_MAX_MS: u64 = 60_000;
+
+/// Why a queue gave a message up. The names are RabbitMQ's, as the header `x-death` has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DeathReason {
+    /// A consumer rejected it without requeueing.
+    Rejected,
+    /// It lived for longer than it may.
+    Expired,
+    /// The queue was full.
+    MaxLength,
+    /// It came back too often.
+    DeliveryLimit,
+}
+
+impl DeathReason {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::Rejected, Self::Expired, Self::MaxLength, Self::DeliveryLimit];
+
+    /// Its name in `x-death`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::MaxLength => "maxlen",
+            Self::DeliveryLimit => "delivery_limit",
+        }
+    }
+}
+
+/// A message that is to be moved to the dead-letter exchange.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// Where it stood.
+    pub position: Position,
+    /// The message as it was in the queue.
+    pub message: Message,
+    /// Why it was given up.
+    pub reason: DeathReason,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A message that has left the queue's order and has not arrived elsewhere.
+#[derive(Debug)]
+pub(super) struct Departure {
+    pub(super) entry: Entry,
+    pub(super) reason: DeathReason,
+    pub(super) at: Timestamp,
+    /// The store knows it.
+    pub(super) recorded: bool,
+}
+
+/// The dead letters of a queue, in the order they died.
+///
+/// One caller at a time moves them, so that they arrive in that order; each stays here until it has
+/// arrived, so that it is never in neither place.
+#[derive(Debug, Default)]
+pub(super) struct Departures {
+    waiting: VecDeque<Departure>,
+    /// So many of the first are being moved.
+    in_hand: usize,
+    /// No queue took the first: they wait until then.
+    retry_at: Option<Timestamp>,
+    attempts: u32,
+}
+
+impl Departures {
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn add(&mut self, departure: Departure) {
+        self.waiting.push_back(departure);
+    }
+
+    /// Whether somebody should come and move them.
+    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
+        self.in_hand == 0
+            && !self.waiting.is_empty()
+            && self.retry_at.is_none_or(|retry_at| retry_at <= now)
+    }
+
+    /// When those are to be tried again that no queue took.
+    pub(super) fn next_retry(&self) -> Option<Timestamp> {
+        self.retry_at.filter(|_| self.in_hand == 0)
+    }
+
+    /// Hands out the first `max`. Nothing more is handed out until [`Departures::arrived`].
+    pub(super) fn take(&mut self, max: usize, now: Timestamp) -> Vec<DeadLetter> {
+        if !self.is_ready(now) {
+            return Vec::new();
+        }
+        self.retry_at = None;
+        self.in_hand = self.waiting.len().min(max);
+        let letter = |departure: &Departure| DeadLetter {
+            position: departure.entry.position,
+            message: departure.entry.message.clone(),
+            reason: departure.reason,
+            at: departure.at,
+        };
+        self.waiting.iter().take(self.in_hand).map(letter).collect()
+    }
+
+    /// What was handed out is elsewhere now, but for those at `refused` (in order), which no queue
+    /// took. Those that are through.
+    pub(super) fn arrived(&mut self, refused: &[Position], now: Timestamp) -> Vec<Departure> {
+        let in_hand = std::mem::take(&mut self.in_hand);
+        let mut refused = refused.iter().peekable();
+        let (kept, through): (Vec<Departure>, Vec<Departure>) =
+            self.waiting.drain(..in_hand).partition(|departure| {
+                refused.next_if(|position| **position == departure.entry.position).is_some()
+            });
+        if kept.is_empty() {
+            self.attempts = 0;
+        } else {
+            let wait = RETRY_MIN_MS << self.attempts.min(16);
+            self.retry_at = Some(now.after(wait.min(RETRY_MAX_MS)));
+            self.attempts += 1;
+            for departure in kept.into_iter().rev() {
+                self.waiting.push_front(departure);
+            }
+        }
+        through
+    }
+
+    /// Takes everything, what is being moved included.
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Departure> + use<> {
+        std::mem::take(self).waiting.into_iter()
+    }
+}

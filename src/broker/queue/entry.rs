@@ -1,0 +1,40 @@
+//! A message's place in a queue.
+
+use super::super::effect::Position;
+use super::super::message::Message;
+use super::super::time::Timestamp;
+use crate::sparse::Numbered;
+
+/// A message's place in a queue.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Where it stands.
+    pub position: Position,
+    /// What stands there.
+    pub message: Message,
+    /// From when on it is dead; [`Timestamp::NEVER`] for most.
+    pub expires: Timestamp,
+    /// Times it was delivered and came back.
+    pub returns: u32,
+    /// Its priority or its group, in queues that have these.
+    pub(super) lane: u32,
+    /// The index of expiries knows it.
+    pub(super) indexed: bool,
+}
+
+impl Entry {
+    pub(super) fn new(position: Position, message: Message, expires: Timestamp) -> Self {
+        Self { position, message, expires, returns: 0, lane: 0, indexed: false }
+    }
+
+    /// It was delivered before.
+    pub fn is_redelivered(&self) -> bool {
+        self.returns > 0
+    }
+}
+
+impl Numbered for Entry {
+    fn number(&self) -> u64 {
+        self.position.0
+    }
+}

@@ -1,0 +1,100 @@
+//! When queues are to be looked at though no client asks for it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, OnceLock, Weak};
+
+use parking_lot::Mutex;
+
+use super::outbox::Wake;
+use crate::broker::queue_cell::QueueCell;
+use crate::broker::time::Timestamp;
+
+/// The alarms that queues asked for, one for each queue at most, and a few that they no longer wait
+/// for. Its lock is a leaf.
+#[derive(Default)]
+pub(super) struct Timers {
+    alarms: Mutex<Alarms>,
+    wake: OnceLock<Wake>,
+}
+
+#[derive(Debug, Default)]
+struct Alarms {
+    /// By time, then in the order they were asked for.
+    by_time: BTreeMap<(Timestamp, u64), Weak<QueueCell>>,
+    asked: u64,
+    /// Queues whose dead letters are to be moved by whoever comes next.
+    dead_letters: Vec<Arc<QueueCell>>,
+}
+
+/// Queues that are due, with the moment each asked for.
+#[derive(Debug, Default)]
+pub(super) struct Due {
+    pub(super) alarms: Vec<(Timestamp, Arc<QueueCell>)>,
+    pub(super) dead_letters: Vec<Arc<QueueCell>>,
+}
+
+impl Timers {
+    /// `wake` is called, from any thread, when the next alarm is earlier than it was.
+    pub(super) fn on_change(&self, wake: Wake) {
+        // There is one driver; a second one would find nothing to do.
+        let _ = self.wake.set(wake);
+    }
+
+    /// Has a queue looked at.
+    pub(super) fn set(&self, at: Timestamp, queue: &Arc<QueueCell>) {
+        let is_first = {
+            let mut alarms = self.alarms.lock();
+            let key = (at, alarms.asked);
+            alarms.asked += 1;
+            alarms.by_time.insert(key, Arc::downgrade(queue));
+            alarms.by_time.first_key_value().is_some_and(|(first, _)| *first == key)
+        };
+        if is_first {
+            self.wake();
+        }
+    }
+
+    /// Leaves a queue's dead letters to whoever comes next.
+    pub(super) fn leave_dead_letters(&self, queue: Arc<QueueCell>) {
+        self.alarms.lock().dead_letters.push(queue);
+        self.wake();
+    }
+
+    /// When the next queue is to be looked at.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        let alarms = self.alarms.lock();
+        if !alarms.dead_letters.is_empty() {
+            return Some(Timestamp(0));
+        }
+        alarms.by_time.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// Takes what is due, `max` queues at most.
+    pub(super) fn take_due(&self, now: Timestamp, max: usize) -> Due {
+        let mut alarms = self.alarms.lock();
+        let mut due = Due::default();
+        while due.alarms.len() < max {
+            let Some(first) = alarms.by_time.first_entry() else { break };
+            let (at, _) = *first.key();
+            if at > now {
+                break;
+            }
+            due.alarms.extend(first.remove().upgrade().map(|queue| (at, queue)));
+        }
+        due.dead_letters = std::mem::take(&mut alarms.dead_letters);
+        due
+    }
+
+    fn wake(&self) {
+        if let Some(wake) = self.wake.get() {
+            wake();
+        }
+    }
+}
+
+impl fmt::Debug for Timers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timers").field("alarms", &self.alarms).finish_non_exhaustive()
+    }
+}
