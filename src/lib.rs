@@ -20,6 +20,7 @@ mod embed;
 
 pub mod cli;
 
+pub use self::broker::policy::{ApplyTo, Policy, PolicyError};
 pub use self::embed::{Broker, BrokerBuilder, StartError};
 
 /// The README's Rust snippets, so that they go on compiling.

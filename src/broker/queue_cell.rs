@@ -6,6 +6,7 @@ use amqp_codec::{FieldTable, ShortString};
 use parking_lot::Mutex;
 
 use super::error::{BrokerError, Resource, ResourceKind};
+use super::policy::{AppliedPolicies, QueueKind};
 use super::queue::Queue;
 
 /// A connection, as far as the broker cares: the owner of exclusive queues.
@@ -40,6 +41,8 @@ pub struct QueueCell {
     pub vhost: ShortString,
     /// What it was declared with.
     pub properties: QueueProperties,
+    /// The policies that are in force for it. A leaf: nothing else is locked meanwhile.
+    pub policies: Mutex<AppliedPolicies>,
     /// Its messages and consumers. No code holds two of these locks at once, nor one across an await.
     pub state: Mutex<Queue>,
 }
@@ -55,6 +58,19 @@ impl QueueIds {
 }
 
 impl QueueCell {
+    /// Its type, as policies tell them apart.
+    pub fn kind(&self) -> QueueKind {
+        QueueKind::of(&self.properties.arguments)
+    }
+
+    /// Puts other policies in force; the same ones change nothing.
+    pub fn reconfigure(&self, policies: AppliedPolicies) {
+        let mut current = self.policies.lock();
+        if !current.is_same(&policies) {
+            *current = policies;
+        }
+    }
+
     /// How error texts name it.
     pub fn resource(&self) -> Resource {
         Resource { kind: ResourceKind::Queue, name: self.name.clone(), vhost: self.vhost.clone() }

@@ -12,6 +12,7 @@ use super::binding::{Binding, BindingKey, Destination};
 use super::effect::{Effects, Persist};
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
 use super::exchange::ExchangeProperties;
+use super::policy::QueueKind;
 use super::queue::Queue;
 use super::queue_arguments;
 use super::queue_cell::{ConnectionId, QueueCell, QueueIds, QueueProperties};
@@ -26,6 +27,8 @@ use super::topology::{Topology, is_reserved};
 pub struct VHost {
     name: ShortString,
     topology: RwLock<Topology>,
+    /// Held while policies change, so that what is in force everywhere in the end is what was set last.
+    policy_change: Mutex<()>,
     queues: DashMap<ShortString, Arc<QueueCell>, RandomState>,
     queue_ids: QueueIds,
     store: Arc<dyn Persist>,
@@ -47,6 +50,7 @@ impl VHost {
     pub fn new(name: ShortString, store: Arc<dyn Persist>) -> Self {
         Self {
             topology: RwLock::new(Topology::new(name.clone())),
+            policy_change: Mutex::new(()),
             name,
             queues: DashMap::default(),
             queue_ids: QueueIds::default(),
@@ -107,7 +111,7 @@ impl VHost {
         properties: QueueProperties,
         connection: ConnectionId,
     ) -> Result<Arc<QueueCell>, BrokerError> {
-        let _names = self.topology.write();
+        let topology = self.topology.write();
         if let Some(queue) = self.find_queue(name.as_bytes()) {
             Self::assert_equivalent(&queue, &properties, connection)?;
             return Ok(queue);
@@ -126,10 +130,13 @@ impl VHost {
         if properties.durable {
             state = state.durable(id, Arc::clone(&self.store));
         }
+        let kind = QueueKind::of(&properties.arguments);
+        let policies = topology.policies().for_queue(name.as_bytes(), kind);
         let queue = Arc::new(QueueCell {
             id,
             name: name.clone(),
             vhost: self.name.clone(),
+            policies: Mutex::new(policies),
             state: Mutex::new(state),
             properties,
         });
@@ -320,6 +327,8 @@ impl VHost {
         self.version.fetch_add(1, Ordering::AcqRel);
     }
 }
+
+mod policies;
 
 #[cfg(test)]
 mod tests;

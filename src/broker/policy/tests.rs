@@ -1,0 +1,1 @@
+//! Rules of policies, one by one.
