@@ -20,6 +20,8 @@ mod embed;
 
 pub mod cli;
 
+pub use amqp_codec::{FieldTable, FieldValue};
+
 pub use self::broker::policy::{ApplyTo, Policy, PolicyError};
 pub use self::embed::{Broker, BrokerBuilder, StartError};
 

@@ -6,7 +6,7 @@ use amqp_codec::{FieldTable, ShortString};
 use parking_lot::Mutex;
 
 use super::error::{BrokerError, Resource, ResourceKind};
-use super::policy::{AppliedPolicies, QueueKind};
+use super::policy::{AppliedPolicies, EffectiveDefinition, QueueKind};
 use super::queue::Queue;
 
 /// A connection, as far as the broker cares: the owner of exclusive queues.
@@ -61,6 +61,11 @@ impl QueueCell {
     /// Its type, as policies tell them apart.
     pub fn kind(&self) -> QueueKind {
         QueueKind::of(&self.properties.arguments)
+    }
+
+    /// What is in force for it, as an administrator is shown it.
+    pub fn effective_definition(&self) -> EffectiveDefinition {
+        self.policies.lock().effective_definition()
     }
 
     /// Puts other policies in force; the same ones change nothing.

@@ -38,4 +38,7 @@ pub enum PolicyError {
          'quorum_queues', 'streams', 'exchanges', or 'all'"
     )]
     UnknownApplyTo(String),
+    /// Policies belong to a vhost, and there is none of this name.
+    #[error("Virtual host '{0}' does not exist")]
+    VHostNotFound(String),
 }

@@ -87,3 +87,6 @@ impl VHost {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
