@@ -127,10 +127,10 @@ impl Policy {
     ///
     /// As in RabbitMQ, one key that this type of queue has not is enough to say no.
     pub fn is_for_queue(&self, name: &[u8], kind: QueueKind) -> bool {
-        let mut keys = self.definition.iter().map(|(key, _)| Key::find(key.as_bytes()));
+        let has = |key: &[u8]| Key::find(key).is_some_and(|key| key.is_for(kind));
         self.apply_to.covers_queue(kind)
-            && keys.all(|key| key.is_some_and(|key| key.is_for(kind)))
             && self.pattern.matches(name)
+            && self.definition.iter().all(|(key, _)| has(key.as_bytes()))
     }
 
     /// Whether it is for an exchange of this name. Keys that mean nothing to an exchange do not count.

@@ -106,7 +106,10 @@ fn keys_that_make_sense_only_together_are_refused_alone() {
         refusal(&[all.clone(), params(1.into())]),
         "ha-mode=\"all\" does not take parameters"
     );
-    assert_eq!(refusal(&[exactly.clone()]), "ha-mode=\"exactly\" takes an integer, none given");
+    assert_eq!(
+        refusal(std::slice::from_ref(&exactly)),
+        "ha-mode=\"exactly\" takes an integer, none given"
+    );
     let shown = "ha-mode=\"exactly\" takes an integer, <<\"x\">> given";
     assert_eq!(refusal(&[exactly.clone(), params(text("x"))]), shown);
     let shown = "ha-mode=\"nodes\" list must be non-empty";
@@ -255,7 +258,7 @@ fn a_policy_with_a_key_that_a_queues_type_has_not_is_not_for_that_queue() {
     };
     let length = ("max-length", FieldValue::I32(1));
     let mode = ("queue-mode", text("lazy"));
-    assert_eq!(is_for(&[length.clone()]), [true, true, false]);
+    assert_eq!(is_for(std::slice::from_ref(&length)), [true, true, false]);
     assert_eq!(is_for(&[length.clone(), mode]), [true, false, false]);
     assert_eq!(is_for(&[length, ("max-age", text("1h"))]), [false; 3]);
     assert_eq!(is_for(&[("max-age", text("1h"))]), [false, false, true]);

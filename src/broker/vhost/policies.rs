@@ -20,6 +20,7 @@ impl VHost {
                 "policy '{name}': '{key}' is kept, and not acted on by this version of leveret"
             );
         }
+        self.log_set(&policy);
         self.change_policies(|policies| policies.set(policy));
     }
 
@@ -61,6 +62,16 @@ impl VHost {
     ) -> Result<EffectiveDefinition, BrokerError> {
         let topology = self.topology.read();
         topology.exchange(name).map(|exchange| exchange.policies().effective_definition())
+    }
+
+    /// In RabbitMQ's words.
+    fn log_set(&self, policy: &Policy) {
+        let (name, apply_to, vhost) = (policy.name(), policy.apply_to(), self.name());
+        tracing::info!(
+            "Successfully set policy '{name}' matching {apply_to} names in virtual host '{vhost}' \
+             using pattern '{}'",
+            policy.pattern().as_str()
+        );
     }
 
     /// What is declared after the topology's lock is given back has the new policies from the start; what
