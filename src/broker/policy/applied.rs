@@ -26,18 +26,17 @@ impl Policies {
     }
 
     /// Sets a policy.
-    pub fn set(&mut self, policy: Policy) {
-        self.policies.set(policy);
+    pub fn set(&mut self, policy: Policy) -> Arc<Policy> {
+        self.policies.set(policy)
     }
 
     /// Sets an operator policy.
     ///
     /// # Errors
     /// [`PolicyError::UnknownKeys`], for keys that only a policy can set.
-    pub fn set_operator(&mut self, policy: Policy) -> Result<(), PolicyError> {
+    pub fn set_operator(&mut self, policy: Policy) -> Result<Arc<Policy>, PolicyError> {
         policy.check_operator()?;
-        self.operator_policies.set(policy);
-        Ok(())
+        Ok(self.operator_policies.set(policy))
     }
 
     /// Deletes a policy; `false` where there is none.

@@ -16,12 +16,14 @@ pub struct PolicySet {
 
 impl PolicySet {
     /// Adds a policy, in the place of the one with its name.
-    pub fn set(&mut self, policy: Policy) {
+    pub fn set(&mut self, policy: Policy) -> Arc<Policy> {
         self.delete(policy.name());
-        self.strongest_first.push(Arc::new(policy));
+        let policy = Arc::new(policy);
+        self.strongest_first.push(Arc::clone(&policy));
         self.strongest_first.sort_by(|one, other| {
             (other.priority(), one.name()).cmp(&(one.priority(), other.name()))
         });
+        policy
     }
 
     /// Removes the policy of this name; `false` where there is none.

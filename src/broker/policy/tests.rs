@@ -272,7 +272,7 @@ fn a_policy_with_a_key_that_a_queues_type_has_not_is_not_for_that_queue() {
 fn an_operator_policy_sets_limits_only() {
     let mut policies = Policies::default();
     let mut set = |key: &str, value: FieldValue| {
-        policies.set_operator(Policy::new("o", "", [(key, value)]).unwrap())
+        policies.set_operator(Policy::new("o", "", [(key, value)]).unwrap()).map(|_| ())
     };
     for key in [
         "expires",

@@ -14,14 +14,8 @@ impl VHost {
     ///
     /// Cost: every policy's pattern on every name, in the worst case.
     pub fn set_policy(&self, policy: Policy) {
-        for key in policy.not_acted_on() {
-            let name = policy.name();
-            tracing::warn!(
-                "policy '{name}': '{key}' is kept, and not acted on by this version of leveret"
-            );
-        }
-        self.log_set(&policy);
-        self.change_policies(|policies| policies.set(policy));
+        let set = self.change_policies(|policies| policies.set(policy));
+        self.log_set(&set);
     }
 
     /// Deletes a policy; `false` where there is none of this name.
@@ -39,7 +33,9 @@ impl VHost {
     /// # Errors
     /// [`PolicyError::UnknownKeys`], for keys that only a policy can set.
     pub fn set_operator_policy(&self, policy: Policy) -> Result<(), PolicyError> {
-        self.change_policies(|policies| policies.set_operator(policy))
+        let set = self.change_policies(|policies| policies.set_operator(policy))?;
+        self.log_set(&set);
+        Ok(())
     }
 
     /// Deletes an operator policy; `false` where there is none of this name.
@@ -64,7 +60,7 @@ impl VHost {
         topology.exchange(name).map(|exchange| exchange.policies().effective_definition())
     }
 
-    /// In RabbitMQ's words.
+    /// In RabbitMQ's words, and in our own what it can't expect of us.
     fn log_set(&self, policy: &Policy) {
         let (name, apply_to, vhost) = (policy.name(), policy.apply_to(), self.name());
         tracing::info!(
@@ -72,6 +68,11 @@ impl VHost {
              using pattern '{}'",
             policy.pattern().as_str()
         );
+        for key in policy.not_acted_on() {
+            tracing::warn!(
+                "policy '{name}': '{key}' is kept, and not acted on by this version of leveret"
+            );
+        }
     }
 
     /// What is declared after the topology's lock is given back has the new policies from the start; what
