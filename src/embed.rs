@@ -7,10 +7,11 @@ use amqp_codec::ShortString;
 
 use crate::auth::{User, Users};
 use crate::broker::policy::QueueKind;
+use crate::broker::policy::{Policy, PolicyError};
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
-use crate::broker::vhost::VHostOptions;
+use crate::broker::vhost::{VHost, VHostOptions};
 use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType};
-use crate::net::{Server, ServerError, epoch};
+use crate::net::{Server, ServerError, epoch, now};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::Limits;
 use crate::session::{Host, HostSettings};
@@ -94,6 +95,78 @@ impl Broker {
             percent_encoded(default_pass.expose()),
             percent_encoded(default_vhost)
         )
+    }
+
+    /// Sets a policy in a vhost, in the place of the one with its name. Queues and exchanges that are there
+    /// follow before this returns.
+    ///
+    /// ```
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// use leveret::{ApplyTo, Broker, Policy};
+    ///
+    /// let broker = Broker::builder().start().await?;
+    /// // What no binding of an order exchange takes goes to the exchange `unrouted`.
+    /// let policy = Policy::new("unrouted", "^orders\\.", [("alternate-exchange", "unrouted")])?;
+    /// broker.set_policy("/", policy.with_apply_to(ApplyTo::Exchanges))?;
+    /// // However a queue is declared, it holds at most 10,000 messages.
+    /// broker.set_operator_policy("/", Policy::new("bounded", "", [("max-length", 10_000)])?)?;
+    /// assert_eq!(broker.policies("/")?.len(), 1);
+    /// assert!(broker.delete_policy("/", "unrouted")?);
+    /// # broker.stop().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// [`PolicyError::VHostNotFound`].
+    pub fn set_policy(&self, vhost: &str, policy: Policy) -> Result<(), PolicyError> {
+        self.host.set_policy(&*self.vhost(vhost)?, policy, now());
+        Ok(())
+    }
+
+    /// Deletes a policy; `false` where there is none of this name.
+    ///
+    /// # Errors
+    /// [`PolicyError::VHostNotFound`].
+    pub fn delete_policy(&self, vhost: &str, name: &str) -> Result<bool, PolicyError> {
+        Ok(self.host.delete_policy(&*self.vhost(vhost)?, name, now()))
+    }
+
+    /// The policies of a vhost, from the strongest to the weakest.
+    ///
+    /// # Errors
+    /// [`PolicyError::VHostNotFound`].
+    pub fn policies(&self, vhost: &str) -> Result<Vec<Arc<Policy>>, PolicyError> {
+        Ok(self.vhost(vhost)?.policies())
+    }
+
+    /// Sets an operator policy: limits that neither arguments nor policies can exceed.
+    ///
+    /// # Errors
+    /// [`PolicyError::UnknownKeys`] for keys that only a policy can set, [`PolicyError::VHostNotFound`].
+    pub fn set_operator_policy(&self, vhost: &str, policy: Policy) -> Result<(), PolicyError> {
+        self.host.set_operator_policy(&*self.vhost(vhost)?, policy, now())
+    }
+
+    /// Deletes an operator policy; `false` where there is none of this name.
+    ///
+    /// # Errors
+    /// [`PolicyError::VHostNotFound`].
+    pub fn delete_operator_policy(&self, vhost: &str, name: &str) -> Result<bool, PolicyError> {
+        Ok(self.host.delete_operator_policy(&*self.vhost(vhost)?, name, now()))
+    }
+
+    /// The operator policies of a vhost, from the strongest to the weakest.
+    ///
+    /// # Errors
+    /// [`PolicyError::VHostNotFound`].
+    pub fn operator_policies(&self, vhost: &str) -> Result<Vec<Arc<Policy>>, PolicyError> {
+        Ok(self.vhost(vhost)?.operator_policies())
+    }
+
+    fn vhost(&self, name: &str) -> Result<Arc<VHost>, PolicyError> {
+        let found = ShortString::new(name).ok().and_then(|name| self.host.vhost(&name));
+        found.ok_or_else(|| PolicyError::VHostNotFound(name.to_owned()))
     }
 
     /// What its clients share: for looking at it from a test.

@@ -22,6 +22,9 @@ mod embed;
 
 pub mod cli;
 
+pub use amqp_codec::{FieldTable, FieldValue};
+
+pub use self::broker::policy::{ApplyTo, Policy, PolicyError};
 pub use self::embed::{Broker, BrokerBuilder, StartError};
 
 /// The README's Rust snippets, so that they go on compiling.

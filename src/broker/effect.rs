@@ -94,3 +94,13 @@ pub struct Effects {
     /// The messages that the queue refused (`x-overflow`), by their place among those it was given.
     pub refused: Vec<usize>,
 }
+
+impl Effects {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.freed == 0
+            && !(self.unused || self.expired || self.dead_letters)
+            && self.alarm.is_none()
+            && self.refused.is_empty()
+    }
+}

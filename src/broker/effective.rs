@@ -57,3 +57,6 @@ impl<'a> Sources<'a> {
         std::iter::once(self.arguments.get(argument)).chain(by_policies).flatten()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,17 @@
 //! A queue as the vhost shares it: what never changes, beside the lock around what does.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Instant;
 
 use amqp_codec::{FieldTable, FieldValue, ShortString};
 use parking_lot::Mutex;
 
+use super::effect::Effects;
 use super::error::{BrokerError, Resource, ResourceKind};
-use super::policy::QueueKind;
+use super::policy::{AppliedPolicies, EffectiveDefinition, QueueKind};
 use super::queue::Queue;
+use super::queue_settings::{QueueDefaults, QueueSettings};
 
 /// A connection, as far as the broker cares: the owner of exclusive queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +45,8 @@ pub struct QueueCell {
     pub vhost: ShortString,
     /// What it was declared with.
     pub properties: QueueProperties,
+    /// The policies that are in force for it. A leaf: nothing else is locked meanwhile.
+    pub policies: Mutex<AppliedPolicies>,
     /// Its messages and consumers. No code holds two of these locks at once, nor one across an await.
     pub state: Mutex<Queue>,
 }
@@ -72,9 +78,33 @@ impl QueueProperties {
 }
 
 impl QueueCell {
-    /// Its type.
+    /// Its type, as policies tell them apart.
     pub fn kind(&self) -> QueueKind {
         self.properties.kind()
+    }
+
+    /// What is in force for it, as an administrator is shown it.
+    pub fn effective_definition(&self) -> EffectiveDefinition {
+        self.policies.lock().effective_definition()
+    }
+
+    /// Puts other policies in force; the same ones change nothing.
+    pub fn reconfigure(
+        &self,
+        policies: AppliedPolicies,
+        defaults: &QueueDefaults,
+        now: Instant,
+        out: &mut Effects,
+    ) {
+        let settings = {
+            let mut current = self.policies.lock();
+            if current.is_same(&policies) {
+                return;
+            }
+            *current = policies;
+            QueueSettings::new(&current.sources(&self.properties.arguments), defaults)
+        };
+        self.state.lock().reconfigure(Arc::new(settings), now, out);
     }
 
     /// How error texts name it.

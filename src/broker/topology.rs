@@ -11,6 +11,7 @@ use foldhash::fast::RandomState;
 use super::binding::{Binding, BindingId, BindingKey, Destination};
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
 use super::exchange::{Exchange, ExchangeKind, ExchangeProperties};
+use super::policy::{AppliedPolicies, Policies};
 use super::queue_cell::{QueueCell, QueueId};
 
 /// The exchanges that every vhost has, and their types.
@@ -32,6 +33,7 @@ pub struct Topology {
     free: Vec<BindingId>,
     to_queue: HashMap<QueueId, HashSet<BindingId>>,
     to_exchange: HashMap<ShortString, HashSet<BindingId>, RandomState>,
+    policies: Policies,
 }
 
 impl Topology {
@@ -46,7 +48,8 @@ impl Topology {
                 internal: name == "amq.rabbitmq.trace",
                 arguments: FieldTable::default(),
             };
-            exchanges.insert(ShortString::truncated(name), Exchange::new(properties));
+            let exchange = Exchange::new(properties, AppliedPolicies::default());
+            exchanges.insert(ShortString::truncated(name), exchange);
         }
         Self {
             vhost,
@@ -55,7 +58,23 @@ impl Topology {
             free: Vec::new(),
             to_queue: HashMap::new(),
             to_exchange: HashMap::default(),
+            policies: Policies::default(),
         }
+    }
+
+    /// The policies of the vhost. They are kept here so that nothing is declared while they change.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    /// Puts other policies in force for every exchange; `true` where that changes routes.
+    pub fn set_policies(&mut self, policies: Policies) -> bool {
+        let mut changed = false;
+        for (name, exchange) in &mut self.exchanges {
+            changed |= exchange.apply_policies(policies.for_exchange(name.as_bytes()));
+        }
+        self.policies = policies;
+        changed
     }
 
     /// How error texts name an exchange.
@@ -109,7 +128,8 @@ impl Topology {
                 });
             }
         }
-        self.exchanges.insert(name.clone(), Exchange::new(properties));
+        let policies = self.policies.for_exchange(name.as_bytes());
+        self.exchanges.insert(name.clone(), Exchange::new(properties, policies));
         Ok(true)
     }
 

@@ -11,7 +11,6 @@ use parking_lot::{Mutex, RwLock};
 
 use super::binding::{Binding, BindingKey, Destination};
 use super::effect::{Effects, Persist};
-use super::effective::Sources;
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
 use super::exchange::ExchangeProperties;
 use super::policy::QueueKind;
@@ -31,6 +30,8 @@ use super::topology::{Topology, is_reserved};
 pub struct VHost {
     name: ShortString,
     topology: RwLock<Topology>,
+    /// Held while policies change, so that what is in force everywhere in the end is what was set last.
+    policy_change: Mutex<()>,
     queues: DashMap<ShortString, Arc<QueueCell>, RandomState>,
     queue_ids: QueueIds,
     store: Arc<dyn Persist>,
@@ -74,6 +75,7 @@ impl VHost {
     pub fn new(name: ShortString, store: Arc<dyn Persist>, options: VHostOptions) -> Self {
         Self {
             topology: RwLock::new(Topology::new(name.clone())),
+            policy_change: Mutex::new(()),
             name,
             queues: DashMap::default(),
             queue_ids: QueueIds::default(),
@@ -138,18 +140,18 @@ impl VHost {
         now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
         properties.set_default_type(self.options.default_queue_type);
-        let _names = self.topology.write();
+        let topology = self.topology.write();
         if let Some(queue) = self.find_queue(name.as_bytes()) {
             Self::assert_equivalent(&queue, &properties, connection)?;
             return Ok(queue);
         }
         queue_arguments::validate(&self.resource(ResourceKind::Queue, name), &properties)?;
         let id = self.queue_ids.next();
-        let sources = Sources::arguments_only(&properties.arguments);
-        let settings = QueueSettings::new(&sources, &self.options.queue_defaults);
+        let policies = topology.policies().for_queue(name.as_bytes(), properties.kind());
+        let sources = policies.sources(&properties.arguments);
         let options = QueueOptions {
             auto_delete: properties.auto_delete,
-            settings: Arc::new(settings),
+            settings: Arc::new(QueueSettings::new(&sources, &self.options.queue_defaults)),
             epoch: self.options.epoch,
         };
         let mut state = Queue::new(options, now);
@@ -160,6 +162,7 @@ impl VHost {
             id,
             name: name.clone(),
             vhost: self.name.clone(),
+            policies: Mutex::new(policies),
             state: Mutex::new(state),
             properties,
         });
@@ -386,6 +389,10 @@ impl VHost {
         self.version.fetch_add(1, Ordering::AcqRel);
     }
 }
+
+mod policies;
+
+pub use self::policies::QueueEffects;
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@ mod framing;
 mod handshake;
 mod heartbeat;
 mod limits;
+mod policy;
 mod publish;
 mod queue;
 mod routing;

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 
-use amqp_codec::{FieldTable, FieldValue, PropertiesRef, ShortString};
+use amqp_codec::{FieldTable, PropertiesRef, ShortString};
 use foldhash::fast::RandomState;
 
 use super::super::binding::{Binding, BindingId, BindingKey};
+use super::super::effective::Sources;
 use super::super::error::BrokerError;
+use super::super::policy::AppliedPolicies;
 use super::{DirectMatcher, FanoutMatcher, HeadersMatcher, TopicMatcher};
 
 /// The routing rules that are built in.
@@ -70,16 +72,6 @@ pub struct ExchangeProperties {
     pub arguments: FieldTable,
 }
 
-impl ExchangeProperties {
-    /// Where messages go that no binding takes: the argument `alternate-exchange`.
-    pub fn alternate(&self) -> Option<ShortString> {
-        match self.arguments.get("alternate-exchange") {
-            Some(FieldValue::LongString(name)) => ShortString::new(name).ok(),
-            _ => None,
-        }
-    }
-}
-
 /// A declared exchange and the bindings that lead from it.
 #[derive(Debug)]
 pub struct Exchange {
@@ -87,6 +79,7 @@ pub struct Exchange {
     pub properties: ExchangeProperties,
     /// Where messages go that no binding takes.
     pub alternate: Option<ShortString>,
+    policies: AppliedPolicies,
     bindings: HashMap<BindingKey, BindingId, RandomState>,
     matcher: Matcher,
 }
@@ -102,15 +95,29 @@ enum Matcher {
 
 impl Exchange {
     /// An exchange without bindings.
-    pub fn new(properties: ExchangeProperties) -> Self {
+    pub fn new(properties: ExchangeProperties, policies: AppliedPolicies) -> Self {
         let matcher = match properties.kind {
             ExchangeKind::Direct => Matcher::Direct(DirectMatcher::default()),
             ExchangeKind::Fanout => Matcher::Fanout(FanoutMatcher::default()),
             ExchangeKind::Topic => Matcher::Topic(TopicMatcher::default()),
             ExchangeKind::Headers => Matcher::Headers(HeadersMatcher::default()),
         };
-        let alternate = properties.alternate();
-        Self { properties, alternate, bindings: HashMap::default(), matcher }
+        let alternate = alternate(&policies.sources(&properties.arguments));
+        Self { properties, alternate, policies, bindings: HashMap::default(), matcher }
+    }
+
+    /// The policies that are in force for it.
+    pub fn policies(&self) -> &AppliedPolicies {
+        &self.policies
+    }
+
+    /// Puts other policies in force; `true` where that changes routes.
+    pub fn apply_policies(&mut self, policies: AppliedPolicies) -> bool {
+        let alternate = alternate(&policies.sources(&self.properties.arguments));
+        self.policies = policies;
+        let changed = alternate != self.alternate;
+        self.alternate = alternate;
+        changed
     }
 
     /// Whether any binding leads from it.
@@ -185,6 +192,13 @@ impl Exchange {
     pub fn reads_headers(&self) -> bool {
         self.properties.kind == ExchangeKind::Headers
     }
+}
+
+/// Where messages go that no binding takes: the argument, or else the policy. What is too long for a name
+/// is none.
+fn alternate(sources: &Sources<'_>) -> Option<ShortString> {
+    let name = sources.text("alternate-exchange", "alternate-exchange")?;
+    ShortString::new(name).ok()
 }
 
 /// The headers among raw properties; none where there are none. They were validated on arrival.

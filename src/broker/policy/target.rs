@@ -2,6 +2,8 @@
 
 use amqp_codec::{FieldTable, FieldValue};
 
+use super::error::PolicyError;
+
 /// The types of queues that a policy tells apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueKind {
@@ -57,6 +59,23 @@ impl ApplyTo {
     /// Whether it is for exchanges.
     pub fn covers_exchanges(self) -> bool {
         matches!(self, Self::All | Self::Exchanges)
+    }
+
+    /// What is named so in RabbitMQ's interfaces.
+    ///
+    /// # Errors
+    /// [`PolicyError::UnknownApplyTo`].
+    pub fn parse(name: &str) -> Result<Self, PolicyError> {
+        let all = [
+            Self::All,
+            Self::Exchanges,
+            Self::Queues,
+            Self::ClassicQueues,
+            Self::QuorumQueues,
+            Self::Streams,
+        ];
+        let found = all.into_iter().find(|apply_to| apply_to.name() == name);
+        found.ok_or_else(|| PolicyError::UnknownApplyTo(name.to_owned()))
     }
 
     /// Its name in RabbitMQ's interfaces.

@@ -31,10 +31,10 @@ fn exchange(kind: ExchangeKind) -> ExchangeProperties {
 }
 
 /// A vhost with names as plain text.
-struct Names(VHost);
+pub(super) struct Names(pub(super) VHost);
 
 impl Names {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(VHost::new(
             short("/"),
             Arc::new(MemoryStore),
@@ -42,12 +42,16 @@ impl Names {
         ))
     }
 
-    fn exchange(&self, name: &str, properties: ExchangeProperties) -> &Self {
+    pub(super) fn exchange(&self, name: &str, properties: ExchangeProperties) -> &Self {
         self.0.declare_exchange(&short(name), properties).unwrap();
         self
     }
 
-    fn fanout(&self, name: &str) -> &Self {
+    pub(super) fn direct() -> ExchangeProperties {
+        exchange(ExchangeKind::Direct)
+    }
+
+    pub(super) fn fanout(&self, name: &str) -> &Self {
         self.exchange(name, exchange(ExchangeKind::Fanout))
     }
 
@@ -58,13 +62,13 @@ impl Names {
         )
     }
 
-    fn with_alternate(&self, name: &str, alternate: &'static str) -> &Self {
+    pub(super) fn with_alternate(&self, name: &str, alternate: &'static str) -> &Self {
         let arguments = table(&[("alternate-exchange", text(alternate))]);
         let direct = exchange(ExchangeKind::Direct);
         self.exchange(name, ExchangeProperties { arguments, ..direct })
     }
 
-    fn queue(&self, name: &str) -> Arc<QueueCell> {
+    pub(super) fn queue(&self, name: &str) -> Arc<QueueCell> {
         self.0.declare_queue(&short(name), QueueProperties::default(), ME, origin()).unwrap()
     }
 
@@ -87,7 +91,7 @@ impl Names {
         self.0.bind(Binding { source, destination, routing_key, arguments }, ME)
     }
 
-    fn bind(&self, source: &str, to: &str, key: &str) -> &Self {
+    pub(super) fn bind(&self, source: &str, to: &str, key: &str) -> &Self {
         self.try_bind(source, to, key, FieldTable::default()).unwrap();
         self
     }
@@ -103,7 +107,7 @@ impl Names {
         self.0.delete_queue(&queue, any, ME, &mut Effects::default()).unwrap();
     }
 
-    fn route(&self, exchange: &str, key: &str) -> Vec<String> {
+    pub(super) fn route(&self, exchange: &str, key: &str) -> Vec<String> {
         let mut router = Router::default();
         let publication = Publication {
             exchange: &short(exchange),
@@ -363,7 +367,7 @@ fn conditions_of_a_deletion_are_checked_unused_before_empty() {
 }
 
 #[expect(clippy::disallowed_methods)]
-fn origin() -> Instant {
+pub(super) fn origin() -> Instant {
     Instant::now()
 }
 

@@ -110,8 +110,13 @@ impl TestServer {
 
     /// Bytes of message memory in use; `None` for a broker that can't be asked.
     pub(crate) fn memory_used(&self) -> Option<usize> {
+        self.broker().map(|broker| broker.host().memory_used())
+    }
+
+    /// The broker, for what no client can ask for; `None` where it is somebody else's.
+    pub(crate) fn broker(&self) -> Option<&Broker> {
         match &self.running {
-            Running::Here(broker) => Some(broker.host().memory_used()),
+            Running::Here(broker) => Some(broker),
             Running::Elsewhere(_) => None,
         }
     }

@@ -1,0 +1,46 @@
+//! Policies, set and deleted from outside of any client.
+
+use std::time::Instant;
+
+use super::host::Host;
+use crate::broker::policy::{Policy, PolicyError};
+use crate::broker::vhost::{QueueEffects, VHost};
+
+impl Host {
+    /// Sets a policy: [`VHost::set_policy`], and what queues have to do then is done.
+    pub fn set_policy(&self, vhost: &VHost, policy: Policy, now: Instant) {
+        self.changing(now, |out| vhost.set_policy(policy, now, out));
+    }
+
+    /// Deletes a policy; `false` where there is none of this name.
+    pub fn delete_policy(&self, vhost: &VHost, name: &str, now: Instant) -> bool {
+        self.changing(now, |out| vhost.delete_policy(name, now, out))
+    }
+
+    /// Sets an operator policy, as [`Host::set_policy`] does a policy.
+    ///
+    /// # Errors
+    /// [`PolicyError::UnknownKeys`], for keys that only a policy can set.
+    pub fn set_operator_policy(
+        &self,
+        vhost: &VHost,
+        policy: Policy,
+        now: Instant,
+    ) -> Result<(), PolicyError> {
+        self.changing(now, |out| vhost.set_operator_policy(policy, now, out))
+    }
+
+    /// Deletes an operator policy; `false` where there is none of this name.
+    pub fn delete_operator_policy(&self, vhost: &VHost, name: &str, now: Instant) -> bool {
+        self.changing(now, |out| vhost.delete_operator_policy(name, now, out))
+    }
+
+    fn changing<T>(&self, now: Instant, change: impl FnOnce(&mut QueueEffects) -> T) -> T {
+        let mut changed = QueueEffects::new();
+        let outcome = change(&mut changed);
+        for (queue, mut effects) in changed {
+            self.carry_out(&queue, &mut effects, now);
+        }
+        outcome
+    }
+}
