@@ -119,6 +119,21 @@ impl Message {
         self.0.slice.len() + large + MESSAGE_OVERHEAD
     }
 
+    /// The same message once more, for queues that get it later than others did: it is counted on
+    /// its own. The head and a small body are copied, a large body is shared.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let &Head { exchange_len, routing_key_len, properties_len, persistent, .. } = self.head();
+        Self::new(MessageParts {
+            exchange_len,
+            routing_key_len,
+            properties_len,
+            bytes: &self.0.slice,
+            segments: self.body_segments(),
+            persistent,
+        })
+    }
+
     /// Notes that `queues` queues are about to hold the message. Called once, by the publisher,
     /// before the first of them is told.
     pub fn enter(&self, queues: u32) {
@@ -188,6 +203,17 @@ mod tests {
         assert_eq!(message.inline_body(), b"");
         assert_eq!(message.body_segments(), segments);
         assert_eq!(message.body_len(), 11);
+    }
+
+    #[test]
+    fn a_duplicate_is_the_same_and_counted_on_its_own() {
+        let message = message(b"exkeyPROPbody", &[]);
+        message.enter(2);
+        let duplicate = message.duplicate();
+        duplicate.enter(1);
+        assert_eq!(duplicate.routing_key(), b"key");
+        assert_eq!((duplicate.inline_body(), duplicate.is_persistent()), (&b"body"[..], true));
+        assert_eq!((duplicate.release(), message.release()), (message.memory(), 0));
     }
 
     #[test]

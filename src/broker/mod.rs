@@ -2,6 +2,7 @@
 
 pub mod binding;
 pub mod credit;
+pub mod deduplication;
 pub mod effect;
 pub mod error;
 pub mod exchange;
@@ -10,6 +11,8 @@ pub mod message;
 pub mod queue;
 mod queue_arguments;
 pub mod queue_cell;
+pub mod replay;
 pub mod routing;
 pub mod topology;
+pub mod value_bytes;
 pub mod vhost;

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::binding::{Binding, BindingId, BindingKey, Destination};
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
-use super::exchange::{Exchange, ExchangeKind, ExchangeProperties};
+use super::exchange::{Exchange, ExchangeKind, ExchangeProperties, HistoryMemory};
 use super::queue_cell::{QueueCell, QueueId};
 
 /// The exchanges that every vhost has, and their types.
@@ -27,6 +27,7 @@ const PREDECLARED: [(&str, ExchangeKind); 6] = [
 #[derive(Debug)]
 pub struct Topology {
     vhost: ShortString,
+    history_memory: Arc<HistoryMemory>,
     exchanges: HashMap<ShortString, Exchange, RandomState>,
     bindings: Vec<Option<Binding>>,
     free: Vec<BindingId>,
@@ -38,6 +39,7 @@ impl Topology {
     /// The predeclared exchanges and nothing else.
     pub fn new(vhost: ShortString) -> Self {
         let mut exchanges = HashMap::<_, _, RandomState>::default();
+        let history_memory = Arc::default();
         for (name, kind) in PREDECLARED {
             let properties = ExchangeProperties {
                 kind,
@@ -46,10 +48,13 @@ impl Topology {
                 internal: name == "amq.rabbitmq.trace",
                 arguments: FieldTable::default(),
             };
-            exchanges.insert(ShortString::truncated(name), Exchange::new(properties));
+            let name = ShortString::truncated(name);
+            let exchange = Exchange::new(&name, properties, &history_memory);
+            exchanges.insert(name, exchange.expect("these types take no arguments"));
         }
         Self {
             vhost,
+            history_memory,
             exchanges,
             bindings: Vec::new(),
             free: Vec::new(),
@@ -84,7 +89,8 @@ impl Topology {
     /// Declares an exchange; `true` if it is new.
     ///
     /// # Errors
-    /// 403 for the default exchange and reserved names, 406 where it exists with other properties.
+    /// 403 for the default exchange and reserved names, 406 where it exists with other properties or
+    /// an argument is wrong.
     pub fn declare(
         &mut self,
         name: &ShortString,
@@ -109,8 +115,14 @@ impl Topology {
                 });
             }
         }
-        self.exchanges.insert(name.clone(), Exchange::new(properties));
+        let exchange = Exchange::new(name, properties, &self.history_memory)?;
+        self.exchanges.insert(name.clone(), exchange);
         Ok(true)
+    }
+
+    /// Bytes that the recent-history exchanges hold.
+    pub fn history_memory(&self) -> &Arc<HistoryMemory> {
+        &self.history_memory
     }
 
     /// In RabbitMQ's order, so that the same difference is named first.
@@ -157,7 +169,7 @@ impl Topology {
     ///
     /// # Errors
     /// 403 for the default exchange, 404 for a missing source or destination exchange, 406 for
-    /// arguments that the source can't take.
+    /// a binding that the source can't take.
     pub fn bind(&mut self, binding: Binding) -> Result<bool, BrokerError> {
         self.check_ends(&binding.source, &binding.destination)?;
         let key = BindingKey::new(&binding.destination, &binding.routing_key, &binding.arguments);

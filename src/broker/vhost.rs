@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use amqp_codec::{FieldTable, ShortString};
 use dashmap::DashMap;
@@ -15,7 +16,8 @@ use super::exchange::ExchangeProperties;
 use super::queue::Queue;
 use super::queue_arguments;
 use super::queue_cell::{ConnectionId, QueueCell, QueueIds, QueueProperties};
-use super::routing::{Route, Router};
+use super::replay::{Replay, replay};
+use super::routing::{Publication, QueueSet, Route, Router, each_once};
 use super::topology::{Topology, is_reserved};
 
 /// The exchanges, queues and bindings of one virtual host.
@@ -234,10 +236,17 @@ impl VHost {
     }
 
     /// Adds a binding. The destination is named: a queue deleted meanwhile is a 404, not a loose end.
+    /// What comes back is for the caller to enqueue: what a recent-history exchange gives to those
+    /// who are new to it.
     ///
     /// # Errors
     /// As [`Topology::bind`], and 405 for another connection's exclusive queue.
-    pub fn bind(&self, binding: Binding, connection: ConnectionId) -> Result<(), BrokerError> {
+    pub fn bind(
+        &self,
+        binding: Binding,
+        connection: ConnectionId,
+        now: Instant,
+    ) -> Result<Vec<Replay>, BrokerError> {
         let mut topology = self.topology.write();
         if let Destination::Queue(queue) = &binding.destination {
             super::topology::check_not_default(&binding.source)?;
@@ -247,10 +256,19 @@ impl VHost {
             }
             queue.check_access(connection)?;
         }
-        if topology.bind(binding)? {
-            self.changed();
+        let source = topology.find(&binding.source);
+        let history = source.and_then(|exchange| exchange.history()).cloned();
+        let destination = history.is_some().then(|| binding.destination.clone());
+        if !topology.bind(binding)? {
+            return Ok(Vec::new());
         }
-        Ok(())
+        self.changed();
+        let (Some(history), Some(destination)) = (history, destination) else {
+            return Ok(Vec::new());
+        };
+        let replays = replay(&topology, &history, &destination, now);
+        drop(topology);
+        Ok(replays.into_iter().map(Replay::counted_anew).collect())
     }
 
     /// Whether there is this binding.
@@ -290,21 +308,27 @@ impl VHost {
     pub fn route(
         &self,
         router: &mut Router,
-        exchange: &ShortString,
-        routing_key: &[u8],
-        properties: &[u8],
+        publication: &Publication<'_>,
     ) -> Result<Route, BrokerError> {
         let version = self.version();
+        let &Publication { exchange, routing_keys, .. } = publication;
         if exchange.is_empty() {
-            let queues = self.find_queue(routing_key).into_iter().collect();
-            return Ok(Route { queues, version, by_key_alone: true });
+            let found = routing_keys.iter().filter_map(|key| self.find_queue(key));
+            let mut queues: QueueSet = found.collect();
+            each_once(&mut queues);
+            let by_key_alone = routing_keys.len() <= 1;
+            return Ok(Route { queues, version, by_key_alone, ..Route::default() });
         }
         let topology = self.topology.read();
         if topology.exchange(exchange)?.properties.internal {
             return Err(BrokerError::InternalExchange(topology.resource(exchange)));
         }
-        let (queues, by_key_alone) = router.walk(&topology, exchange, routing_key, properties);
-        Ok(Route { queues, version, by_key_alone })
+        Ok(router.walk(&topology, publication, version))
+    }
+
+    /// Bytes that the recent-history exchanges hold, beside what queues do.
+    pub fn history_memory(&self) -> usize {
+        self.topology.read().history_memory().used()
     }
 
     /// How error texts name something in this vhost.

@@ -12,7 +12,7 @@ use super::client::Session;
 use super::outbox::{BatchConfirmation, Publisher};
 use crate::broker::effect::Effects;
 use crate::broker::message::{EXPIRY_MS_MAX, Message, MessageParts};
-use crate::broker::routing::{QueueSet, Route, Router};
+use crate::broker::routing::{Publication, Route, Router};
 use crate::broker::vhost::VHost;
 use crate::protocol::content::Content;
 use crate::protocol::exception::Exception;
@@ -88,7 +88,7 @@ impl Session {
             return Err(Exception::new(ReplyCode::NotImplemented, "immediate=true"));
         }
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
-        let route = channel.route(&self.vhost, content)?;
+        let route = channel.route(&self.vhost, content, now)?;
         let checked = check_properties(content.properties(), &self.user)?;
         let publisher = Publisher { channel: id, serial: channel.serial };
         let sequence = match &mut channel.mode {
@@ -107,13 +107,18 @@ impl Session {
             }
         };
         if route.queues.is_empty() {
-            if content.publish.mandatory {
+            if content.publish.mandatory && route.is_unroutable() {
                 return_unroutable(id, content, output);
+            }
+            if route.is_recorded() {
+                let key = content.publish.routing_key.as_bytes();
+                route.record(&store(content, &checked), &[key]);
             }
             self.confirm_unroutable(publisher, sequence);
             return Ok(());
         }
         let message = store(content, &checked);
+        route.record(&message, &[message.routing_key()]);
         if !self.batch.goes_to(&route) {
             self.flush_publishes(now);
         }
@@ -178,9 +183,10 @@ impl Session {
     ) {
         for TransactedPublish { message, route, mandatory } in publishes {
             self.host.free_memory(message.memory());
-            let route = self.present_route(route, &message);
+            let route = self.present_route(route, &message, now);
+            route.record(&message, &[message.routing_key()]);
             if route.queues.is_empty() {
-                if mandatory {
+                if mandatory && route.is_unroutable() {
                     return_message(id, &message, output);
                 }
                 continue;
@@ -195,23 +201,31 @@ impl Session {
 
     /// The route of a message that waited for its commit, found anew if something was declared, bound
     /// or deleted meanwhile. An exchange that is gone leads nowhere.
-    fn present_route(&self, route: Arc<Route>, message: &Message) -> Arc<Route> {
+    fn present_route(&self, route: Arc<Route>, message: &Message, now: Instant) -> Arc<Route> {
         let version = self.vhost.version();
-        if route.version == version {
+        if route.version == version || route.once {
             return route;
         }
-        let exchange = ShortString::truncated(message.exchange());
-        let (key, properties) = (message.routing_key(), message.properties());
-        let anew = self.vhost.route(&mut Router::default(), &exchange, key, properties);
-        let nowhere = |_| Route { queues: QueueSet::new(), version, by_key_alone: true };
-        Arc::new(anew.unwrap_or_else(nowhere))
+        let publication = Publication {
+            exchange: &ShortString::truncated(message.exchange()),
+            routing_keys: &[message.routing_key()],
+            properties: message.properties(),
+            now,
+        };
+        let anew = self.vhost.route(&mut Router::default(), &publication);
+        Arc::new(anew.unwrap_or_else(|_| Route { version, ..Route::default() }))
     }
 }
 
 impl SessionChannel {
     /// The queues for a message: those of the last one with the same exchange and key, unless
     /// something was declared, bound or deleted since.
-    fn route(&mut self, vhost: &VHost, content: &Content) -> Result<Arc<Route>, Exception> {
+    fn route(
+        &mut self,
+        vhost: &VHost,
+        content: &Content,
+        now: Instant,
+    ) -> Result<Arc<Route>, Exception> {
         let basic::Publish { exchange, routing_key, .. } = &content.publish;
         if let Some(last) = &self.last_route
             && last.routing_key == *routing_key
@@ -220,9 +234,13 @@ impl SessionChannel {
         {
             return Ok(Arc::clone(&last.route));
         }
-        let key = routing_key.as_bytes();
-        let route = vhost.route(&mut self.router, exchange, key, content.properties())?;
-        let route = Arc::new(route);
+        let publication = Publication {
+            exchange,
+            routing_keys: &[routing_key.as_bytes()],
+            properties: content.properties(),
+            now,
+        };
+        let route = Arc::new(vhost.route(&mut self.router, &publication)?);
         self.last_route = route.by_key_alone.then(|| RememberedRoute {
             exchange: exchange.clone(),
             routing_key: routing_key.clone(),
