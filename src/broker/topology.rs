@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::binding::{Binding, BindingId, BindingKey, Destination};
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
-use super::exchange::{Exchange, ExchangeKind, ExchangeProperties, HistoryMemory};
+use super::exchange::{Exchange, ExchangeKind, ExchangeProperties, HistoryMemory, InvalidArgument};
 use super::queue_cell::{QueueCell, QueueId};
 
 /// The exchanges that every vhost has, and their types.
@@ -115,9 +115,20 @@ impl Topology {
                 });
             }
         }
-        let exchange = Exchange::new(name, properties, &self.history_memory)?;
+        let exchange = Exchange::new(name, properties, &self.history_memory);
+        let exchange = exchange.map_err(|error| self.refused(name, error))?;
         self.exchanges.insert(name.clone(), exchange);
         Ok(true)
+    }
+
+    /// An argument of a type that it never has is refused in the same words everywhere.
+    fn refused(&self, name: &ShortString, error: InvalidArgument) -> BrokerError {
+        match error {
+            InvalidArgument::WrongType { arg, type_name } => {
+                BrokerError::InvalidArgType { type_name, arg, resource: self.resource(name) }
+            }
+            error => error.into(),
+        }
     }
 
     /// Bytes that the recent-history exchanges hold.
