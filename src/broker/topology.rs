@@ -117,6 +117,14 @@ impl Topology {
         }
         let exchange = Exchange::new(name, properties, &self.history_memory);
         let exchange = exchange.map_err(|error| self.refused(name, error))?;
+        if exchange.deduplication_window().is_some()
+            && exchange.properties.arguments.get("x-cache-persistence") == Some(&"disk".into())
+        {
+            tracing::warn!(
+                "exchange '{name}': 'x-cache-persistence' is kept, and its cache only in memory by \
+                 this version of leveret"
+            );
+        }
         self.exchanges.insert(name.clone(), exchange);
         Ok(true)
     }
