@@ -82,7 +82,7 @@ pub struct Router {
 /// Up to so many exchanges on a message's way, looking through them costs less than hashing.
 const FEW: usize = 16;
 
-/// From so many matches on, queues that several keys or bindings reach are not left to pile up.
+/// From so many matches on, queues that several keys reach are not left to pile up.
 const MANY: usize = 1024;
 
 impl Router {
@@ -115,7 +115,7 @@ impl Router {
                 match topology.binding(id).map(|binding| &binding.destination) {
                     Some(Destination::Queue(queue)) => {
                         queues.push(Arc::clone(queue));
-                        if queues.len() >= 2 * settled + MANY {
+                        if several_keys && queues.len() >= 2 * settled + MANY {
                             settled = each_once(queues);
                         }
                     }

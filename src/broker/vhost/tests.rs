@@ -1,6 +1,10 @@
 //! Names, bindings and routes of a vhost.
 
+use std::collections::BTreeSet;
+
 use amqp_codec::{BasicProperties, FieldValue, ReplyCode};
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::broker::exchange::ExchangeKind;
@@ -428,6 +432,38 @@ fn every_routing_key_is_matched_and_a_queue_is_reached_once() {
     assert_eq!(it.route_all("x", &["go", "c.1", "c.2"]), ["c"], "keys go on to the next exchange");
     assert!(it.found("x", &["a"], &[0, 0], origin()).by_key_alone);
     assert!(!it.found("x", &["a", "b"], &[0, 0], origin()).by_key_alone);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Goal: several keys reach what each of them reaches, and nothing else.
+    #[test]
+    fn several_keys_reach_what_each_of_them_does(
+        bindings in prop::collection::vec((0_u8..4, "[ab#*](\\.[ab#*]){0,2}"), 0..12),
+        keys in prop::collection::vec("[abc](\\.[ab]){0,2}", 0..6),
+        kind in prop::sample::select(&[
+            ExchangeKind::Direct,
+            ExchangeKind::Topic,
+            ExchangeKind::Fanout,
+        ]),
+    ) {
+        let it = Names::new();
+        it.exchange("x", exchange(kind));
+        for (queue, key) in bindings {
+            it.queue(&format!("q{queue}"));
+            it.bind("x", &format!("q{queue}"), &key);
+        }
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let each = keys.iter().flat_map(|key| it.route("x", key));
+        let mut expected: BTreeSet<String> = each.collect();
+        if kind == ExchangeKind::Fanout {
+            expected.extend(it.route("x", ""));
+        }
+        let reached = it.route_all("x", &keys);
+        prop_assert_eq!(reached.len(), expected.len(), "each once");
+        prop_assert_eq!(reached.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
 }
 
 #[test]
