@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::support::{
     BasicProperties, FieldTable, FieldValue, RawClient, TestServer, bind_exchange, bind_queue,
     confirm, declare_exchange, declare_queue, delete_exchange, delete_queue, exchange, mandatory,
-    table, to_exchange, unbind_queue,
+    table, to_exchange, tx, unbind_queue,
 };
 
 fn declare<const N: usize>(
@@ -433,6 +433,47 @@ async fn a_duplicate_is_confirmed_and_not_returned() {
         net.client.expect(1, crate::support::ack(number)).await;
     }
     assert_eq!(net.bodies().await, [["once"]]);
+    net.clear().await;
+}
+
+/// What was published is found to be new once, also when the route is looked up again because
+/// something was bound before the commit.
+#[tokio::test]
+async fn a_transaction_counts_a_message_once() {
+    let server = TestServer::start().await;
+    if !server.is_leveret() {
+        return;
+    }
+    let (x, q, late) = (server.name("x"), server.name("q"), server.name("late"));
+    let declaration = declare(&x, "x-message-deduplication", [("x-cache-size", 2_i32.into())]);
+    let mut net = Net::new(&server, declaration, &x).await;
+    net.queue(&q, "").await;
+    net.client.call(1, tx::Select {}).await;
+    for body in ["first", "second"] {
+        let once = headers([("x-deduplication-header", "key".into())]);
+        net.publish("k", &once, body).await;
+    }
+    net.queue(&late, "").await;
+    net.client.call(1, tx::Commit {}).await;
+    assert_eq!(net.bodies().await[0], ["first"]);
+    net.clear().await;
+}
+
+/// RabbitMQ records when it routes, and keeps what is rolled back then.
+#[tokio::test]
+async fn a_transaction_is_recorded_when_it_is_committed() {
+    let server = TestServer::start().await;
+    let (x, early, late) = (server.name("x"), server.name("early"), server.name("late"));
+    let mut net = Net::new(&server, declare(&x, "x-recent-history", []), &x).await;
+    net.client.call(1, tx::Select {}).await;
+    net.publish("k", &BasicProperties::default(), "rolled back").await;
+    net.client.call(1, tx::Rollback {}).await;
+    net.publish("k", &BasicProperties::default(), "committed").await;
+    net.client.call(1, tx::Commit {}).await;
+    net.queue(&early, "").await;
+    net.queue(&late, "").await;
+    let kept = server.differs(vec!["committed"], vec!["rolled back", "committed"]);
+    assert_eq!(net.bodies().await, [kept.clone(), kept]);
     net.clear().await;
 }
 
