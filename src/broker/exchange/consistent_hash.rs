@@ -5,7 +5,7 @@
 //!
 //! # How
 //!
-//! The hash of a message names one of [`SLOTS`] slots, and each slot belongs to one binding, so a
+//! The hash of a message names one of `SLOTS` slots, and each slot belongs to one binding, so a
 //! message costs one hash and one look. Who owns a slot is decided by weighted rendezvous: every
 //! destination draws a number for the slot, from its own name and the slot's alone, and the lowest
 //! draw in proportion to the weight wins. Three things follow:

@@ -8,8 +8,8 @@ use smallvec::SmallVec;
 use super::delayed_message::delayed_type;
 use super::hash_on::HashOn;
 use super::invalid::InvalidArgument;
+use super::local_random::check_binding;
 use super::message_deduplication::CacheArguments;
-use super::random::check_local;
 use super::stable_hash::stable_hash;
 use super::{
     ConsistentHashMatcher, DeduplicationMatcher, DirectMatcher, ExchangeKind, FanoutMatcher,
@@ -88,7 +88,7 @@ impl Matcher {
             Self::ModulusHash(matcher) => matcher.insert(&label(binding), id),
             Self::Random(matcher) => matcher.insert(id),
             Self::LocalRandom(matcher) => {
-                check_local(binding)?;
+                check_binding(binding)?;
                 matcher.insert(id)
             }
             Self::Deduplication(matcher) => matcher.insert(id),

@@ -18,6 +18,7 @@ mod hash_on;
 pub mod headers;
 mod invalid;
 mod kind;
+mod local_random;
 mod matcher;
 mod message_deduplication;
 mod message_header;

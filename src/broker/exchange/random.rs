@@ -1,15 +1,10 @@
 //! Random exchanges: every message goes to one binding, each as likely as the others. Binding keys
 //! play no part, so a queue that is bound twice gets twice its share.
-//!
-//! A local random exchange picks the same way. In a cluster it would pick among the queues of its
-//! own node; with one node these are all. What it adds are rules for bindings, in [`check_local`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::invalid::InvalidBinding;
 use super::stable_hash::{mix, place};
 use super::{Target, target_set::TargetSet};
-use crate::broker::binding::{Binding, Destination};
 
 /// What separates two states of the generator: the increment of splitmix64.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -55,25 +50,6 @@ impl<T: Target> RandomMatcher<T> {
     /// Whether there is no binding.
     pub fn is_empty(&self) -> bool {
         self.targets.is_empty()
-    }
-}
-
-/// Whether a local random exchange can take a binding: to a classic queue, with an empty key.
-///
-/// # Errors
-/// [`InvalidBinding`] (406), in the order of RabbitMQ 4's checks.
-pub(super) fn check_local(binding: &Binding) -> Result<(), InvalidBinding> {
-    if !binding.routing_key.is_empty() {
-        return Err(InvalidBinding::KeyNotEmpty(binding.routing_key.clone()));
-    }
-    let Destination::Queue(queue) = &binding.destination else {
-        return Err(InvalidBinding::NotAQueue);
-    };
-    let queue_type = queue.properties.arguments.get("x-queue-type");
-    match queue_type.and_then(|queue_type| queue_type.as_str()) {
-        Some("quorum") => Err(InvalidBinding::QueueType("quorum")),
-        Some("stream") => Err(InvalidBinding::QueueType("stream")),
-        _ => Ok(()),
     }
 }
 
