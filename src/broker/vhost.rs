@@ -320,10 +320,17 @@ impl VHost {
             return Ok(Route { queues, version, by_key_alone, ..Route::default() });
         }
         let topology = self.topology.read();
-        if topology.exchange(exchange)?.properties.internal {
-            return Err(BrokerError::InternalExchange(topology.resource(exchange)));
-        }
+        check_target(&topology, exchange)?;
         Ok(router.walk(&topology, publication, version))
+    }
+
+    /// Whether messages can be published to an exchange, without looking for their route: that may
+    /// leave a mark on a deduplication exchange.
+    ///
+    /// # Errors
+    /// As [`VHost::route`].
+    pub fn check_target(&self, exchange: &ShortString) -> Result<(), BrokerError> {
+        if exchange.is_empty() { Ok(()) } else { check_target(&self.topology.read(), exchange) }
     }
 
     /// Bytes that the recent-history exchanges hold, beside what queues do.
@@ -343,6 +350,13 @@ impl VHost {
     fn changed(&self) {
         self.version.fetch_add(1, Ordering::AcqRel);
     }
+}
+
+fn check_target(topology: &Topology, exchange: &ShortString) -> Result<(), BrokerError> {
+    if topology.exchange(exchange)?.properties.internal {
+        return Err(BrokerError::InternalExchange(topology.resource(exchange)));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -88,8 +88,14 @@ impl Session {
             return Err(Exception::new(ReplyCode::NotImplemented, "immediate=true"));
         }
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
+        let checked = check_properties(content.properties(), &self.user);
+        if checked.is_err() {
+            // What is wrong with the exchange is told first; but a message that is refused must not
+            // be noted as seen on its way.
+            self.vhost.check_target(&content.publish.exchange)?;
+        }
+        let checked = checked?;
         let route = channel.route(&self.vhost, content, now)?;
-        let checked = check_properties(content.properties(), &self.user)?;
         let publisher = Publisher { channel: id, serial: channel.serial };
         let sequence = match &mut channel.mode {
             Mode::Confirm(ledger) => Some(ledger.publish()),

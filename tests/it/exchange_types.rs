@@ -436,6 +436,28 @@ async fn a_duplicate_is_confirmed_and_not_returned() {
     net.clear().await;
 }
 
+#[tokio::test]
+async fn a_message_that_is_refused_was_not_seen() {
+    let server = TestServer::start().await;
+    if !server.is_leveret() {
+        return;
+    }
+    let (x, q) = (server.name("x"), server.name("q"));
+    let declaration = declare(&x, "x-message-deduplication", [("x-cache-size", 2_i32.into())]);
+    let mut net = Net::new(&server, declaration, &x).await;
+    net.queue(&q, "").await;
+    let once = headers([("x-deduplication-header", "key".into())]);
+    let expiration = Some(crate::support::short("soon"));
+    let wrong = BasicProperties { expiration, ..once.clone() };
+    let text = precondition("invalid expiration 'soon': no_integer");
+    net.client.publish_refused(1, to_exchange(&x, "k"), &wrong, 406, &text).await;
+    let text = format!("NOT_FOUND - no exchange '{q}' in vhost '/'");
+    net.client.publish_refused(1, to_exchange(&q, "k"), &wrong, 404, &text).await;
+    net.publish("k", &once, "right").await;
+    assert_eq!(net.bodies().await, [["right"]]);
+    net.clear().await;
+}
+
 /// What was published is found to be new once, also when the route is looked up again because
 /// something was bound before the commit.
 #[tokio::test]
