@@ -1,10 +1,22 @@
 //! What routing one message costs, by exchange type and number of bindings.
 
 use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use amqp_codec::{FieldTable, FieldValue, ShortString};
 use criterion::{Criterion, criterion_group, criterion_main};
-use leveret::broker::exchange::{DirectMatcher, FanoutMatcher, HeadersMatcher, TopicMatcher};
+use leveret::broker::binding::{Binding, Destination};
+use leveret::broker::deduplication::DeduplicationWindow;
+use leveret::broker::exchange::{
+    ConsistentHashMatcher, DirectMatcher, ExchangeKind, ExchangeProperties, FanoutMatcher,
+    HeadersMatcher, TopicMatcher,
+};
+use leveret::broker::queue_cell::{ConnectionId, QueueProperties};
+use leveret::broker::routing::{Publication, Router};
+use leveret::broker::time::Epoch;
+use leveret::broker::vhost::{VHost, VHostOptions};
+use leveret::store::MemoryStore;
 
 /// Sums what is visited, so that no visit can be optimised away.
 macro_rules! visited {
@@ -14,6 +26,11 @@ macro_rules! visited {
         $body;
         sum
     }};
+}
+
+#[expect(clippy::disallowed_methods, reason = "a benchmark has no clock of its own")]
+fn origin() -> Instant {
+    Instant::now()
 }
 
 fn direct(criterion: &mut Criterion) {
@@ -139,6 +156,89 @@ fn headers(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn consistent_hash(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("consistent hash");
+    for count in [10_u32, 1_000] {
+        let mut matcher = ConsistentHashMatcher::default();
+        for target in 0..count {
+            matcher.insert(b"3", &target.to_be_bytes(), target).expect("a weight");
+        }
+        let mut hash = 0_u64;
+        group.bench_function(format!("{count} bindings"), |bencher| {
+            bencher.iter(|| {
+                hash = hash.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                visited!(|visit| matcher.matches(black_box(hash), visit))
+            });
+        });
+        group.bench_function(format!("one more and one less of {count} bindings"), |bencher| {
+            bencher.iter(|| {
+                matcher.insert(b"3", b"newcomer", count).expect("a weight");
+                matcher.remove(count)
+            });
+        });
+    }
+    group.finish();
+}
+
+fn deduplication(criterion: &mut Criterion) {
+    let mut window = DeduplicationWindow::new(100_000);
+    let (mut now, mut key) = (origin(), 0_u64);
+    criterion.bench_function("deduplication/a new key in a full window", |bencher| {
+        bencher.iter(|| {
+            key += 1;
+            now += Duration::from_micros(1);
+            window.insert(&key.to_be_bytes(), Some(Duration::from_secs(1)), now)
+        });
+    });
+}
+
+/// A vhost's whole way from an exchange to queues, as every message takes it whose key differs from
+/// the one before.
+fn route(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("route");
+    let vhost = VHost::new(
+        ShortString::from_static("/"),
+        Arc::new(MemoryStore),
+        VHostOptions::new(Epoch::new(origin(), 0)),
+    );
+    let me = ConnectionId(1);
+    let properties = ExchangeProperties {
+        kind: ExchangeKind::Direct,
+        durable: false,
+        auto_delete: false,
+        internal: false,
+        arguments: FieldTable::default(),
+    };
+    let exchange = ShortString::from_static("x");
+    vhost.declare_exchange(&exchange, properties).expect("is new");
+    for number in 0..1_000 {
+        let name = ShortString::truncated(format!("queue.{number}"));
+        let queue =
+            vhost.declare_queue(&name, QueueProperties::default(), me, origin()).expect("is new");
+        let binding = Binding {
+            source: exchange.clone(),
+            destination: Destination::Queue(queue),
+            routing_key: name,
+            arguments: FieldTable::default(),
+        };
+        vhost.bind(binding, me, origin()).expect("both ends exist");
+    }
+    let (now, mut router) = (origin(), Router::default());
+    for (what, exchange) in [("direct", exchange), ("default", ShortString::from_static(""))] {
+        let mut keys = scattered(1_000).map(|n| format!("queue.{n}")).cycle_keys();
+        group.bench_function(format!("{what}, one key"), |bencher| {
+            bencher.iter(|| {
+                let routing_keys = &[keys.next_key()];
+                let properties = &[0, 0];
+                let publication =
+                    Publication { exchange: &exchange, routing_keys, properties, now };
+                vhost.route(&mut router, &publication)
+            });
+        });
+    }
+    group.finish();
+}
+
 fn table<'a>(entries: impl IntoIterator<Item = (&'static str, &'a str)>) -> FieldTable {
     let value = |text: &str| FieldValue::LongString(text.to_owned().into());
     entries.into_iter().map(|(name, text)| (ShortString::from_static(name), value(text))).collect()
@@ -170,5 +270,5 @@ trait CycleKeys: Iterator<Item = String> + Sized {
 
 impl<I: Iterator<Item = String>> CycleKeys for I {}
 
-criterion_group!(benches, direct, fanout, topic, headers);
+criterion_group!(benches, direct, fanout, topic, headers, consistent_hash, deduplication, route);
 criterion_main!(benches);

@@ -100,9 +100,7 @@ fn routing_keys(message: &Message, target: &DeadLetterTarget) -> Vec<ShortString
     if let Some(key) = &target.routing_key {
         return vec![key.clone()];
     }
-    let MessageExtras { copies, blind_copies, .. } = message.extras();
-    let first = ShortString::truncated(message.routing_key());
-    std::iter::once(first).chain(copies.iter().chain(blind_copies).cloned()).collect()
+    message.routing_keys().into_iter().map(ShortString::truncated).collect()
 }
 
 /// The entry for `x-death`, but for its count.

@@ -143,6 +143,12 @@ pub enum BrokerError {
     /// Binding arguments that a headers exchange can't take.
     #[error(transparent)]
     Headers(#[from] super::exchange::InvalidXMatch),
+    /// Arguments that an exchange of this type can't take.
+    #[error(transparent)]
+    InvalidExchange(#[from] super::exchange::InvalidArgument),
+    /// A binding that an exchange of this type can't take.
+    #[error(transparent)]
+    InvalidBinding(#[from] super::exchange::InvalidBinding),
 }
 
 impl BrokerError {
@@ -164,7 +170,9 @@ impl BrokerError {
             | Self::ArgOfOtherType { .. }
             | Self::InvalidProperty { .. }
             | Self::ServerNamed(_)
-            | Self::Headers(_) => ReplyCode::PreconditionFailed,
+            | Self::Headers(_)
+            | Self::InvalidExchange(_)
+            | Self::InvalidBinding(_) => ReplyCode::PreconditionFailed,
             Self::UnknownExchangeType(_) | Self::EmptyExchangeType => ReplyCode::CommandInvalid,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use amqp_codec::ShortString;
 use bytes::Bytes;
+use smallvec::SmallVec;
 use triomphe::ThinArc;
 
 use super::time::Timestamp;
@@ -116,6 +117,13 @@ impl Message {
         &self.0.slice[start..start + self.head().routing_key_len as usize]
     }
 
+    /// All routing keys: the one it was published with, then those of `CC` and `BCC`.
+    pub fn routing_keys(&self) -> SmallVec<[&[u8]; 1]> {
+        let MessageExtras { copies, blind_copies, .. } = self.extras();
+        let more = copies.iter().chain(blind_copies).map(ShortString::as_bytes);
+        std::iter::once(self.routing_key()).chain(more).collect()
+    }
+
     /// The property flags and list of the content header, verbatim.
     pub fn properties(&self) -> &[u8] {
         let start = self.properties_start();
@@ -156,6 +164,24 @@ impl Message {
     pub fn memory(&self) -> usize {
         let large: usize = self.head().segments.iter().map(Bytes::len).sum();
         self.0.slice.len() + large + MESSAGE_OVERHEAD
+    }
+
+    /// The same message once more, for queues that get it later than others did: it is counted on
+    /// its own. The head and a small body are copied, a large body is shared.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let &Head { exchange_len, routing_key_len, properties_len, persistent, priority, .. } =
+            self.head();
+        Self::new(MessageParts {
+            exchange_len,
+            routing_key_len,
+            properties_len,
+            bytes: &self.0.slice,
+            segments: self.body_segments(),
+            persistent,
+            priority,
+            extras: self.extras().clone(),
+        })
     }
 
     /// Notes that `queues` queues are about to hold the message. Called once, by the publisher,
@@ -229,6 +255,17 @@ mod tests {
         assert_eq!(message.inline_body(), b"");
         assert_eq!(message.body_segments(), segments);
         assert_eq!(message.body_len(), 11);
+    }
+
+    #[test]
+    fn a_duplicate_is_the_same_and_counted_on_its_own() {
+        let message = message(b"exkeyPROPbody", &[]);
+        message.enter(2);
+        let duplicate = message.duplicate();
+        duplicate.enter(1);
+        assert_eq!(duplicate.routing_key(), b"key");
+        assert_eq!((duplicate.inline_body(), duplicate.is_persistent()), (&b"body"[..], true));
+        assert_eq!((duplicate.release(), message.release()), (message.memory(), 0));
     }
 
     #[test]

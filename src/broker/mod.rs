@@ -3,6 +3,7 @@
 pub mod binding;
 pub mod credit;
 pub mod dead_letter;
+pub mod deduplication;
 pub mod effect;
 pub mod effective;
 pub mod error;
@@ -14,7 +15,9 @@ pub mod queue;
 mod queue_arguments;
 pub mod queue_cell;
 pub mod queue_settings;
+pub mod replay;
 pub mod routing;
 pub mod time;
 pub mod topology;
+pub mod value_bytes;
 pub mod vhost;

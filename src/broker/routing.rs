@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use amqp_codec::ShortString;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::binding::Destination;
+use super::exchange::{Exchange, History, Verdict};
+use super::message::Message;
 use super::queue_cell::QueueCell;
 use super::topology::Topology;
 
@@ -24,11 +27,11 @@ pub struct Publication<'a> {
     /// The raw properties: flags and list.
     pub properties: &'a [u8],
     /// When it is published.
-    pub now: std::time::Instant,
+    pub now: Instant,
 }
 
 /// Where a message goes, and how long that holds.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Route {
     /// The queues, each once, in an order that is the same for every publisher.
     pub queues: QueueSet,
@@ -36,6 +39,33 @@ pub struct Route {
     pub version: u64,
     /// The exchange and the routing key decided alone, so it holds for the next message with both.
     pub by_key_alone: bool,
+    /// Finding it again would give another one: a deduplication exchange has noted the message.
+    pub once: bool,
+    /// A deduplication exchange knew the message already: that no queue gets it is as it should be.
+    pub duplicate: bool,
+    /// The recent-history exchanges on the way; see [`Route::record`].
+    pub histories: Vec<Arc<History>>,
+}
+
+impl Route {
+    /// Whether a mandatory message is to be returned. A duplicate is not: its publisher is told
+    /// what it was told of the first one.
+    pub fn is_unroutable(&self) -> bool {
+        self.queues.is_empty() && !self.duplicate
+    }
+
+    /// Whether the message must be stored although no queue takes it.
+    pub fn is_recorded(&self) -> bool {
+        !self.histories.is_empty()
+    }
+
+    /// Shows the message to the recent-history exchanges it passed. For every message that takes
+    /// this route, whether or not any queue does; `routing_keys` as in [`Publication`].
+    pub fn record(&self, message: &Message, routing_keys: &[&[u8]]) {
+        for history in &self.histories {
+            history.record(message, routing_keys);
+        }
+    }
 }
 
 /// Walks the exchanges for a message. Kept by each channel for its buffers.
@@ -50,47 +80,55 @@ pub struct Router {
 /// Up to so many exchanges on a message's way, looking through them costs less than hashing.
 const FEW: usize = 16;
 
+/// From so many matches on, queues that several keys reach are not left to pile up.
+const MANY: usize = 1024;
+
 impl Router {
-    /// The queues that a message to `exchange` reaches, and whether headers played no part.
+    /// The route of a message, found in the `version` of the topology.
     ///
-    /// As in RabbitMQ an alternate exchange takes over for each exchange that matched no binding at
-    /// all, and an alternate that does not exist swallows the message.
+    /// As in RabbitMQ an alternate exchange takes over for each exchange where no routing key
+    /// matched any binding, and an alternate that does not exist swallows the message.
     pub(super) fn walk(
         &mut self,
         topology: &Topology,
-        exchange: &ShortString,
-        routing_key: &[u8],
-        properties: &[u8],
-    ) -> (QueueSet, bool) {
-        let mut queues = QueueSet::new();
-        let mut by_key_alone = true;
+        publication: &Publication<'_>,
+        version: u64,
+    ) -> Route {
+        let several_keys = publication.routing_keys.len() > 1;
+        let mut route = Route { version, by_key_alone: !several_keys, ..Route::default() };
         self.visited.clear();
         self.seen.clear();
-        self.visited.push(exchange.clone());
+        self.visited.push(publication.exchange.clone());
         let mut next = 0;
+        let mut settled = 0;
         while next < self.visited.len() {
             let exchange = topology.find(&self.visited[next]);
             next += 1;
             let Some(exchange) = exchange else { continue };
-            by_key_alone &= !exchange.reads_headers();
+            route.passes(exchange);
             let mut matched = false;
-            exchange.matches(routing_key, properties, &mut |id| {
+            let queues = &mut route.queues;
+            let verdict = exchange.matches(publication, &mut |id| {
                 matched = true;
                 match topology.binding(id).map(|binding| &binding.destination) {
-                    Some(Destination::Queue(queue)) => queues.push(Arc::clone(queue)),
+                    Some(Destination::Queue(queue)) => {
+                        queues.push(Arc::clone(queue));
+                        if several_keys && queues.len() >= 2 * settled + MANY {
+                            settled = each_once(queues);
+                        }
+                    }
                     Some(Destination::Exchange(name)) => self.visit(name),
                     None => debug_assert!(false, "a matcher holds only bindings that exist"),
                 }
             });
-            if !matched && let Some(alternate) = &exchange.alternate {
-                self.visit(alternate);
+            match verdict {
+                Verdict::Duplicate => route.duplicate = true,
+                Verdict::Matched if matched => {}
+                Verdict::Matched => exchange.alternate.iter().for_each(|name| self.visit(name)),
             }
         }
-        if queues.len() > 1 {
-            queues.sort_unstable_by_key(|queue| queue.id);
-            queues.dedup_by_key(|queue| queue.id);
-        }
-        (queues, by_key_alone)
+        each_once(&mut route.queues);
+        route
     }
 
     fn visit(&mut self, exchange: &ShortString) {
@@ -107,4 +145,22 @@ impl Router {
             self.visited.push(exchange.clone());
         }
     }
+}
+
+impl Route {
+    /// Notes what an exchange on the way means for the whole route.
+    fn passes(&mut self, exchange: &Exchange) {
+        self.by_key_alone &= exchange.is_decided_by_key();
+        self.once |= exchange.deduplication_window().is_some();
+        self.histories.extend(exchange.history().cloned());
+    }
+}
+
+/// Leaves every queue once; how many there are.
+pub(super) fn each_once(queues: &mut QueueSet) -> usize {
+    if queues.len() > 1 {
+        queues.sort_unstable_by_key(|queue| queue.id);
+        queues.dedup_by_key(|queue| queue.id);
+    }
+    queues.len()
 }

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 
 use super::binding::{Binding, BindingId, BindingKey, Destination};
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
-use super::exchange::{Exchange, ExchangeKind, ExchangeProperties};
+use super::exchange::{Exchange, ExchangeKind, ExchangeProperties, HistoryMemory, InvalidArgument};
 use super::policy::{AppliedPolicies, Policies};
 use super::queue_cell::{QueueCell, QueueId};
 
@@ -28,6 +28,7 @@ const PREDECLARED: [(&str, ExchangeKind); 6] = [
 #[derive(Debug)]
 pub struct Topology {
     vhost: ShortString,
+    history_memory: Arc<HistoryMemory>,
     exchanges: HashMap<ShortString, Exchange, RandomState>,
     bindings: Vec<Option<Binding>>,
     free: Vec<BindingId>,
@@ -40,6 +41,7 @@ impl Topology {
     /// The predeclared exchanges and nothing else.
     pub fn new(vhost: ShortString) -> Self {
         let mut exchanges = HashMap::<_, _, RandomState>::default();
+        let history_memory = Arc::default();
         for (name, kind) in PREDECLARED {
             let properties = ExchangeProperties {
                 kind,
@@ -48,11 +50,14 @@ impl Topology {
                 internal: name == "amq.rabbitmq.trace",
                 arguments: FieldTable::default(),
             };
-            let exchange = Exchange::new(properties, AppliedPolicies::default());
-            exchanges.insert(ShortString::truncated(name), exchange);
+            let name = ShortString::truncated(name);
+            let policies = AppliedPolicies::default();
+            let exchange = Exchange::new(&name, properties, policies, &history_memory);
+            exchanges.insert(name, exchange.expect("these types take no arguments"));
         }
         Self {
             vhost,
+            history_memory,
             exchanges,
             bindings: Vec::new(),
             free: Vec::new(),
@@ -103,7 +108,8 @@ impl Topology {
     /// Declares an exchange; `true` if it is new.
     ///
     /// # Errors
-    /// 403 for the default exchange and reserved names, 406 where it exists with other properties.
+    /// 403 for the default exchange and reserved names, 406 where it exists with other properties or
+    /// an argument is wrong.
     pub fn declare(
         &mut self,
         name: &ShortString,
@@ -129,8 +135,33 @@ impl Topology {
             }
         }
         let policies = self.policies.for_exchange(name.as_bytes());
-        self.exchanges.insert(name.clone(), Exchange::new(properties, policies));
+        let exchange = Exchange::new(name, properties, policies, &self.history_memory);
+        let exchange = exchange.map_err(|error| self.refused(name, error))?;
+        if exchange.deduplication_window().is_some()
+            && exchange.properties.arguments.get("x-cache-persistence") == Some(&"disk".into())
+        {
+            tracing::warn!(
+                "exchange '{name}': 'x-cache-persistence' is kept, and its cache only in memory by \
+                 this version of leveret"
+            );
+        }
+        self.exchanges.insert(name.clone(), exchange);
         Ok(true)
+    }
+
+    /// An argument of a type that it never has is refused in the same words everywhere.
+    fn refused(&self, name: &ShortString, error: InvalidArgument) -> BrokerError {
+        match error {
+            InvalidArgument::WrongType { arg, type_name } => {
+                BrokerError::InvalidArgType { type_name, arg, resource: self.resource(name) }
+            }
+            error => error.into(),
+        }
+    }
+
+    /// Bytes that the recent-history exchanges hold.
+    pub fn history_memory(&self) -> &Arc<HistoryMemory> {
+        &self.history_memory
     }
 
     /// In RabbitMQ's order, so that the same difference is named first.
@@ -177,7 +208,7 @@ impl Topology {
     ///
     /// # Errors
     /// 403 for the default exchange, 404 for a missing source or destination exchange, 406 for
-    /// arguments that the source can't take.
+    /// a binding that the source can't take.
     pub fn bind(&mut self, binding: Binding) -> Result<bool, BrokerError> {
         self.check_ends(&binding.source, &binding.destination)?;
         let key = BindingKey::new(&binding.destination, &binding.routing_key, &binding.arguments);

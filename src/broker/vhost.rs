@@ -18,7 +18,8 @@ use super::queue::{Queue, QueueOptions};
 use super::queue_arguments;
 use super::queue_cell::{ConnectionId, QueueCell, QueueIds, QueueProperties};
 use super::queue_settings::{QueueDefaults, QueueSettings};
-use super::routing::{Publication, QueueSet, Route, Router};
+use super::replay::{Replay, replay};
+use super::routing::{Publication, QueueSet, Route, Router, each_once};
 use super::time::Epoch;
 use super::topology::{Topology, is_reserved};
 
@@ -283,10 +284,17 @@ impl VHost {
     }
 
     /// Adds a binding. The destination is named: a queue deleted meanwhile is a 404, not a loose end.
+    /// What comes back is for the caller to enqueue: what a recent-history exchange gives to those
+    /// who are new to it.
     ///
     /// # Errors
     /// As [`Topology::bind`], and 405 for another connection's exclusive queue.
-    pub fn bind(&self, binding: Binding, connection: ConnectionId) -> Result<(), BrokerError> {
+    pub fn bind(
+        &self,
+        binding: Binding,
+        connection: ConnectionId,
+        now: Instant,
+    ) -> Result<Vec<Replay>, BrokerError> {
         let mut topology = self.topology.write();
         if let Destination::Queue(queue) = &binding.destination {
             super::topology::check_not_default(&binding.source)?;
@@ -296,10 +304,19 @@ impl VHost {
             }
             queue.check_access(connection)?;
         }
-        if topology.bind(binding)? {
-            self.changed();
+        let source = topology.find(&binding.source);
+        let history = source.and_then(|exchange| exchange.history()).cloned();
+        let destination = history.is_some().then(|| binding.destination.clone());
+        if !topology.bind(binding)? {
+            return Ok(Vec::new());
         }
-        Ok(())
+        self.changed();
+        let (Some(history), Some(destination)) = (history, destination) else {
+            return Ok(Vec::new());
+        };
+        let replays = replay(&topology, &history, &destination, now);
+        drop(topology);
+        Ok(replays.into_iter().map(Replay::counted_anew).collect())
     }
 
     /// Whether there is this binding.
@@ -341,39 +358,36 @@ impl VHost {
         router: &mut Router,
         publication: &Publication<'_>,
     ) -> Result<Route, BrokerError> {
-        self.check_publish(publication.exchange)?;
+        self.check_target(publication.exchange)?;
         Ok(self.route_as_broker(router, publication))
     }
 
     /// As [`VHost::route`], to internal exchanges too; one that does not exist leads nowhere.
     pub fn route_as_broker(&self, router: &mut Router, publication: &Publication<'_>) -> Route {
         let version = self.version();
-        let &Publication { exchange, routing_keys, properties, .. } = publication;
+        let &Publication { exchange, routing_keys, .. } = publication;
         if exchange.is_empty() {
-            let mut queues: QueueSet =
-                routing_keys.iter().filter_map(|key| self.find_queue(key)).collect();
-            queues.sort_unstable_by_key(|queue| queue.id);
-            queues.dedup_by_key(|queue| queue.id);
-            return Route { queues, version, by_key_alone: routing_keys.len() == 1 };
+            let found = routing_keys.iter().filter_map(|key| self.find_queue(key));
+            let mut queues: QueueSet = found.collect();
+            each_once(&mut queues);
+            let by_key_alone = routing_keys.len() <= 1;
+            return Route { queues, version, by_key_alone, ..Route::default() };
         }
-        let topology = self.topology.read();
-        let (queues, by_key_alone) = router.walk(&topology, exchange, routing_keys[0], properties);
-        Route { queues, version, by_key_alone }
+        router.walk(&self.topology.read(), publication, version)
     }
 
-    /// Checks that clients may publish to an exchange.
+    /// Whether messages can be published to an exchange, without looking for their route: that may
+    /// leave a mark on a deduplication exchange.
     ///
     /// # Errors
-    /// 404 for a missing exchange, 403 for an internal one.
-    pub fn check_publish(&self, exchange: &ShortString) -> Result<(), BrokerError> {
-        if exchange.is_empty() {
-            return Ok(());
-        }
-        let topology = self.topology.read();
-        if topology.exchange(exchange)?.properties.internal {
-            return Err(BrokerError::InternalExchange(topology.resource(exchange)));
-        }
-        Ok(())
+    /// As [`VHost::route`].
+    pub fn check_target(&self, exchange: &ShortString) -> Result<(), BrokerError> {
+        if exchange.is_empty() { Ok(()) } else { check_target(&self.topology.read(), exchange) }
+    }
+
+    /// Bytes that the recent-history exchanges hold, beside what queues do.
+    pub fn history_memory(&self) -> usize {
+        self.topology.read().history_memory().used()
     }
 
     /// How error texts name something in this vhost.
@@ -393,6 +407,12 @@ impl VHost {
 mod policies;
 
 pub use self::policies::QueueEffects;
+fn check_target(topology: &Topology, exchange: &ShortString) -> Result<(), BrokerError> {
+    if topology.exchange(exchange)?.properties.internal {
+        return Err(BrokerError::InternalExchange(topology.resource(exchange)));
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests;

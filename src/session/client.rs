@@ -501,13 +501,13 @@ impl Session {
                 self.recover(id, recover.requeue, None, output, now)
             }
             Method::QueueDeclare(declare) => self.declare_queue(id, declare, now),
-            Method::QueueBind(bind) => self.bind_queue(id, bind),
+            Method::QueueBind(bind) => self.bind_queue(id, bind, now),
             Method::QueueUnbind(unbind) => self.unbind_queue(id, unbind),
             Method::QueuePurge(purge) => self.purge_queue(id, &purge, now),
             Method::QueueDelete(delete) => self.delete_queue(id, delete, now),
             Method::ExchangeDeclare(declare) => self.declare_exchange(declare),
             Method::ExchangeDelete(delete) => self.delete_exchange(delete),
-            Method::ExchangeBind(bind) => self.bind_exchange(bind),
+            Method::ExchangeBind(bind) => self.bind_exchange(bind, now),
             Method::ExchangeUnbind(unbind) => self.unbind_exchange(unbind),
             Method::ConfirmSelect(select) => {
                 self.confirm_select(id)?;

@@ -14,7 +14,7 @@ use super::facts::Facts;
 use super::outbox::{BatchConfirmation, Publisher};
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, MessageParts};
-use crate::broker::routing::{Publication, QueueSet, Route, Router};
+use crate::broker::routing::{Publication, Route, Router};
 use crate::broker::vhost::VHost;
 use crate::protocol::confirm::Outcome;
 use crate::protocol::content::Content;
@@ -135,7 +135,7 @@ impl Session {
             Ok(facts) => facts,
             Err(exception) => {
                 // What is wrong with the exchange is told before what is wrong with the message.
-                self.vhost.check_publish(&content.publish.exchange)?;
+                self.vhost.check_target(&content.publish.exchange)?;
                 return Err(exception);
             }
         };
@@ -157,8 +157,12 @@ impl Session {
             }
         };
         if route.queues.is_empty() {
-            if content.publish.mandatory {
+            if content.publish.mandatory && route.is_unroutable() {
                 return_unroutable(id, content, output);
+            }
+            if route.is_recorded() {
+                let message = store(content, facts);
+                route.record(&message, &message.routing_keys());
             }
             if let Some(sequence) = sequence {
                 // Confirmed like any other, in its turn.
@@ -167,6 +171,9 @@ impl Session {
             return Ok(());
         }
         let message = store(content, facts);
+        if route.is_recorded() {
+            route.record(&message, &message.routing_keys());
+        }
         if !self.batch.goes_to(&route) {
             self.flush_publishes(now);
         }
@@ -236,8 +243,11 @@ impl Session {
         for TransactedPublish { message, route, mandatory } in publishes {
             self.host.free_memory(message.memory());
             let route = self.present_route(route, &message, now);
+            if route.is_recorded() {
+                route.record(&message, &message.routing_keys());
+            }
             if route.queues.is_empty() {
-                if mandatory {
+                if mandatory && route.is_unroutable() {
                     return_message(id, &message, output);
                 }
                 continue;
@@ -254,23 +264,17 @@ impl Session {
     /// or deleted meanwhile. An exchange that is gone leads nowhere.
     fn present_route(&self, route: Arc<Route>, message: &Message, now: Instant) -> Arc<Route> {
         let version = self.vhost.version();
-        if route.version == version {
+        if route.version == version || route.once {
             return route;
         }
-        let exchange = ShortString::truncated(message.exchange());
-        let extras = message.extras();
-        let more = extras.copies.iter().chain(&extras.blind_copies).map(ShortString::as_bytes);
-        let keys: SmallVec<[&[u8]; 1]> =
-            std::iter::once(message.routing_key()).chain(more).collect();
         let publication = Publication {
-            exchange: &exchange,
-            routing_keys: &keys,
+            exchange: &ShortString::truncated(message.exchange()),
+            routing_keys: &message.routing_keys(),
             properties: message.properties(),
             now,
         };
         let anew = self.vhost.route(&mut Router::default(), &publication);
-        let nowhere = |_| Route { queues: QueueSet::new(), version, by_key_alone: true };
-        Arc::new(anew.unwrap_or_else(nowhere))
+        Arc::new(anew.unwrap_or_else(|_| Route { version, ..Route::default() }))
     }
 }
 

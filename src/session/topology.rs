@@ -13,6 +13,7 @@ use crate::broker::error::BrokerError;
 use crate::broker::exchange::{ExchangeKind, ExchangeProperties};
 use crate::broker::policy::QueueKind;
 use crate::broker::queue_cell::{QueueCell, QueueProperties};
+use crate::broker::replay::Replay;
 use crate::broker::vhost::DeleteConditions;
 use crate::protocol::exception::Exception;
 
@@ -52,14 +53,18 @@ impl Session {
         Ok((!delete.no_wait).then(|| exchange::DeleteOk {}.into()))
     }
 
-    pub(super) fn bind_exchange(&mut self, bind: exchange::Bind) -> Result<Answer, Exception> {
+    pub(super) fn bind_exchange(
+        &mut self,
+        bind: exchange::Bind,
+        now: Instant,
+    ) -> Result<Answer, Exception> {
         let binding = Binding {
             source: without_line_ends(bind.source),
             destination: Destination::Exchange(without_line_ends(bind.destination)),
             routing_key: bind.routing_key,
             arguments: bind.arguments,
         };
-        self.vhost.bind(binding, self.id)?;
+        self.bind(binding, now)?;
         Ok((!bind.no_wait).then(|| exchange::BindOk {}.into()))
     }
 
@@ -139,6 +144,7 @@ impl Session {
         &mut self,
         id: ChannelId,
         bind: queue::Bind,
+        now: Instant,
     ) -> Result<Answer, Exception> {
         let source = without_line_ends(bind.exchange);
         let (name, routing_key) = self.queue_and_key(id, bind.queue, bind.routing_key)?;
@@ -153,8 +159,23 @@ impl Session {
         };
         let destination = Destination::Queue(queue);
         let binding = Binding { source, destination, routing_key, arguments: bind.arguments };
-        self.vhost.bind(binding, self.id)?;
+        self.bind(binding, now)?;
         Ok((!bind.no_wait).then(|| queue::BindOk {}.into()))
+    }
+
+    /// Binds, and enqueues what a recent-history exchange has for the destination.
+    fn bind(&mut self, binding: Binding, now: Instant) -> Result<(), BrokerError> {
+        for Replay { queue, messages } in self.vhost.bind(binding, self.id, now)? {
+            for message in &messages {
+                message.enter(1);
+                self.host.use_memory(message.memory());
+            }
+            self.published = true;
+            let mut effects = Effects::default();
+            queue.state.lock().enqueue(&messages, now, &mut effects);
+            self.carry_out(&queue, &mut effects, now);
+        }
+        Ok(())
     }
 
     pub(super) fn unbind_queue(

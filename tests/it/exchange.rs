@@ -68,7 +68,7 @@ async fn an_unknown_type_is_503() {
     let server = TestServer::start().await;
     for (kind, text) in [
         ("nosuch", "COMMAND_INVALID - unknown exchange type 'nosuch'"),
-        ("x-delayed-message", "COMMAND_INVALID - unknown exchange type 'x-delayed-message'"),
+        ("x-nosuch", "COMMAND_INVALID - unknown exchange type 'x-nosuch'"),
         ("", "COMMAND_INVALID - invalid exchange type ''"),
     ] {
         let declare = declare_exchange("unknown.type", kind);

@@ -13,6 +13,7 @@ mod channel;
 mod close;
 mod consume;
 mod exchange;
+mod exchange_types;
 mod framing;
 mod handshake;
 mod heartbeat;

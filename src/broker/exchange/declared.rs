@@ -1,61 +1,20 @@
 //! A declared exchange: its properties, and the bindings that lead from it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use amqp_codec::{FieldTable, PropertiesRef, ShortString};
+use amqp_codec::{FieldTable, ShortString};
 use foldhash::fast::RandomState;
+use parking_lot::Mutex;
 
-use super::super::binding::{Binding, BindingId, BindingKey};
-use super::super::effective::Sources;
-use super::super::error::BrokerError;
-use super::super::policy::AppliedPolicies;
-use super::{DirectMatcher, FanoutMatcher, HeadersMatcher, TopicMatcher};
-
-/// The routing rules that are built in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ExchangeKind {
-    /// The routing key equals the binding key.
-    Direct,
-    /// Every binding.
-    Fanout,
-    /// The routing key matches a pattern of words.
-    Topic,
-    /// The message's headers match the binding's arguments.
-    Headers,
-}
-
-impl ExchangeKind {
-    /// The type that `exchange.declare` names.
-    ///
-    /// # Errors
-    /// 503, for a name that is none of them.
-    pub fn parse(name: &ShortString) -> Result<Self, BrokerError> {
-        match name.as_bytes() {
-            b"direct" => Ok(Self::Direct),
-            b"fanout" => Ok(Self::Fanout),
-            b"topic" => Ok(Self::Topic),
-            b"headers" => Ok(Self::Headers),
-            b"" => Err(BrokerError::EmptyExchangeType),
-            _ => Err(BrokerError::UnknownExchangeType(name.clone())),
-        }
-    }
-
-    /// Its name in `exchange.declare`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Fanout => "fanout",
-            Self::Topic => "topic",
-            Self::Headers => "headers",
-        }
-    }
-}
-
-impl std::fmt::Display for ExchangeKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use super::matcher::Matcher;
+use super::{ExchangeKind, History, HistoryMemory, InvalidArgument, Verdict};
+use crate::broker::binding::{Binding, BindingId, BindingKey};
+use crate::broker::deduplication::DeduplicationWindow;
+use crate::broker::effective::Sources;
+use crate::broker::error::BrokerError;
+use crate::broker::policy::AppliedPolicies;
+use crate::broker::routing::Publication;
 
 /// What an exchange is declared with.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,26 +43,20 @@ pub struct Exchange {
     matcher: Matcher,
 }
 
-/// The routing rule with its bindings indexed for it.
-#[derive(Debug)]
-enum Matcher {
-    Direct(DirectMatcher<BindingId>),
-    Fanout(FanoutMatcher<BindingId>),
-    Topic(TopicMatcher<BindingId>),
-    Headers(HeadersMatcher<BindingId>),
-}
-
 impl Exchange {
     /// An exchange without bindings.
-    pub fn new(properties: ExchangeProperties, policies: AppliedPolicies) -> Self {
-        let matcher = match properties.kind {
-            ExchangeKind::Direct => Matcher::Direct(DirectMatcher::default()),
-            ExchangeKind::Fanout => Matcher::Fanout(FanoutMatcher::default()),
-            ExchangeKind::Topic => Matcher::Topic(TopicMatcher::default()),
-            ExchangeKind::Headers => Matcher::Headers(HeadersMatcher::default()),
-        };
+    ///
+    /// # Errors
+    /// [`InvalidArgument`] (406), for arguments that its type can't take.
+    pub fn new(
+        name: &ShortString,
+        properties: ExchangeProperties,
+        policies: AppliedPolicies,
+        memory: &Arc<HistoryMemory>,
+    ) -> Result<Self, InvalidArgument> {
+        let matcher = Matcher::new(name, properties.kind, &properties.arguments, memory)?;
         let alternate = alternate(&policies.sources(&properties.arguments));
-        Self { properties, alternate, policies, bindings: HashMap::default(), matcher }
+        Ok(Self { properties, alternate, policies, bindings: HashMap::default(), matcher })
     }
 
     /// The policies that are in force for it.
@@ -138,59 +91,55 @@ impl Exchange {
     /// Adds a binding that is not there yet.
     ///
     /// # Errors
-    /// 406, for arguments that a headers exchange can't take.
+    /// 406, for a binding that its type can't take.
     pub fn bind(
         &mut self,
         key: BindingKey,
         binding: &Binding,
         id: BindingId,
     ) -> Result<(), BrokerError> {
-        let routing_key = binding.routing_key.as_bytes();
-        match &mut self.matcher {
-            Matcher::Direct(matcher) => matcher.insert(routing_key, id),
-            Matcher::Fanout(matcher) => matcher.insert(id),
-            Matcher::Topic(matcher) => matcher.insert(routing_key, id),
-            Matcher::Headers(matcher) => matcher.insert(&binding.arguments, id)?,
-        };
+        self.matcher.insert(binding, id)?;
         self.bindings.insert(key, id);
         Ok(())
     }
 
     /// Removes a binding.
     pub fn unbind(&mut self, key: &BindingKey, binding: &Binding, id: BindingId) {
-        if self.bindings.remove(key).is_none() {
-            return;
+        if self.bindings.remove(key).is_some() {
+            self.matcher.remove(binding, id);
         }
-        let routing_key = binding.routing_key.as_bytes();
-        match &mut self.matcher {
-            Matcher::Direct(matcher) => matcher.remove(routing_key, id),
-            Matcher::Fanout(matcher) => matcher.remove(id),
-            Matcher::Topic(matcher) => matcher.remove(routing_key, id),
-            Matcher::Headers(matcher) => matcher.remove(&binding.arguments, id),
-        };
     }
 
-    /// Visits the bindings that a message matches. `properties` are the raw ones: only a headers
-    /// exchange looks inside.
+    /// Visits the bindings that a message matches with any of its routing keys; one that matches
+    /// with several may be visited for each.
+    #[inline]
     pub fn matches(
         &self,
-        routing_key: &[u8],
-        properties: &[u8],
+        publication: &Publication<'_>,
         visit: &mut impl FnMut(BindingId),
-    ) {
+    ) -> Verdict {
+        self.matcher.matches(publication, visit)
+    }
+
+    /// Whether the routing keys decide alone, so that a route can be remembered by them.
+    pub fn is_decided_by_key(&self) -> bool {
+        self.matcher.is_decided_by_key()
+    }
+
+    /// What a deduplication exchange has seen; none for other types.
+    pub fn deduplication_window(&self) -> Option<&Mutex<DeduplicationWindow>> {
         match &self.matcher {
-            Matcher::Direct(matcher) => matcher.matches(routing_key, visit),
-            Matcher::Fanout(matcher) => matcher.matches(visit),
-            Matcher::Topic(matcher) => matcher.matches(routing_key, visit),
-            Matcher::Headers(matcher) => {
-                matcher.matches(&headers_of(properties), visit);
-            }
+            Matcher::Deduplication(matcher) => Some(matcher.window()),
+            _ => None,
         }
     }
 
-    /// Whether routing depends on more than the routing key, so that it can't be remembered by it.
-    pub fn reads_headers(&self) -> bool {
-        self.properties.kind == ExchangeKind::Headers
+    /// What a recent-history exchange has recorded; none for other types.
+    pub fn history(&self) -> Option<&Arc<History>> {
+        match &self.matcher {
+            Matcher::RecentHistory(history, _) => Some(history),
+            _ => None,
+        }
     }
 }
 
@@ -199,12 +148,4 @@ impl Exchange {
 fn alternate(sources: &Sources<'_>) -> Option<ShortString> {
     let name = sources.text("alternate-exchange", "alternate-exchange")?;
     ShortString::new(name).ok()
-}
-
-/// The headers among raw properties; none where there are none. They were validated on arrival.
-fn headers_of(properties: &[u8]) -> FieldTable {
-    PropertiesRef::parse(properties)
-        .ok()
-        .and_then(|properties| properties.headers().ok().flatten())
-        .unwrap_or_default()
 }

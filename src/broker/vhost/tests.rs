@@ -1,9 +1,14 @@
 //! Names, bindings and routes of a vhost.
 
-use amqp_codec::{FieldValue, ReplyCode};
+use std::collections::BTreeSet;
+
+use amqp_codec::{BasicProperties, FieldValue, ReplyCode};
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::broker::exchange::ExchangeKind;
+use crate::broker::message::{Message, MessageExtras, MessageParts};
 use crate::store::MemoryStore;
 
 const ME: ConnectionId = ConnectionId(1);
@@ -88,7 +93,8 @@ impl Names {
     ) -> Result<(), BrokerError> {
         let (source, routing_key) = (short(source), short(key));
         let destination = self.destination(to);
-        self.0.bind(Binding { source, destination, routing_key, arguments }, ME)
+        let binding = Binding { source, destination, routing_key, arguments };
+        self.0.bind(binding, ME, origin()).map(|_| ())
     }
 
     pub(super) fn bind(&self, source: &str, to: &str, key: &str) -> &Self {
@@ -108,15 +114,19 @@ impl Names {
     }
 
     pub(super) fn route(&self, exchange: &str, key: &str) -> Vec<String> {
-        let mut router = Router::default();
-        let publication = Publication {
-            exchange: &short(exchange),
-            routing_keys: &[key.as_bytes()],
-            properties: &[0, 0],
-            now: origin(),
-        };
-        let route = self.0.route(&mut router, &publication).unwrap();
+        self.route_all(exchange, &[key])
+    }
+
+    fn route_all(&self, exchange: &str, keys: &[&str]) -> Vec<String> {
+        let route = self.found(exchange, keys, &[0, 0], origin());
         route.queues.iter().map(|queue| queue.name.to_string()).collect()
+    }
+
+    fn found(&self, exchange: &str, keys: &[&str], properties: &[u8], now: Instant) -> Route {
+        let keys: Vec<&[u8]> = keys.iter().map(|key| key.as_bytes()).collect();
+        let exchange = &short(exchange);
+        let publication = Publication { exchange, routing_keys: &keys, properties, now };
+        self.0.route(&mut Router::default(), &publication).unwrap()
     }
 
     fn exists(&self, exchange: &str) -> bool {
@@ -343,7 +353,7 @@ fn an_exclusive_queue_is_locked_to_everybody_else() {
 fn conditions_of_a_deletion_are_checked_unused_before_empty() {
     let it = Names::new();
     let queue = it.queue("q");
-    let message = crate::broker::message::Message::new(crate::broker::message::MessageParts {
+    let message = Message::new(MessageParts {
         exchange_len: 0,
         routing_key_len: 0,
         properties_len: 0,
@@ -396,6 +406,204 @@ fn a_queue_deleted_meanwhile_cannot_be_bound() {
         routing_key: short(""),
         arguments: FieldTable::default(),
     };
-    assert_eq!(refusal(it.0.bind(binding, ME)).0, ReplyCode::NotFound);
+    assert_eq!(refusal(it.0.bind(binding, ME, origin())).0, ReplyCode::NotFound);
     assert_eq!(it.route("amq.fanout", ""), [""; 0]);
+}
+
+fn headers(headers: &[(&'static str, FieldValue)]) -> Vec<u8> {
+    let mut raw = bytes::BytesMut::new();
+    let headers = Some(table(headers));
+    BasicProperties { headers, ..BasicProperties::default() }.encode(&mut raw);
+    raw.to_vec()
+}
+
+fn of_kind(kind: ExchangeKind, arguments: &[(&str, FieldValue)]) -> ExchangeProperties {
+    ExchangeProperties { arguments: table(arguments), ..exchange(kind) }
+}
+
+fn names(route: &Route) -> Vec<String> {
+    route.queues.iter().map(|queue| queue.name.to_string()).collect()
+}
+
+/// Goal: what RabbitMQ does with `CC`: any key may match, and a queue is reached once.
+#[test]
+fn every_routing_key_is_matched_and_a_queue_is_reached_once() {
+    let it = Names::new();
+    for queue in ["a", "b", "c", "rest"] {
+        it.queue(queue);
+    }
+    assert_eq!(it.route_all("", &["a", "b", "a", "nosuch"]), ["a", "b"]);
+    it.with_alternate("x", "rest").fanout("rest").bind("rest", "rest", "");
+    it.bind("x", "a", "a").bind("x", "b", "b").bind("x", "a", "b");
+    assert_eq!(it.route_all("x", &["a", "b"]), ["a", "b"]);
+    assert_eq!(it.route_all("x", &["nosuch", "a"]), ["a"], "one match is enough");
+    assert_eq!(it.route_all("x", &["nosuch", "neither"]), ["rest"]);
+    it.exchange("t", exchange(ExchangeKind::Topic)).bind("t", "c", "c.*").bind("x", "t", "go");
+    assert_eq!(it.route_all("x", &["go", "c.1", "c.2"]), ["c"], "keys go on to the next exchange");
+    assert!(it.found("x", &["a"], &[0, 0], origin()).by_key_alone);
+    assert!(!it.found("x", &["a", "b"], &[0, 0], origin()).by_key_alone);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Goal: several keys reach what each of them reaches, and nothing else.
+    #[test]
+    fn several_keys_reach_what_each_of_them_does(
+        bindings in prop::collection::vec((0_u8..4, "[ab#*](\\.[ab#*]){0,2}"), 0..12),
+        keys in prop::collection::vec("[abc](\\.[ab]){0,2}", 0..6),
+        kind in prop::sample::select(&[
+            ExchangeKind::Direct,
+            ExchangeKind::Topic,
+            ExchangeKind::Fanout,
+        ]),
+    ) {
+        let it = Names::new();
+        it.exchange("x", exchange(kind));
+        for (queue, key) in bindings {
+            it.queue(&format!("q{queue}"));
+            it.bind("x", &format!("q{queue}"), &key);
+        }
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let each = keys.iter().flat_map(|key| it.route("x", key));
+        let mut expected: BTreeSet<String> = each.collect();
+        if kind == ExchangeKind::Fanout {
+            expected.extend(it.route("x", ""));
+        }
+        let reached = it.route_all("x", &keys);
+        prop_assert_eq!(reached.len(), expected.len(), "each once");
+        prop_assert_eq!(reached.into_iter().collect::<BTreeSet<_>>(), expected);
+    }
+}
+
+#[test]
+fn many_keys_and_bindings_do_not_pile_up_queues() {
+    let it = Names::new();
+    it.exchange("t", exchange(ExchangeKind::Topic));
+    for queue in 0..50 {
+        it.queue(&format!("q{queue}"));
+        for key in ["#", "*", "#.#"] {
+            it.bind("t", &format!("q{queue}"), key);
+        }
+    }
+    let keys: Vec<String> = (0..100).map(|key| key.to_string()).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let route = it.found("t", &keys, &[0, 0], origin());
+    assert_eq!(route.queues.len(), 50);
+    assert!(route.queues.capacity() < 8 * MANY_FOR_TESTS, "{}", route.queues.capacity());
+}
+
+/// Around what a set of queues may grow to before it is looked through.
+const MANY_FOR_TESTS: usize = 1024;
+
+#[test]
+fn a_route_knows_what_must_not_be_remembered() {
+    let it = Names::new();
+    it.queue("q");
+    let size = [("x-cache-size", FieldValue::I32(10))];
+    let delayed = [("x-delayed-type", text("x-message-deduplication")), size[0].clone()];
+    let on_header = ("hash-header", text("h"));
+    let rows: [(ExchangeKind, &[_], &str, bool); 9] = [
+        (ExchangeKind::ConsistentHash, &[], "1", true),
+        (ExchangeKind::ConsistentHash, &[on_header], "1", false),
+        (ExchangeKind::ModulusHash, &[], "", true),
+        (ExchangeKind::Random, &[], "", false),
+        (ExchangeKind::LocalRandom, &[], "", false),
+        (ExchangeKind::RecentHistory, &[], "", true),
+        (ExchangeKind::MessageDeduplication, &size, "", false),
+        (ExchangeKind::DelayedMessage, &[("x-delayed-type", text("fanout"))], "", true),
+        (ExchangeKind::DelayedMessage, &delayed, "", false),
+    ];
+    for (number, (kind, arguments, key, by_key_alone)) in rows.into_iter().enumerate() {
+        let name = format!("x{number}");
+        it.exchange(&name, of_kind(kind, arguments)).bind(&name, "q", key);
+        let route = it.found(&name, &["any"], &[0, 0], origin());
+        assert_eq!(names(&route), ["q"], "{kind}");
+        assert_eq!(route.by_key_alone, by_key_alone, "{kind}");
+        assert_eq!(route.is_recorded(), kind == ExchangeKind::RecentHistory);
+        assert_eq!(route.once, arguments.iter().any(|(name, _)| *name == "x-cache-size"));
+    }
+}
+
+#[test]
+fn nobody_takes_over_for_a_duplicate_and_it_is_not_unroutable() {
+    let it = Names::new();
+    it.queue("q");
+    it.queue("rest");
+    it.fanout("rest").bind("rest", "rest", "");
+    let arguments = [("x-cache-size", FieldValue::I32(10)), ("alternate-exchange", text("rest"))];
+    it.exchange("x", of_kind(ExchangeKind::MessageDeduplication, &arguments));
+    let (now, once) = (origin(), headers(&[("x-deduplication-header", text("k"))]));
+    assert_eq!(names(&it.found("x", &["any"], &once, now)), ["rest"], "nobody is bound");
+    it.bind("x", "q", "");
+    assert_eq!(names(&it.found("x", &["any"], &once, now)), ["q"]);
+    let again = it.found("x", &["any"], &once, now);
+    assert!(again.queues.is_empty() && again.duplicate && !again.is_unroutable());
+    assert!(Route::default().is_unroutable());
+}
+
+#[test]
+fn a_local_random_exchange_takes_classic_queues_with_an_empty_key() {
+    let it = Names::new();
+    it.exchange("x", exchange(ExchangeKind::LocalRandom)).fanout("f").queue("q");
+    let refused = |to: &str, key: &str| refusal(it.try_bind("x", to, key, FieldTable::default()));
+    let code = ReplyCode::PreconditionFailed;
+    let not_empty = "Non empty binding 'k' key not permitted".to_owned();
+    assert_eq!(refused("q", "k"), (code, not_empty));
+    assert_eq!(refused("f", ""), (code, "Destination not found".to_owned()));
+    it.bind("x", "q", "");
+    assert_eq!(it.route("x", "whatever"), ["q"]);
+}
+
+/// A message that was published to `x` with this key.
+fn stored(key: &str, body: &str) -> Message {
+    let bytes = [b"x", key.as_bytes(), &[0, 0], body.as_bytes()].concat();
+    Message::new(MessageParts {
+        exchange_len: 1,
+        routing_key_len: u8::try_from(key.len()).unwrap(),
+        properties_len: 2,
+        bytes: &bytes,
+        segments: &[],
+        persistent: false,
+        priority: 0,
+        extras: MessageExtras::default(),
+    })
+}
+
+fn replayed(it: &Names, to: &str, key: &str) -> Vec<(String, Vec<String>)> {
+    let (source, routing_key) = (short("x"), short(key));
+    let arguments = FieldTable::default();
+    let binding = Binding { source, destination: it.destination(to), routing_key, arguments };
+    let body = |message: &Message| String::from_utf8_lossy(message.inline_body()).into_owned();
+    let replays = it.0.bind(binding, ME, origin()).unwrap();
+    let bodies = |replay: Replay| {
+        (replay.queue.name.to_string(), replay.messages.iter().map(body).collect())
+    };
+    replays.into_iter().map(bodies).collect()
+}
+
+#[test]
+fn a_new_destination_gets_the_recorded_messages_in_order() {
+    let it = Names::new();
+    let length = ("x-recent-history-length", FieldValue::I32(3));
+    it.exchange("x", of_kind(ExchangeKind::RecentHistory, &[length]));
+    it.queue("q");
+    it.queue("a");
+    it.queue("b");
+    it.exchange("t", exchange(ExchangeKind::Topic)).bind("t", "a", "#").bind("t", "b", "cc");
+    assert_eq!(replayed(&it, "q", ""), []);
+    for (key, body) in [("k", "1"), ("k", "2"), ("k", "3"), ("k", "4")] {
+        let route = it.found("x", &[key, "cc"], &[0, 0], origin());
+        assert_eq!(names(&route), ["q"]);
+        let keys: &[&[u8]] = if body == "3" { &[key.as_bytes(), b"cc"] } else { &[b"k"] };
+        route.record(&stored(key, body), keys);
+    }
+    let all = |bodies: &[&str]| bodies.iter().map(|body| (*body).to_owned()).collect::<Vec<_>>();
+    assert_eq!(replayed(&it, "q", ""), [], "no new binding");
+    assert_eq!(replayed(&it, "q", "another"), [("q".to_owned(), all(&["2", "3", "4"]))]);
+    let through = [("a".to_owned(), all(&["2", "3", "4"])), ("b".to_owned(), all(&["3"]))];
+    assert_eq!(replayed(&it, "t", ""), through);
+    assert!(it.0.history_memory() > 0);
+    it.0.delete_exchange(&short("x"), false).unwrap();
+    assert_eq!(it.0.history_memory(), 0);
 }
