@@ -10,6 +10,7 @@ pub mod error;
 pub mod exchange;
 pub mod memory;
 pub mod message;
+mod message_header;
 pub mod policy;
 pub mod queue;
 mod queue_arguments;

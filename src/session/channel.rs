@@ -6,6 +6,7 @@ use std::sync::Arc;
 use amqp_codec::ShortString;
 use foldhash::fast::RandomState;
 
+use super::reply_to::ReplyConsumer;
 use super::source::Sources;
 use crate::broker::credit::ChannelCredit;
 use crate::broker::message::Message;
@@ -74,6 +75,8 @@ pub(super) struct SessionChannel {
     /// The slots of its consumers by tag.
     pub(super) consumers: HashMap<ShortString, u32, RandomState>,
     pub(super) unacked: UnackedLedger<Delivered>,
+    /// Where replies go that are meant for it.
+    pub(super) reply_consumer: Option<ReplyConsumer>,
     pub(super) mode: Mode,
     /// `basic.qos` for consumers to come.
     pub(super) prefetch: u16,

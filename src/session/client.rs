@@ -640,6 +640,7 @@ impl Session {
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.closing = true;
         }
+        self.cancel_replies(id, None);
         self.abandon_consumers(id, now);
         // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);

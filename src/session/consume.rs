@@ -15,6 +15,7 @@ use super::channel::{Delivered, Mode, SessionChannel};
 use super::client::{Answer, Session};
 use super::outbox::{Item, Publisher};
 use super::publish::outgoing;
+use super::reply_to::REPLY_TO;
 use super::source::SourceConsumer;
 use crate::broker::credit::OutboxBound;
 use crate::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
@@ -41,6 +42,9 @@ impl Session {
         output: &mut Output,
         now: Instant,
     ) -> Result<(), Exception> {
+        if consume.queue.as_bytes() == REPLY_TO {
+            return self.consume_replies(id, &consume, output);
+        }
         let queue = self.named_queue(id, &consume.queue)?;
         queue.check_access(self.id)?;
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
@@ -103,6 +107,7 @@ impl Session {
         output: &mut Output,
         now: Instant,
     ) {
+        self.cancel_replies(id, Some(&cancel.consumer_tag));
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let slot = channel.consumers.remove(&cancel.consumer_tag);
         if let Some(slot) = slot
@@ -230,6 +235,7 @@ impl Session {
                 self.timed_out(subscription, timeout, dropped, output);
             }
             Item::Settled(publisher, range, outcome) => self.confirm(publisher, range, outcome),
+            Item::Reply(to, message) => self.write_reply(to, &message, output),
             Item::Unblocked => self.unblocked = true,
         }
     }

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::reply_to::REPLY_TO;
 use crate::broker::message::{EXPIRY_MS_MAX, MessageExtras};
 use crate::broker::time::{Epoch, Timestamp};
 use crate::protocol::exception::Exception;
@@ -19,6 +20,15 @@ pub(super) struct Facts {
     pub(super) extras: MessageExtras,
     /// The properties as they are stored, where they are not as they came.
     pub(super) rewritten: Option<Vec<u8>>,
+}
+
+/// Who publishes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender<'a> {
+    pub(super) user: &'a str,
+    /// The address of its channel's reply consumer.
+    pub(super) reply_address: Option<&'a ShortString>,
+    pub(super) epoch: Epoch,
 }
 
 /// The headers among these facts, as they stand in the message.
@@ -35,19 +45,15 @@ impl Facts {
     ///
     /// # Errors
     /// 406 with RabbitMQ's texts, for what makes no sense.
-    pub(super) fn read(
-        raw: &[u8],
-        user: &str,
-        epoch: Epoch,
-        now: Instant,
-    ) -> Result<Self, Exception> {
+    pub(super) fn read(raw: &[u8], sender: Sender<'_>, now: Instant) -> Result<Self, Exception> {
         let properties = PropertiesRef::parse(raw)?;
         if let Some(user_id) = properties.user_id
-            && user_id != user.as_bytes()
+            && user_id != sender.user.as_bytes()
         {
             return Err(precondition(format!(
-                "user_id property set to '{}' but authenticated user was '{user}'",
-                String::from_utf8_lossy(user_id)
+                "user_id property set to '{}' but authenticated user was '{}'",
+                String::from_utf8_lossy(user_id),
+                sender.user
             )));
         }
         let mut facts = Self {
@@ -56,30 +62,40 @@ impl Facts {
             ..Self::default()
         };
         facts.extras.time_to_live = properties.expiration.map(time_to_live).transpose()?;
+        let (mut delay, mut has_blind_copies) = (None, false);
         if let Some(headers) = properties.headers {
             let headers = RawTable(headers);
             // What is delivered to others has to be well-formed.
             headers.validate()?;
-            facts.read_headers(&properties, &Found::among(headers), epoch.timestamp(now))?;
+            let found = Found::among(headers);
+            has_blind_copies = found.blind_copies.is_some();
+            delay = facts.read_headers(&found, sender.epoch.timestamp(now))?;
+        }
+        let reply_to =
+            match properties.reply_to {
+                Some(REPLY_TO) => Some(sender.reply_address.ok_or_else(|| {
+                    precondition("fast reply consumer does not exist".to_owned())
+                })?),
+                _ => None,
+            };
+        if has_blind_copies || delay.is_some() || reply_to.is_some() {
+            facts.rewritten = Some(rewritten(&properties, delay, reply_to)?);
         }
         Ok(facts)
     }
 
+    /// The delay in milliseconds that receivers are to see negated, if there is one.
     fn read_headers(
         &mut self,
-        properties: &PropertiesRef<'_>,
         found: &Found<'_>,
         now: Timestamp,
-    ) -> Result<(), Exception> {
+    ) -> Result<Option<u64>, Exception> {
         self.extras.copies = copies("CC", found.copies)?;
         self.extras.blind_copies = copies("BCC", found.blind_copies)?;
         let delay = found.delay.and_then(|value| value.decode().ok()).and_then(|it| delay(&it));
         let deliver_at = found.deliver_at.map(deliver_at).transpose()?;
         self.extras.due = deliver_at.max(delay.map(|delay| now.after(delay)));
-        if found.blind_copies.is_some() || delay.is_some() {
-            self.rewritten = Some(rewritten(properties, delay)?);
-        }
-        Ok(())
+        Ok(delay)
     }
 
     /// All routing keys of the message, if there are more than the one it was published with.
@@ -195,10 +211,17 @@ fn from_text(text: &str) -> Option<u64> {
     Some(u64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(0))
 }
 
-/// The properties as receivers get them: without `BCC`, and with the delay negated, so that the
-/// message is not delayed again wherever it goes on to.
-fn rewritten(properties: &PropertiesRef<'_>, delay: Option<u64>) -> Result<Vec<u8>, Exception> {
+/// The properties as receivers get them: without `BCC`, with the delay negated, so that the message
+/// is not delayed again wherever it goes on to, and with an address that replies find.
+fn rewritten(
+    properties: &PropertiesRef<'_>,
+    delay: Option<u64>,
+    reply_to: Option<&ShortString>,
+) -> Result<Vec<u8>, Exception> {
     let mut properties = properties.to_owned()?;
+    if let Some(address) = reply_to {
+        properties.reply_to = Some(address.clone());
+    }
     if let Some(headers) = &mut properties.headers {
         headers.remove("BCC");
         if let Some(delay) = delay {
@@ -231,8 +254,9 @@ mod tests {
         let mut raw = BytesMut::new();
         properties.encode(&mut raw);
         let now = Instant::now();
-        Facts::read(&raw, "guest", Epoch::new(now, 1_000), now)
-            .map_err(|exception| exception.text.to_string())
+        let epoch = Epoch::new(now, 1_000);
+        Facts::read(&raw, Sender { user: "guest", reply_address: None, epoch }, now)
+            .map_err(|exception| exception.text)
     }
 
     fn text(text: &'static str) -> FieldValue {

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::registry::Registry;
+use super::reply_to::ReplyAddresses;
 use super::timers::Timers;
 use crate::auth::Users;
 use crate::broker::effect::Persist;
@@ -59,6 +60,7 @@ pub struct Host {
     pub(super) store: Arc<dyn Store>,
     pub(super) registry: Registry,
     pub(super) timers: Timers,
+    pub(super) replies: ReplyAddresses,
     pub(super) epoch: Epoch,
     vhosts: HashMap<ShortString, Arc<VHost>>,
     names: Mutex<StdRng>,
@@ -89,6 +91,7 @@ impl Host {
             store,
             registry: Registry::default(),
             timers: Timers::default(),
+            replies: ReplyAddresses::default(),
             epoch,
             vhosts,
             names: Mutex::new(

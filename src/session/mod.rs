@@ -11,6 +11,7 @@ mod outbox;
 mod policies;
 mod publish;
 mod registry;
+mod reply_to;
 mod settle;
 mod source;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use amqp_codec::ChannelId;
 use parking_lot::Mutex;
 
 use crate::broker::effect::{Delivery, DeliverySink, Subscription};
+use crate::broker::message::Message;
 use crate::protocol::confirm::Outcome;
 use crate::store::Confirmation;
 
@@ -29,6 +30,8 @@ pub(super) enum Item {
     TimedOut { subscription: Subscription, timeout: u64, dropped: bool },
     /// Publishes are settled, by their sequence numbers.
     Settled(Publisher, RangeInclusive<u64>, Outcome),
+    /// A reply to one of its requests.
+    Reply(Publisher, Message),
     /// Publishers may go on.
     Unblocked,
 }
@@ -72,6 +75,10 @@ impl Outbox {
         if self.blocked.swap(false, Ordering::SeqCst) {
             self.push(|items| items.push(Item::Unblocked));
         }
+    }
+
+    pub(super) fn reply(&self, to: Publisher, message: Message) {
+        self.push(|items| items.push(Item::Reply(to, message)));
     }
 
     fn push(&self, add: impl FnOnce(&mut Vec<Item>)) {

@@ -10,8 +10,9 @@ use smallvec::SmallVec;
 
 use super::channel::{Mode, RememberedRoute, SessionChannel, TransactedPublish};
 use super::client::Session;
-use super::facts::Facts;
+use super::facts::{Facts, Sender};
 use super::outbox::{BatchConfirmation, Publisher};
+use super::reply_to::is_reply;
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, MessageParts};
 use crate::broker::routing::{Publication, Route, Router};
@@ -131,7 +132,13 @@ impl Session {
             return Err(Exception::new(ReplyCode::NotImplemented, "immediate=true"));
         }
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
-        let facts = match Facts::read(content.properties(), &self.user, self.host.epoch, now) {
+        let reply_consumer = channel.reply_consumer.as_ref();
+        let sender = Sender {
+            user: &self.user,
+            reply_address: reply_consumer.map(|consumer| &consumer.address),
+            epoch: self.host.epoch,
+        };
+        let facts = match Facts::read(content.properties(), sender, now) {
             Ok(facts) => facts,
             Err(exception) => {
                 // What is wrong with the exchange is told before what is wrong with the message.
@@ -139,6 +146,10 @@ impl Session {
                 return Err(exception);
             }
         };
+        if is_reply(&content.publish) {
+            self.publish_reply(id, content, facts, output);
+            return Ok(());
+        }
         let route = channel.route(&self.vhost, content, &facts, now)?;
         let publisher = Publisher { channel: id, serial: channel.serial };
         let sequence = match &mut channel.mode {
@@ -185,6 +196,27 @@ impl Session {
             self.flush_publishes(now);
         }
         Ok(())
+    }
+
+    /// A reply goes to the channel that asked, at once, transaction or not. It is confirmed in its
+    /// turn.
+    fn publish_reply(
+        &mut self,
+        id: ChannelId,
+        content: &Content,
+        facts: Facts,
+        output: &mut Output,
+    ) {
+        let delivered = self.reply(&content.publish.routing_key, store(content, facts));
+        if !delivered && content.publish.mandatory {
+            return_unroutable(id, content, output);
+        }
+        if let Some(channel) = self.channels.get_mut(&id)
+            && let Mode::Confirm(ledger) = &mut channel.mode
+        {
+            let publisher = Publisher { channel: id, serial: channel.serial };
+            self.batch.await_confirm(publisher, ledger.publish(), false);
+        }
     }
 
     pub(super) fn add_to_batch(&mut self, route: Arc<Route>, message: Message) {

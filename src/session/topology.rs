@@ -7,6 +7,7 @@ use amqp_codec::method::{exchange, queue};
 use amqp_codec::{ChannelId, FieldTable, ReplyCode, ShortString};
 
 use super::client::{Answer, Session};
+use super::reply_to::is_reply_to;
 use crate::broker::binding::{Binding, Destination};
 use crate::broker::effect::Effects;
 use crate::broker::error::BrokerError;
@@ -84,6 +85,9 @@ impl Session {
         declare: queue::Declare,
         now: Instant,
     ) -> Result<Answer, Exception> {
+        if is_reply_to(&declare.queue) {
+            return self.declare_reply_to(&declare);
+        }
         let no_wait = declare.no_wait;
         let queue = if declare.passive {
             let queue = self.vhost.queue(&without_line_ends(declare.queue))?;

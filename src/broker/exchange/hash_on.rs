@@ -3,8 +3,8 @@
 use amqp_codec::{FieldTable, FieldValue, PropertiesRef, ShortString};
 
 use super::invalid::InvalidArgument;
-use super::message_header::header;
 use super::stable_hash::stable_hash;
+use crate::broker::message_header::header;
 use crate::broker::value_bytes::value_bytes;
 
 /// The part of a message that decides where it goes.

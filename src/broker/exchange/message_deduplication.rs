@@ -11,9 +11,9 @@ use amqp_codec::{FieldTable, FieldValue};
 use parking_lot::Mutex;
 
 use super::invalid::InvalidArgument;
-use super::message_header::header;
 use super::{Target, Verdict, target_set::TargetSet};
 use crate::broker::deduplication::DeduplicationWindow;
+use crate::broker::message_header::header;
 use crate::broker::value_bytes::value_bytes;
 
 /// What a deduplication exchange is declared with.

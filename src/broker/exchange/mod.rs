@@ -21,7 +21,6 @@ mod kind;
 mod local_random;
 mod matcher;
 mod message_deduplication;
-mod message_header;
 pub mod modulus_hash;
 pub mod random;
 mod recent_history;
@@ -59,4 +58,4 @@ pub enum Verdict {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -14,8 +14,8 @@ use amqp_codec::{FieldTable, FieldValue};
 use parking_lot::Mutex;
 
 use super::invalid::{InvalidArgument, erlang_binary};
-use super::message_header::header;
 use crate::broker::message::Message;
+use crate::broker::message_header::header;
 
 /// How many messages are kept if the declaration does not say.
 const LENGTH_DEFAULT: usize = 20;

@@ -17,7 +17,7 @@ pub(super) fn arguments(args: &[(&'static str, FieldValue)]) -> FieldTable {
 }
 
 /// Raw properties with these headers.
-pub(super) fn properties(headers: &[(&'static str, FieldValue)]) -> Vec<u8> {
+pub(in crate::broker) fn properties(headers: &[(&'static str, FieldValue)]) -> Vec<u8> {
     let mut raw = BytesMut::new();
     let headers = (!headers.is_empty()).then(|| arguments(headers));
     BasicProperties { headers, ..BasicProperties::default() }.encode(&mut raw);

@@ -11,6 +11,7 @@ mod consumers;
 mod deadlines;
 mod departures;
 mod dispatch;
+mod duplicates;
 mod entry;
 mod expiry;
 mod groups;
@@ -30,6 +31,7 @@ use self::consumers::ConsumerSet;
 pub use self::consumers::{ConsumerHandle, ConsumerOptions, Prefetch};
 pub use self::departures::{DeadLetter, DeathReason};
 use self::departures::{Departure, Departures};
+use self::duplicates::Duplicates;
 pub use self::entry::Entry;
 use self::held::Holdings;
 use self::ready::ReadyList;
@@ -57,6 +59,7 @@ pub struct Queue {
     /// What `basic.get` took.
     fetched: Holdings,
     departures: Departures,
+    duplicates: Option<Duplicates>,
     /// Deliveries that all holders together have not settled.
     unacked: usize,
     next_position: u64,
@@ -149,6 +152,8 @@ pub struct Totals {
     pub accepted: u64,
     /// Messages not taken in, because the queue was full.
     pub refused: u64,
+    /// Messages not taken in, because the queue had seen them before.
+    pub duplicates: u64,
     /// Deliveries, those of `basic.get` included.
     pub delivered: u64,
     /// Those among them that were not the message's first.
@@ -210,6 +215,7 @@ impl Queue {
         Self {
             ready: ReadyList::new(&settings),
             consumers: ConsumerSet::new(settings.single_active_consumer),
+            duplicates: settings.deduplication.map(Duplicates::new),
             settings,
             epoch,
             auto_delete,
@@ -268,17 +274,31 @@ impl Queue {
             out.freed += messages.into_iter().map(Message::release).sum::<usize>();
             return;
         }
-        let now = self.epoch.timestamp(now);
+        let (instant, now) = (now, self.epoch.timestamp(now));
         self.drop_expired(now, out);
         for (index, message) in messages.into_iter().enumerate() {
             if self.settings.refuses() && self.is_full_for(message, now, out) {
                 out.refused.push(index);
                 self.refuse(message, now, out);
+            } else if self.is_duplicate(message, instant) {
+                self.totals.duplicates += 1;
+                out.freed += message.release();
             } else {
                 self.accept(message, now);
             }
         }
         self.run(now, out);
+    }
+
+    fn is_duplicate(&mut self, message: &Message, now: Instant) -> bool {
+        self.duplicates.as_mut().is_some_and(|duplicates| !duplicates.is_new(message, now))
+    }
+
+    /// A message left for good, or for another queue: one like it may come again.
+    fn left(&mut self, entry: &Entry) {
+        if let Some(duplicates) = &mut self.duplicates {
+            duplicates.left(&entry.message);
+        }
     }
 
     fn accept(&mut self, message: &Message, now: Timestamp) {
@@ -499,6 +519,7 @@ impl Queue {
     }
 
     fn purged(&mut self, entry: &Entry, out: &mut Effects) {
+        self.left(entry);
         self.totals.purged += 1;
         out.freed += Journal::settled(self.journal.as_ref(), entry);
     }
@@ -506,12 +527,14 @@ impl Queue {
     /// A message that left the ready list or its holder is acknowledged.
     fn acknowledged(&mut self, entry: &Entry, out: &mut Effects) {
         self.ready.settled(entry);
+        self.left(entry);
         self.totals.acknowledged += 1;
         out.freed += Journal::settled(self.journal.as_ref(), entry);
     }
 
     /// Gives a message up that has left the ready list: to the dead-letter exchange, if there is one.
     fn bury(&mut self, entry: Entry, reason: DeathReason, now: Timestamp, out: &mut Effects) {
+        self.left(&entry);
         if self.settings.dead_letter.is_some() {
             self.departures.add(Departure { entry, reason, at: now, recorded: true });
         } else {

@@ -11,7 +11,7 @@ pub(super) fn header(properties: &[u8], name: impl AsRef<[u8]>) -> Option<FieldV
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::properties;
+    use super::super::exchange::tests::properties;
     use super::*;
 
     #[test]

@@ -1,0 +1,65 @@
+//! Messages that a queue has seen before.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use amqp_codec::FieldValue;
+use foldhash::fast::RandomState;
+
+use super::super::deduplication::DeduplicationWindow;
+use super::super::message::Message;
+use super::super::message_header::header;
+use super::super::queue_settings::QueueDeduplication;
+use super::super::value_bytes::value_bytes;
+
+/// Keys that a window remembers at most; the oldest goes first.
+const WINDOW_KEYS_MAX: usize = 1_000_000;
+
+/// The keys, by the header `x-deduplication-header`, that a queue does not take once more. Messages
+/// without the header always pass.
+#[derive(Debug)]
+pub(super) enum Duplicates {
+    /// Of the messages that have not left the queue.
+    WhileQueued(HashSet<Box<[u8]>, RandomState>),
+    /// Of those that came lately.
+    Window(Box<DeduplicationWindow>, Duration),
+}
+
+impl Duplicates {
+    pub(super) fn new(rule: QueueDeduplication) -> Self {
+        match rule {
+            QueueDeduplication::WhileQueued => Self::WhileQueued(HashSet::default()),
+            QueueDeduplication::Window(milliseconds) => Self::Window(
+                Box::new(DeduplicationWindow::new(WINDOW_KEYS_MAX)),
+                Duration::from_millis(milliseconds),
+            ),
+        }
+    }
+
+    /// Notes a message that comes; `false` if it came before.
+    pub(super) fn is_new(&mut self, message: &Message, now: Instant) -> bool {
+        let Some(key) = key(message) else { return true };
+        match self {
+            Self::WhileQueued(keys) => keys.insert(key.into()),
+            Self::Window(window, of_queue) => {
+                let own = header(message.properties(), "x-cache-ttl");
+                let own = own.as_ref().and_then(FieldValue::as_integer);
+                let own = own.and_then(|own| u64::try_from(own).ok()).map(Duration::from_millis);
+                window.insert(&key, Some(own.unwrap_or(*of_queue)), now)
+            }
+        }
+    }
+
+    /// A message left the queue: one like it may come again.
+    pub(super) fn left(&mut self, message: &Message) {
+        if let Self::WhileQueued(keys) = self
+            && let Some(key) = key(message)
+        {
+            keys.remove(&key[..]);
+        }
+    }
+}
+
+fn key(message: &Message) -> Option<Vec<u8>> {
+    header(message.properties(), "x-deduplication-header").map(|value| value_bytes(&value))
+}
