@@ -137,6 +137,12 @@ pub enum BrokerError {
         /// What was to be declared.
         resource: Resource,
     },
+    /// One consumer has a quorum queue to itself.
+    #[error(
+        "cannot obtain access to locked {0}. basic.get operations are not supported by quorum queues \
+         with single active consumer"
+    )]
+    GetFromSingleActive(Resource),
     /// The broker makes up names for classic queues only.
     #[error("Cannot declare a server-named queue for type {}", module_name(*.0))]
     ServerNamed(QueueKind),
@@ -161,7 +167,7 @@ impl BrokerError {
             | Self::SystemExchange(_)
             | Self::InternalExchange(_)
             | Self::ExclusiveUse(_) => ReplyCode::AccessRefused,
-            Self::Locked(_) => ReplyCode::ResourceLocked,
+            Self::Locked(_) | Self::GetFromSingleActive(_) => ReplyCode::ResourceLocked,
             Self::Inequivalent { .. }
             | Self::InUse(_)
             | Self::NotEmpty(_)

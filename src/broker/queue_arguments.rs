@@ -143,7 +143,8 @@ fn check_type(resource: &Resource, properties: &QueueProperties) -> Result<(), B
         return Err(BrokerError::ArgOfOtherType { arg, resource: resource.clone(), kind });
     }
     let impossible = [
-        ("non-durable", !properties.durable),
+        // An exclusive queue is never kept, whatever its declaration says.
+        ("non-durable", !properties.durable && properties.owner.is_none()),
         ("auto-delete", properties.auto_delete),
         ("exclusive-owner", properties.owner.is_some()),
     ];

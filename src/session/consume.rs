@@ -146,7 +146,13 @@ impl Session {
         queue.check_access(self.id)?;
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let mut effects = Effects::default();
-        let got = queue.state.lock().get(get.no_ack, now, &mut effects);
+        let got = {
+            let mut state = queue.state.lock();
+            if state.settings().single_active_consumer && queue.kind() == QueueKind::Quorum {
+                return Err(BrokerError::GetFromSingleActive(queue.resource()).into());
+            }
+            state.get(get.no_ack, now, &mut effects)
+        };
         self.host.carry_out(&queue, &mut effects, now);
         let Some(Fetched { entry, number, behind }) = got else {
             output.method(id, basic::GetEmpty {});

@@ -312,7 +312,7 @@ impl Session {
 fn conditional_delete(queue: &QueueCell, if_unused: bool) -> Exception {
     let condition = if if_unused { "if-unused flag set" } else { "if-empty flag set" };
     let text = format!(
-        "cannot delete {} - queue.delete operations with {condition} are not supported by quorum queues",
+        "cannot delete {}. queue.delete operations with {condition} are not supported by quorum queues",
         queue.resource()
     );
     Exception::new(ReplyCode::NotImplemented, text)
