@@ -6,8 +6,11 @@ use std::sync::Arc;
 use amqp_codec::ShortString;
 
 use crate::auth::{User, Users};
+use crate::broker::effect::Position;
 use crate::broker::policy::QueueKind;
 use crate::broker::policy::{Policy, PolicyError};
+use crate::broker::queue::{QueueCounts, ScheduledMessage, Totals};
+use crate::broker::queue_cell::QueueCell;
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
 use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType};
@@ -162,6 +165,33 @@ impl Broker {
     /// [`PolicyError::VHostNotFound`].
     pub fn operator_policies(&self, vhost: &str) -> Result<Vec<Arc<Policy>>, PolicyError> {
         Ok(self.vhost(vhost)?.operator_policies())
+    }
+
+    /// How many messages and consumers a queue has, exact at the moment of the call; `None` where
+    /// there is no such queue.
+    pub fn queue_counts(&self, vhost: &str, queue: &str) -> Option<QueueCounts> {
+        Some(self.queue(vhost, queue)?.state.lock().counts())
+    }
+
+    /// What became of a queue's messages so far; `None` where there is no such queue.
+    pub fn queue_totals(&self, vhost: &str, queue: &str) -> Option<Totals> {
+        Some(self.queue(vhost, queue)?.state.lock().totals())
+    }
+
+    /// The messages of a queue that wait for their time (published with a delay, or to be tried
+    /// again), the first to come first, `max` of them at most; `None` where there is no such queue.
+    pub fn scheduled(&self, vhost: &str, queue: &str, max: usize) -> Option<Vec<ScheduledMessage>> {
+        Some(self.queue(vhost, queue)?.state.lock().scheduled(max))
+    }
+
+    /// Drops a message that waits for its time; `false` where there is none at this position.
+    pub fn cancel_scheduled(&self, vhost: &str, queue: &str, position: Position) -> bool {
+        let Some(queue) = self.queue(vhost, queue) else { return false };
+        self.host.cancel_scheduled(&queue, position, now())
+    }
+
+    fn queue(&self, vhost: &str, name: &str) -> Option<Arc<QueueCell>> {
+        self.vhost(vhost).ok()?.queue(&ShortString::new(name).ok()?).ok()
     }
 
     fn vhost(&self, name: &str) -> Result<Arc<VHost>, PolicyError> {

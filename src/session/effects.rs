@@ -61,6 +61,19 @@ impl Host {
         self.free_memory(effects.freed);
     }
 
+    /// Drops a message of a queue that waits for its time; `false` if there is none at this position.
+    pub fn cancel_scheduled(
+        &self,
+        queue: &Arc<QueueCell>,
+        position: Position,
+        now: Instant,
+    ) -> bool {
+        let mut effects = Effects::default();
+        let cancelled = queue.state.lock().cancel_scheduled(position, now, &mut effects);
+        self.carry_out(queue, &mut effects, now);
+        cancelled
+    }
+
     /// When [`Host::handle_timeouts`] is to be called next.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.timers.next().and_then(|at| self.epoch.instant(at))
