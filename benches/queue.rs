@@ -15,7 +15,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use leveret::auth::{User, Users};
 use leveret::broker::credit::{ChannelCredit, OutboxBound};
 use leveret::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
-use leveret::broker::message::{Message, MessageExtras, MessageParts};
+use leveret::broker::message::{Message, MessageParts};
 use leveret::broker::queue::{ConsumerOptions, Holder, Prefetch, Queue, QueueOptions};
 use leveret::broker::queue_settings::QueueSettings;
 use leveret::broker::time::Epoch;
@@ -54,7 +54,7 @@ fn message() -> Message {
         segments: &[],
         persistent: false,
         priority: 0,
-        extras: MessageExtras::default(),
+        extras: None,
     });
     message.enter(1);
     message

@@ -7,7 +7,7 @@ use std::time::Instant;
 use amqp_codec::ChannelId;
 use leveret::broker::credit::{ChannelCredit, OutboxBound};
 use leveret::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
-use leveret::broker::message::{Message, MessageExtras, MessageParts};
+use leveret::broker::message::{Message, MessageParts};
 use leveret::broker::queue::{
     ConsumeRefused, ConsumerHandle, ConsumerOptions, Fetched, Holder, Prefetch, Queue,
     QueueOptions, Return,
@@ -271,7 +271,7 @@ fn message(body: usize) -> Message {
         segments: &[],
         persistent: false,
         priority: 0,
-        extras: MessageExtras::default(),
+        extras: None,
     });
     message.enter(1);
     message

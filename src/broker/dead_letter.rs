@@ -87,10 +87,10 @@ impl Obituary {
             segments: original.body_segments(),
             persistent: original.is_persistent(),
             priority: original.priority(),
-            extras: MessageExtras {
-                copies: self.routing_keys.iter().skip(1).cloned().collect(),
-                ..MessageExtras::default()
-            },
+            extras: (self.routing_keys.len() > 1).then(|| {
+                let copies = self.routing_keys.iter().skip(1).cloned().collect();
+                Box::new(MessageExtras { copies, ..MessageExtras::default() })
+            }),
         })
     }
 }

@@ -63,7 +63,7 @@ pub struct MessageParts<'a> {
     /// `priority`; 0 if there was none.
     pub priority: u8,
     /// What few messages have.
-    pub extras: MessageExtras,
+    pub extras: Option<Box<MessageExtras>>,
 }
 
 /// What the broker acts on beside the routing key, and few messages have.
@@ -98,7 +98,7 @@ impl Message {
             properties_len: parts.properties_len,
             persistent: parts.persistent,
             priority: parts.priority,
-            extras: (parts.extras != NO_EXTRAS).then(|| Box::new(parts.extras)),
+            extras: parts.extras,
             body_len: (inline_body + large_body) as u64,
             segments: parts.segments.to_vec(),
             entries: AtomicU32::new(0),
@@ -180,7 +180,7 @@ impl Message {
             segments: self.body_segments(),
             persistent,
             priority,
-            extras: self.extras().clone(),
+            extras: self.head().extras.clone(),
         })
     }
 
@@ -234,7 +234,7 @@ mod tests {
             segments,
             persistent: true,
             priority: 0,
-            extras: MessageExtras::default(),
+            extras: None,
         })
     }
 

@@ -17,9 +17,10 @@ use crate::protocol::exception::Exception;
 pub(super) struct Facts {
     pub(super) persistent: bool,
     pub(super) priority: u8,
-    pub(super) extras: MessageExtras,
+    /// Most messages have none.
+    pub(super) extras: Option<Box<MessageExtras>>,
     /// The properties as they are stored, where they are not as they came.
-    pub(super) rewritten: Option<Vec<u8>>,
+    pub(super) rewritten: Option<Box<[u8]>>,
 }
 
 /// Who publishes.
@@ -45,7 +46,17 @@ impl Facts {
     ///
     /// # Errors
     /// 406 with RabbitMQ's texts, for what makes no sense.
+    #[inline]
     pub(super) fn read(raw: &[u8], sender: Sender<'_>, now: Instant) -> Result<Self, Exception> {
+        // Most messages have no property, or the delivery mode alone.
+        match *raw {
+            [0, 0] | [0x10, 0, 1] => Ok(Self::default()),
+            [0x10, 0, 2] => Ok(Self { persistent: true, ..Self::default() }),
+            _ => Self::read_properties(raw, sender, now),
+        }
+    }
+
+    fn read_properties(raw: &[u8], sender: Sender<'_>, now: Instant) -> Result<Self, Exception> {
         let properties = PropertiesRef::parse(raw)?;
         if let Some(user_id) = properties.user_id
             && user_id != sender.user.as_bytes()
@@ -61,7 +72,10 @@ impl Facts {
             priority: properties.priority.unwrap_or(0),
             ..Self::default()
         };
-        facts.extras.time_to_live = properties.expiration.map(time_to_live).transpose()?;
+        let mut extras = MessageExtras {
+            time_to_live: properties.expiration.map(time_to_live).transpose()?,
+            ..MessageExtras::default()
+        };
         let (mut delay, mut has_blind_copies) = (None, false);
         if let Some(headers) = properties.headers {
             let headers = RawTable(headers);
@@ -69,7 +83,7 @@ impl Facts {
             headers.validate()?;
             let found = Found::among(headers);
             has_blind_copies = found.blind_copies.is_some();
-            delay = facts.read_headers(&found, sender.epoch.timestamp(now))?;
+            delay = read_headers(&mut extras, &found, sender.epoch.timestamp(now))?;
         }
         let reply_to =
             match properties.reply_to {
@@ -79,29 +93,35 @@ impl Facts {
                 _ => None,
             };
         if has_blind_copies || delay.is_some() || reply_to.is_some() {
-            facts.rewritten = Some(rewritten(&properties, delay, reply_to)?);
+            facts.rewritten = Some(rewritten(&properties, delay, reply_to)?.into());
         }
+        facts.extras = (extras != MessageExtras::default()).then(|| Box::new(extras));
         Ok(facts)
     }
 
-    /// The delay in milliseconds that receivers are to see negated, if there is one.
-    fn read_headers(
-        &mut self,
-        found: &Found<'_>,
-        now: Timestamp,
-    ) -> Result<Option<u64>, Exception> {
-        self.extras.copies = copies("CC", found.copies)?;
-        self.extras.blind_copies = copies("BCC", found.blind_copies)?;
-        let delay = found.delay.and_then(|value| value.decode().ok()).and_then(|it| delay(&it));
-        let deliver_at = found.deliver_at.map(deliver_at).transpose()?;
-        self.extras.due = deliver_at.max(delay.map(|delay| now.after(delay)));
-        Ok(delay)
+    /// Whether the key it was published with is the only one.
+    pub(super) fn has_one_key(&self) -> bool {
+        self.extras.is_none() || self.more_keys().next().is_none()
     }
 
     /// All routing keys of the message, if there are more than the one it was published with.
     pub(super) fn more_keys(&self) -> impl Iterator<Item = &ShortString> {
-        self.extras.copies.iter().chain(&self.extras.blind_copies)
+        self.extras.iter().flat_map(|extras| extras.copies.iter().chain(&extras.blind_copies))
     }
+}
+
+/// The delay in milliseconds that receivers are to see negated, if there is one.
+fn read_headers(
+    extras: &mut MessageExtras,
+    found: &Found<'_>,
+    now: Timestamp,
+) -> Result<Option<u64>, Exception> {
+    extras.copies = copies("CC", found.copies)?;
+    extras.blind_copies = copies("BCC", found.blind_copies)?;
+    let delay = found.delay.and_then(|value| value.decode().ok()).and_then(|it| delay(&it));
+    let deliver_at = found.deliver_at.map(deliver_at).transpose()?;
+    extras.due = deliver_at.max(delay.map(|delay| now.after(delay)));
+    Ok(delay)
 }
 
 impl<'a> Found<'a> {
@@ -264,7 +284,7 @@ mod tests {
     }
 
     fn due(name: &'static str, value: FieldValue) -> Option<u64> {
-        read(&[(name, value)]).unwrap().extras.due.map(|due| due.0)
+        read(&[(name, value)]).unwrap().extras?.due.map(|due| due.0)
     }
 
     fn header(facts: &Facts, name: &str) -> Option<FieldValue> {

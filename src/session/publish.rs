@@ -321,10 +321,7 @@ impl SessionChannel {
         now: Instant,
     ) -> Result<Arc<Route>, Exception> {
         let basic::Publish { exchange, routing_key, .. } = &content.publish;
-        let mut keys: SmallVec<[&[u8]; 1]> = SmallVec::new();
-        keys.push(routing_key.as_bytes());
-        keys.extend(facts.more_keys().map(ShortString::as_bytes));
-        if keys.len() == 1
+        if facts.has_one_key()
             && let Some(last) = &self.last_route
             && last.routing_key == *routing_key
             && last.exchange == *exchange
@@ -332,10 +329,13 @@ impl SessionChannel {
         {
             return Ok(Arc::clone(&last.route));
         }
+        let more = facts.more_keys().map(ShortString::as_bytes);
+        let keys: SmallVec<[&[u8]; 1]> =
+            std::iter::once(routing_key.as_bytes()).chain(more).collect();
         let publication =
             Publication { exchange, routing_keys: &keys, properties: content.properties(), now };
         let route = Arc::new(vhost.route(&mut self.router, &publication)?);
-        self.last_route = (route.by_key_alone && keys.len() == 1).then(|| RememberedRoute {
+        self.last_route = route.by_key_alone.then(|| RememberedRoute {
             exchange: exchange.clone(),
             routing_key: routing_key.clone(),
             route: Arc::clone(&route),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use amqp_codec::{BasicProperties, FieldTable, FieldValue, ShortString};
 use bytes::BytesMut;
 
-use crate::broker::message::{Message, MessageExtras, MessageParts};
+use crate::broker::message::{Message, MessageParts};
 
 #[expect(clippy::disallowed_methods)]
 pub(super) fn origin() -> Instant {
@@ -34,6 +34,6 @@ pub(super) fn message(routing_key: &str, properties: &[u8], body: &str) -> Messa
         segments: &[],
         persistent: false,
         priority: 0,
-        extras: MessageExtras::default(),
+        extras: None,
     })
 }

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::broker::credit::{ChannelCredit, OutboxBound};
 use crate::broker::effect::{Delivery, DeliverySink, Subscription};
-use crate::broker::message::{MessageExtras, MessageParts};
+use crate::broker::message::MessageParts;
 use crate::broker::queue_settings::QueueSettings;
 use amqp_codec::ChannelId;
 
@@ -27,7 +27,7 @@ fn message(body: &str) -> Message {
         segments: &[],
         persistent: true,
         priority: 0,
-        extras: MessageExtras::default(),
+        extras: None,
     });
     message.enter(1);
     message

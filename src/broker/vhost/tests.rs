@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::broker::exchange::ExchangeKind;
-use crate::broker::message::{Message, MessageExtras, MessageParts};
+use crate::broker::message::{Message, MessageParts};
 use crate::store::MemoryStore;
 
 const ME: ConnectionId = ConnectionId(1);
@@ -361,7 +361,7 @@ fn conditions_of_a_deletion_are_checked_unused_before_empty() {
         segments: &[],
         persistent: false,
         priority: 0,
-        extras: Default::default(),
+        extras: None,
     });
     message.enter(1);
     let mut effects = Effects::default();
@@ -566,7 +566,7 @@ fn stored(key: &str, body: &str) -> Message {
         segments: &[],
         persistent: false,
         priority: 0,
-        extras: MessageExtras::default(),
+        extras: None,
     })
 }
 
