@@ -8,7 +8,6 @@ import signal
 
 import pytest
 import support
-import wire
 
 CLIENT = os.environ.get("INTEROP_CLIENT", "?")
 TEST_SECONDS = int(os.environ.get("INTEROP_TEST_SECONDS", "60"))
@@ -115,9 +114,7 @@ def names():
     """Unique names of queues and exchanges, deleted after the test."""
     names = support.Names()
     yield names
-    if names.queues or names.exchanges:
-        with wire.Wire(support.ADDRESS) as connection:
-            connection.login().open_channel().delete(names.queues, names.exchanges)
+    support.delete(names)
 
 
 @pytest.fixture

@@ -100,6 +100,13 @@ class Names:
         return self.exchanges[-1]
 
 
+def delete(names):
+    """Deletes what the names were given to."""
+    if names.queues or names.exchanges:
+        with wire.Wire(ADDRESS) as connection:
+            connection.login().open_channel().delete(names.queues, names.exchanges)
+
+
 class Relay:
     """A TCP relay in front of the broker. A test can cut its connections, or have every byte come on its own.
 
