@@ -73,7 +73,7 @@ def publish(channel, queue, *bodies, exchange="", **properties):
 
 
 def confirmed(channel, queue, body, **properties):
-    """Publishes on a channel that is in confirm mode. Whether the broker took the message (ack) or refused it (nack)."""
+    """Publishes on a channel in confirm mode. Whether the broker took the message (ack) or refused it (nack)."""
     try:
         channel.basic_publish("", queue, body, BasicProperties(**properties))
     except pika.exceptions.NackError:

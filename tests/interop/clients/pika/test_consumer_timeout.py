@@ -16,12 +16,12 @@ def test_a_message_goes_back_to_the_queue(connection, channel):
     queue = mine(channel, arguments=options(x_consumer_timeout=300))
     channel.basic_qos(prefetch_count=1)
     slow = Inbox(channel, queue)
+    start = time.monotonic()
     publish(channel, queue, b"m")
     slow.wait(1)
-    start = time.monotonic()
     quick = Inbox(connection.channel(), queue)
     assert quick.wait(1) == [b"m"]
-    assert 0.25 <= time.monotonic() - start < 5
+    assert 0.3 <= time.monotonic() - start < 10
     assert quick.redelivered() == [True]
     quick.channel.basic_ack(quick.tags()[0])
     settle(channel)
@@ -64,8 +64,8 @@ def test_the_channel_can_be_closed(connection, channel):
     with pytest.raises(pika.exceptions.ChannelClosedByBroker) as closed:
         raise slow._closing_reason
     text = (
-        f"PRECONDITION_FAILED - delivery acknowledgement on channel {slow.channel_number} timed out. Timeout value used: "
-        "200 ms. This timeout value can be configured, see consumers doc guide to learn more"
+        f"PRECONDITION_FAILED - delivery acknowledgement on channel {slow.channel_number} timed out. Timeout value "
+        "used: 200 ms. This timeout value can be configured, see consumers doc guide to learn more"
     )
     assert (closed.value.reply_code, closed.value.reply_text) == (406, text)
     assert take(channel, queue)[2] == b"m"

@@ -18,7 +18,6 @@ from pika_support import (
     until_ready,
 )
 
-
 # What x-first-death-* and x-last-death-* tell.
 TOLD = ("reason", "queue", "exchange")
 

@@ -51,11 +51,11 @@ def test_a_consumer_gets_a_delayed_message_pushed(channel):
     queue = mine(channel)
     inbox = Inbox(channel, queue, auto_ack=True)
     start = time.monotonic()
-    publish(channel, queue, b"later", headers={"x-delay": 300})
+    publish(channel, queue, b"later", headers={"x-delay": 500})
     publish(channel, queue, b"now")
     assert inbox.wait(1) == [b"now"]
     assert inbox.wait(2) == [b"now", b"later"]
-    assert 0.3 <= time.monotonic() - start < 5
+    assert 0.5 <= time.monotonic() - start < 10
     assert inbox.redelivered() == [False, False]
 
 
@@ -63,10 +63,10 @@ def test_messages_come_in_the_order_of_their_times(channel):
     """Delayed messages are delivered in the order in which they are due."""
     queue = mine(channel)
     inbox = Inbox(channel, queue, auto_ack=True)
-    for delay in (400, 100, 300, 200):
+    for delay in (800, 200, 600, 400):
         publish(channel, queue, b"%d" % delay, headers={"x-delay": delay})
     publish(channel, queue, b"0")
-    assert inbox.wait(5) == [b"0", b"100", b"200", b"300", b"400"]
+    assert inbox.wait(5) == [b"0", b"200", b"400", b"600", b"800"]
 
 
 @pytest.mark.parametrize("delay", [0, -1000, None, "soon"])
@@ -187,14 +187,12 @@ def times_between_deliveries(channel, queue, give_back, count):
 def test_retries_wait_longer_each_time(channel, names):
     """With x-delayed-retry-type all, a returned message waits for x-delayed-retry-min milliseconds times the number of
     its deliveries, and for x-delayed-retry-max at most."""
-    queue = quorum(
-        channel, names.queue(), x_delayed_retry_type="all", x_delayed_retry_min=150, x_delayed_retry_max=350
-    )
+    queue = quorum(channel, names.queue(), x_delayed_retry_type="all", x_delayed_retry_min=100, x_delayed_retry_max=300)
     publish(channel, queue, b"m")
-    times = times_between_deliveries(channel, queue, reject, 4)
-    assert all(waited >= least for waited, least in zip(times, (0.15, 0.3, 0.35, 0.35), strict=True))
-    assert times[0] < 0.3
-    assert max(times) < 0.6
+    times = times_between_deliveries(channel, queue, reject, 10)
+    assert all(waited >= least for waited, least in zip(times, (0.1, 0.2, *[0.3] * 8), strict=True))
+    # Without the maximum it would be a second.
+    assert times[-1] < 0.9
 
 
 @pytest.mark.parametrize(
@@ -213,12 +211,10 @@ def test_retries_wait_longer_each_time(channel, names):
 def test_which_messages_wait(channel, names, kind, give_back, waits):
     """x-delayed-retry-type says which messages wait: those given back with basic.reject (failed), those given back
     with basic.nack (returned), all, or none (disabled)."""
-    queue = quorum(
-        channel, names.queue(), x_delayed_retry_type=kind, x_delayed_retry_min=500, x_delayed_retry_max=500
-    )
+    queue = quorum(channel, names.queue(), x_delayed_retry_type=kind, x_delayed_retry_min=800, x_delayed_retry_max=800)
     publish(channel, queue, b"m")
     (waited,) = times_between_deliveries(channel, queue, give_back, 1)
-    assert (waited >= 0.5) == waits
+    assert (waited >= 0.8) == waits
 
 
 def test_a_message_that_waits_for_its_retry_holds_up_nobody(channel, names):

@@ -5,7 +5,9 @@ import pytest
 from pika_support import Inbox, mine, options, publish, quorum, settle
 from support import until
 
-WITHOUT_NOTIFY = {"capabilities": {"publisher_confirms": True, "basic.nack": True, "authentication_failure_close": True}}
+WITHOUT_NOTIFY = {
+    "capabilities": {"publisher_confirms": True, "basic.nack": True, "authentication_failure_close": True}
+}
 
 
 class Cancellations:

@@ -7,7 +7,6 @@ from pika_support import (
     drain,
     graveyard,
     mine,
-    options,
     publish,
     quorum,
     ready,

@@ -75,7 +75,9 @@ REPLY_TO = "amq.rabbitmq.reply-to"
 
 def answer(channel, method, properties, body):
     """A server that answers in capitals."""
-    channel.basic_publish("", properties.reply_to, body.upper(), BasicProperties(correlation_id=properties.correlation_id))
+    channel.basic_publish(
+        "", properties.reply_to, body.upper(), BasicProperties(correlation_id=properties.correlation_id)
+    )
     channel.basic_ack(method.delivery_tag)
 
 

@@ -170,9 +170,7 @@ class FibonacciClient:
     def __init__(self, connection, queue):
         self.connection, self.queue, self.channel = connection, queue, connection.channel()
         self.callback_queue = self.channel.queue_declare(queue="", exclusive=True).method.queue
-        self.channel.basic_consume(
-            queue=self.callback_queue, on_message_callback=self.on_response, auto_ack=True
-        )
+        self.channel.basic_consume(queue=self.callback_queue, on_message_callback=self.on_response, auto_ack=True)
 
     def on_response(self, _channel, _method, properties, body):
         if self.correlation_id == properties.correlation_id:
@@ -225,7 +223,7 @@ def test_7_publishing_messages_individually(connection, names):
 
 
 def test_7_handling_confirms_asynchronously(names):
-    """The publisher goes on while the broker confirms, one by one or several at once, and ends with none outstanding."""
+    """The publisher goes on while the broker confirms, one by one or several at once, until none is left."""
     queue, count = names.queue("confirmed"), 500
     outstanding, confirmed, ended = {}, [], []
 
