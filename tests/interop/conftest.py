@@ -5,23 +5,12 @@ import contextlib
 import inspect
 import os
 import signal
-import socket
 
 import pytest
 import support
-import wire
 
 CLIENT = os.environ.get("INTEROP_CLIENT", "?")
 TEST_SECONDS = int(os.environ.get("INTEROP_TEST_SECONDS", "60"))
-
-
-def pytest_addoption(parser):
-    parser.addoption("--extensions", action="store_true", help="also run the replies about optional arguments")
-
-
-def pytest_collection_modifyitems(config, items):
-    if not config.getoption("--extensions"):
-        items[:] = [item for item in items if not item.get_closest_marker("extension")]
 
 
 # --- one line per test ---
@@ -125,9 +114,7 @@ def names():
     """Unique names of queues and exchanges, deleted after the test."""
     names = support.Names()
     yield names
-    if names.queues or names.exchanges:
-        with wire.Wire(support.ADDRESS) as connection:
-            connection.login().open_channel().delete(names.queues, names.exchanges)
+    support.delete(names)
 
 
 @pytest.fixture
@@ -137,7 +124,18 @@ def relay():
         yield relay
 
 
-@pytest.fixture(scope="session", autouse=True)
-def broker_is_there():
-    with socket.create_connection(support.ADDRESS, timeout=5):
-        pass
+@pytest.fixture(scope="session")
+def broker():
+    """What the broker that the tests run against can do."""
+    return support.Broker()
+
+
+@pytest.fixture(autouse=True)
+def broker_has_it(request, broker):
+    """Skips a test of something that the broker cannot have."""
+    if broker.is_leveret:
+        return
+    if request.node.get_closest_marker("leveret"):
+        pytest.skip("only leveret has this")
+    if (needed := request.node.get_closest_marker("exchange_type")) and not broker.has_exchange_type(needed.args[0]):
+        pytest.skip(f"the plugin for {needed.args[0]} is not enabled")

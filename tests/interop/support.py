@@ -1,12 +1,15 @@
 """What the Python tests share: the broker's address, unique names, deadlines, and a relay that can cut connections."""
 
 import contextlib
+import functools
 import os
 import socket
 import struct
 import threading
 import time
 import uuid
+
+import wire
 
 BROKER = os.environ.get("INTEROP_BROKER", "127.0.0.1:5672")
 HOST, PORT = BROKER.rsplit(":", 1)[0].strip("[]"), int(BROKER.rsplit(":", 1)[1])
@@ -65,6 +68,23 @@ def until(condition, what, step=lambda: time.sleep(0.01), deadline=DEADLINE):
         step()
 
 
+class Broker:
+    """What can be asked of the broker before a test: whose it is, and which exchange types it has."""
+
+    def __init__(self):
+        with wire.Wire(ADDRESS) as connection:
+            connection.send(wire.PROTOCOL_HEADER)
+            self.is_leveret = wire.shortstr("leveret_version") + b"S" in connection.expect(10, 10)
+
+    @staticmethod
+    @functools.cache
+    def has_exchange_type(name):
+        exchange = unique("probe")
+        with wire.Wire(ADDRESS) as connection:
+            connection.login().open_channel()
+            return connection.declares_exchange(exchange, name)
+
+
 class Names:
     """Hands out names and remembers them, so that they can be deleted when the test is over."""
 
@@ -78,6 +98,13 @@ class Names:
     def exchange(self, kind="exchange"):
         self.exchanges.append(unique(kind))
         return self.exchanges[-1]
+
+
+def delete(names):
+    """Deletes what the names were given to."""
+    if names.queues or names.exchanges:
+        with wire.Wire(ADDRESS) as connection:
+            connection.login().open_channel().delete(names.queues, names.exchanges)
 
 
 class Relay:

@@ -103,6 +103,16 @@ class Wire:
             self.send(method(1, 40, 20, b"\x00\x00" + shortstr(name) + b"\x00"))
             self._settle(40, 21)
 
+    def declares_exchange(self, name, kind):
+        """Whether an exchange of this type can be declared. An unknown one costs the connection."""
+        arguments = b"\x00\x00" + shortstr(name) + shortstr(kind) + b"\x00" + longstr(b"")
+        self.send(method(1, 40, 10, arguments))
+        _, _, payload = self.read_frame()
+        if struct.unpack_from(">HH", payload) != (40, 11):
+            return False
+        self.delete(exchanges=[name])
+        return True
+
     def get(self, queue):
         """basic.get without acknowledgement: (properties as raw bytes, body), or None if the queue is empty."""
         self.send(method(1, 60, 70, b"\x00\x00" + shortstr(queue) + b"\x01"))

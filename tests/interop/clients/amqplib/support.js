@@ -39,6 +39,9 @@ async function within(promise, what = 'an answer') {
   }
 }
 
+// Whether a connection is to leveret, for what no other broker has.
+const isLeveret = (connection) => connection.connection.serverProperties.leveret_version !== undefined;
+
 // What is to be done after a test, the last thing first.
 const cleanups = new WeakMap();
 
@@ -102,6 +105,9 @@ function names(t) {
     exchange: (kind = 'exchange') => exchanges[exchanges.push(unique(kind)) - 1],
   };
 }
+
+// A queue of this connection, with a name the broker makes up.
+const mine = async (channel, options) => (await within(channel.assertQueue('', { exclusive: true, ...options }))).queue;
 
 // Collects what a consumer gets, in order.
 class Inbox {
@@ -190,4 +196,4 @@ async function relay(t, piece = Infinity) {
 }
 
 module.exports = { HOST, PORT, LOGIN_REFUSED };
-Object.assign(module.exports, { Inbox, afterwards, channelOf, connect, event, fill, names, open, openConfirming, relay, test, unique, within });
+Object.assign(module.exports, { Inbox, afterwards, channelOf, connect, event, fill, isLeveret, mine, names, open, openConfirming, relay, test, unique, within });

@@ -7,11 +7,8 @@ const amqp = require('amqplib');
 const callbackApi = require('amqplib/callback_api');
 const support = require('./support');
 
-const { HOST, PORT, Inbox, afterwards, channelOf, connect, event, fill, names, open, openConfirming, relay } = support;
+const { HOST, PORT, Inbox, afterwards, channelOf, connect, event, fill, mine, names, open, openConfirming, relay } = support;
 const { test, unique, within } = support;
-
-// A queue of this connection, with a name the broker makes up.
-const mine = async (channel, options) => (await within(channel.assertQueue('', { exclusive: true, ...options }))).queue;
 
 // The error that closes a channel; amqplib reports it as an event.
 const channelError = async (channel) => (await event(channel, 'error'))[0];

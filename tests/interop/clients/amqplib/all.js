@@ -1,0 +1,5 @@
+// Every file with tests.
+'use strict';
+
+require('./test');
+require('./test_arguments');
