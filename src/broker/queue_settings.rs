@@ -98,9 +98,9 @@ pub enum TimeoutAction {
 pub enum RetryKind {
     /// All that clients give back.
     All,
-    /// Those given back with `basic.reject`: their processing failed.
+    /// Those given back with `basic.reject`, or by a channel that closed: their processing failed.
     Failed,
-    /// Those given back with `basic.nack`.
+    /// Those given back with `basic.nack` or `basic.recover`.
     Returned,
 }
 

@@ -540,16 +540,16 @@ impl Session {
         if let Some(answer) = answer {
             output.method(id, answer);
         }
-        self.settle_held(id, now);
+        self.settle_held(id, Return::Nacked, now);
         Ok(None)
     }
 
     /// Requeues what a channel holds unacknowledged.
-    fn settle_held(&mut self, id: ChannelId, now: Instant) {
+    fn settle_held(&mut self, id: ChannelId, why: Return, now: Instant) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let held: Vec<(u64, Delivered)> = channel.unacked.drain().collect();
         for (_, delivered) in held {
-            self.settle_one(id, delivered, Verdict::Requeue(Return::Released), now);
+            self.settle_one(id, delivered, Verdict::Requeue(why), now);
         }
         self.flush_settlements(now);
     }
@@ -644,7 +644,7 @@ impl Session {
         self.abandon_consumers(id, now);
         // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);
-        self.settle_held(id, now);
+        self.settle_held(id, Return::Released, now);
         self.channels.remove(&id);
     }
 

@@ -21,9 +21,10 @@ pub enum Holder {
 pub enum Return {
     /// `basic.reject`: it could not be processed.
     Rejected,
-    /// `basic.nack`: not now, or not here.
+    /// `basic.nack` or `basic.recover`: not now, or not here.
     Nacked,
-    /// Nobody decided: its channel closed, it was recovered, or held for too long.
+    /// Its channel closed, or it was held for too long: its processing failed, as far as anyone
+    /// knows.
     Released,
 }
 
@@ -150,8 +151,7 @@ impl Queue {
 /// Whether a message that came back for this reason waits before it is delivered again.
 fn waits(kind: RetryKind, why: Return) -> bool {
     match why {
-        Return::Rejected => kind != RetryKind::Returned,
+        Return::Rejected | Return::Released => kind != RetryKind::Returned,
         Return::Nacked => kind != RetryKind::Failed,
-        Return::Released => false,
     }
 }
