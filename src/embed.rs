@@ -8,7 +8,7 @@ use amqp_codec::ShortString;
 use crate::auth::{User, Users};
 use crate::broker::effect::Position;
 use crate::broker::policy::QueueKind;
-use crate::broker::policy::{Policy, PolicyError};
+use crate::broker::policy::{EffectiveDefinition, Policy, PolicyError};
 use crate::broker::queue::{QueueCounts, ScheduledMessage, Totals};
 use crate::broker::queue_cell::QueueCell;
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
@@ -165,6 +165,12 @@ impl Broker {
     /// [`PolicyError::VHostNotFound`].
     pub fn operator_policies(&self, vhost: &str) -> Result<Vec<Arc<Policy>>, PolicyError> {
         Ok(self.vhost(vhost)?.operator_policies())
+    }
+
+    /// The policies that are in force for a queue, and what they come to; `None` where there is no such
+    /// queue.
+    pub fn queue_policies(&self, vhost: &str, queue: &str) -> Option<EffectiveDefinition> {
+        Some(self.queue(vhost, queue)?.effective_definition())
     }
 
     /// How many messages and consumers a queue has, exact at the moment of the call; `None` where

@@ -25,7 +25,7 @@ pub mod cli;
 pub use amqp_codec::{FieldTable, FieldValue};
 
 pub use self::broker::effect::Position;
-pub use self::broker::policy::{ApplyTo, Policy, PolicyError};
+pub use self::broker::policy::{ApplyTo, EffectiveDefinition, Policy, PolicyError};
 pub use self::broker::queue::{QueueCounts, ScheduledMessage, Totals};
 pub use self::embed::{Broker, BrokerBuilder, StartError};
 

@@ -139,9 +139,20 @@ impl Session {
             self.vhost.declare_queue(&name, properties, self.id, now)?
         };
         if owner.is_some() && !self.exclusive_queues.iter().any(|known| known.id == queue.id) {
-            self.exclusive_queues.push(Arc::clone(&queue));
+            self.own_exclusively(&queue);
         }
         Ok(queue)
+    }
+
+    /// Remembers a queue that goes with the connection. Those that expired meanwhile are forgotten each
+    /// time their number has doubled.
+    fn own_exclusively(&mut self, queue: &Arc<QueueCell>) {
+        const FEW: usize = 64;
+        let owned = self.exclusive_queues.len();
+        if owned >= FEW && owned.is_power_of_two() {
+            self.exclusive_queues.retain(|queue| !queue.state.lock().is_deleted());
+        }
+        self.exclusive_queues.push(Arc::clone(queue));
     }
 
     pub(super) fn bind_queue(
