@@ -55,6 +55,8 @@ const SEGMENT_BYTES_MAX: i64 = 3_000_000_000;
 const LEADER_LOCATORS: &[&str] = &["balanced", "client-local", "least-leaders", "random"];
 const MASTER_LOCATORS: &[&str] = &["client-local", "min-masters", "random"];
 const RETRIES: &[&str] = &["all", "disabled", "failed", "returned"];
+/// A key of our own.
+const TIMEOUT_ACTIONS: &[&str] = &["cancel", "close-channel", "requeue"];
 const PROMOTIONS: &[&str] = &["always", "when-synced"];
 
 const fn key(name: &'static str, accepts: Accepts, refusal: &'static str, queues: Queues) -> Key {
@@ -73,6 +75,7 @@ const KEYS: &[Key] = &[
     key("alternate-exchange", Text, "{} is not a valid alternate exchange name", ALL),
     key("consumer-disconnected-timeout", COUNT, "{} is not a valid consumer disconnected timeout", QUORUM),
     key("consumer-timeout", COUNT, "{} is not a valid consumer timeout", ALL),
+    key("consumer-timeout-action", OneOf(TIMEOUT_ACTIONS), "{} is not a valid consumer timeout action", NOT_STREAMS),
     key("dead-letter-exchange", Text, "{} is not a valid dead letter exchange name", NOT_STREAMS),
     key("dead-letter-routing-key", Text, "{} is not a valid dead letter routing key", NOT_STREAMS),
     key("dead-letter-strategy", OneOf(&["at-least-once", "at-most-once"]), "{} is not a valid dead letter strategy", QUORUM),
