@@ -24,7 +24,7 @@ const LETTERS_MAX: usize = 256;
 const BATCHES_MAX: usize = 16;
 
 /// Queues that are looked at in one go when their time has come.
-const DUE_MAX: usize = 64;
+const DUE_MAX: usize = 8;
 
 impl Host {
     /// Carries out what a call on a queue left to do. Most calls leave nothing but memory to free.
