@@ -1,6 +1,6 @@
 //! A client from its first byte to its last: the conversation and, once a vhost is open, the session.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,8 +16,8 @@ use super::outbox::{Item, Outbox, Wake};
 use super::publish::PublishBatch;
 use super::settle::SettleBatch;
 use crate::broker::effect::Effects;
-use crate::broker::queue::Return;
-use crate::broker::queue_cell::{ConnectionId, QueueCell};
+use crate::broker::queue::{ConsumerHandle, Return};
+use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
 use crate::broker::vhost::{DeleteConditions, VHost};
 use crate::protocol::confirm::ConfirmLedger;
 use crate::protocol::connection::{ClientCapabilities, Connection, Expired, Failure, State};
@@ -641,32 +641,43 @@ impl Session {
             channel.closing = true;
         }
         self.cancel_replies(id, None);
-        self.abandon_consumers(id, now);
+        self.abandon_consumers(&[id], now);
         // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);
         self.settle_held(id, Return::Released, now);
         self.channels.remove(&id);
     }
 
-    /// Takes a channel's consumers off their queues, which take back what these hold.
-    fn abandon_consumers(&mut self, id: ChannelId, now: Instant) {
+    /// Takes the consumers of channels off their queues, which take back what these hold: each queue
+    /// from all of them at once, so that none is delivered what another one of them held.
+    fn abandon_consumers(&mut self, ids: &[ChannelId], now: Instant) {
+        let mut abandoned: BTreeMap<QueueId, (Arc<QueueCell>, Vec<ConsumerHandle>)> =
+            BTreeMap::new();
+        for id in ids {
+            self.forget_deliveries(*id);
+            let sources = self.channels.get(id).map(|channel| channel.sources.all());
+            for source in sources.into_iter().flatten() {
+                if let Some(handle) = source.handle() {
+                    let of_queue = || (Arc::clone(&source.queue), Vec::new());
+                    abandoned.entry(source.queue.id).or_insert_with(of_queue).1.push(handle);
+                }
+            }
+        }
+        for (queue, handles) in abandoned.into_values() {
+            let mut effects = Effects::default();
+            queue.state.lock().abandon_all(&handles, now, &mut effects);
+            self.carry_out(&queue, &mut effects, now);
+        }
+    }
+
+    /// What a channel's consumers hold is no longer the channel's to settle.
+    fn forget_deliveries(&mut self, id: ChannelId) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
         for delivered in channel.unacked.iter_mut() {
             let of_consumer = channel.sources.get(delivered.slot).and_then(|it| it.handle());
             if of_consumer.is_some() {
                 *delivered = Delivered::TAKEN_BACK;
             }
-        }
-        let mut abandoned = Vec::new();
-        for source in channel.sources.all() {
-            if let Some(handle) = source.handle() {
-                abandoned.push((Arc::clone(&source.queue), handle));
-            }
-        }
-        for (queue, handle) in abandoned {
-            let mut effects = Effects::default();
-            queue.state.lock().abandon(handle, now, &mut effects);
-            self.carry_out(&queue, &mut effects, now);
         }
     }
 
@@ -679,6 +690,7 @@ impl Session {
         for channel in self.channels.values_mut() {
             channel.closing = true;
         }
+        self.abandon_consumers(&channels, now);
         for id in channels {
             self.close_channel(id, &mut output, now);
         }

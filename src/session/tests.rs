@@ -417,3 +417,33 @@ fn a_publisher_waits_while_memory_is_short_and_goes_on_when_it_is_free() {
     assert_eq!(publisher.process(), Reading::On);
     assert_eq!(consumer.read(), ["1 deliver 2", "'later'"]);
 }
+
+/// A message that comes back because its holder is gone comes back once: nobody of the same client is
+/// delivered it on the way.
+#[test]
+fn consumers_that_go_together_are_not_delivered_each_others_messages() {
+    let host = plain_host();
+    for whole_connection in [false, true] {
+        let mut client = TestClient::connect(&host);
+        client.declare("q");
+        for tag in ["a", "b", "c"] {
+            client.consume("q", tag);
+        }
+        let mut publisher = TestClient::connect(&host);
+        for body in [b"1", b"2", b"3", b"4"] {
+            publisher.publish(1, "q", body);
+        }
+        assert_eq!(client.counts(&host, "q"), (0, 4));
+        if whole_connection {
+            client.client.disconnect(client.now);
+        } else {
+            client.call(1, channel::Close::default());
+        }
+        let queue = host.vhost(&short("/")).unwrap().queue(&short("q")).unwrap();
+        let state = queue.state.lock();
+        assert_eq!((state.counts().ready, state.counts().unacked), (4, 0));
+        assert_eq!((state.totals().delivered, state.totals().redelivered), (4, 0));
+        drop(state);
+        publisher.call(1, queue::Delete { queue: short("q"), ..queue::Delete::default() });
+    }
+}

@@ -90,6 +90,19 @@ impl Queue {
         self.run(now, out);
     }
 
+    /// As [`Queue::abandon`], for several consumers in one step: none of them is delivered what
+    /// another one held.
+    pub fn abandon_all(&mut self, handles: &[ConsumerHandle], now: Instant, out: &mut Effects) {
+        let now = self.epoch.timestamp(now);
+        for &handle in handles {
+            self.cancel(handle, now, out);
+        }
+        for &handle in handles {
+            self.give_up(handle, now, out);
+        }
+        self.run(now, out);
+    }
+
     /// As [`Queue::abandon`]; the numbers of what it held.
     pub(super) fn give_up(
         &mut self,
