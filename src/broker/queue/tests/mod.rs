@@ -1,0 +1,7 @@
+//! The queue on a clock of its own: no test sleeps, each says what time it is.
+
+mod support;
+
+mod delivery;
+mod life;
+mod redelivery;
