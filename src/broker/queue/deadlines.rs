@@ -23,7 +23,6 @@ impl Queue {
         out.expired |= self.expires_at().is_some_and(|at| at <= now);
         self.time_out(now, out);
         self.release_due(now);
-        self.drop_expired(now, out);
         self.run(now, out);
     }
 

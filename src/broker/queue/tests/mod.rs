@@ -5,3 +5,4 @@ mod support;
 mod delivery;
 mod life;
 mod redelivery;
+mod time_to_live;
