@@ -109,7 +109,6 @@ impl Queue {
             }
             *left -= 1;
             let Some(entry) = self.ready.drop_head() else { return true };
-            self.ready.settled(&entry);
             self.bury(entry, DeathReason::MaxLength, now, out);
         }
     }

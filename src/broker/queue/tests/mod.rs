@@ -3,6 +3,7 @@
 mod support;
 
 mod delivery;
+mod groups;
 mod life;
 mod redelivery;
 mod time_to_live;
