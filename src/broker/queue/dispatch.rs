@@ -15,7 +15,7 @@ impl Queue {
             return;
         }
         self.backlog = !self.dispatch_and_drop(now, out);
-        out.dead_letters |= self.departures.is_ready(now);
+        out.dead_letters |= self.departures.are_ready(now);
         self.ask_for_alarm(out);
     }
 
