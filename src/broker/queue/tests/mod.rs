@@ -3,7 +3,9 @@
 mod support;
 
 mod consumer_priority;
+mod consumer_timeout;
 mod dead_letters;
+mod delay;
 mod delivery;
 mod expires;
 mod groups;
@@ -11,5 +13,6 @@ mod life;
 mod limits;
 mod priorities;
 mod redelivery;
+mod retry;
 mod single_active;
 mod time_to_live;
