@@ -2,6 +2,7 @@
 
 mod support;
 
+mod conservation;
 mod consumer_priority;
 mod consumer_timeout;
 mod dead_letters;

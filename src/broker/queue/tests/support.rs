@@ -1,6 +1,7 @@
 //! A queue, its consumers and a clock that only the test moves.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use amqp_codec::{BasicProperties, ChannelId, FieldValue, ShortString};
@@ -105,12 +106,32 @@ pub(super) fn body(message: &Message) -> String {
     String::from_utf8_lossy(message.inline_body()).into_owned()
 }
 
+/// A delivery that was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Logged {
+    /// Grows with every delivery, whoever gets it.
+    serial: u64,
+    position: u64,
+    number: u64,
+}
+
+impl Logged {
+    fn new(position: Position, number: u64) -> Self {
+        static SERIAL: AtomicU64 = AtomicU64::new(0);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        Self { serial, position: position.0, number }
+    }
+
+    fn last(log: &[Self], position: u64) -> Option<Self> {
+        log.iter().rev().find(|it| it.position == position).copied()
+    }
+}
+
 /// Remembers what it was given.
 #[derive(Debug, Default)]
 pub(super) struct Sink {
     deliveries: Mutex<Vec<Delivery>>,
-    /// The position and the number of every delivery.
-    log: Mutex<Vec<(u64, u64)>>,
+    log: Mutex<Vec<Logged>>,
     pub(super) cancelled: Mutex<Vec<Subscription>>,
     pub(super) taken_back: Mutex<Vec<u64>>,
     pub(super) timed_out: Mutex<Vec<(u64, bool)>>,
@@ -118,7 +139,7 @@ pub(super) struct Sink {
 
 impl DeliverySink for Sink {
     fn deliver(&self, deliveries: &mut Vec<Delivery>) {
-        self.log.lock().extend(deliveries.iter().map(|it| (it.position.0, it.number)));
+        self.log.lock().extend(deliveries.iter().map(|it| Logged::new(it.position, it.number)));
         self.deliveries.lock().append(deliveries);
     }
 
@@ -255,8 +276,8 @@ pub(super) struct Setting {
     pub(super) now: Instant,
     pub(super) out: Effects,
     consumers: Vec<(ConsumerHandle, Arc<Sink>)>,
-    /// The position and the number of everything that was got.
-    fetched: Vec<(u64, u64)>,
+    /// Everything that was got.
+    fetched: Vec<Logged>,
 }
 
 impl Setting {
@@ -324,12 +345,13 @@ impl Setting {
 
     /// Who was delivered the message at a position last, and under which number.
     pub(super) fn delivery(&self, position: u64) -> (Holder, u64) {
-        let of = |log: &[(u64, u64)]| log.iter().rev().find(|it| it.0 == position).map(|it| it.1);
-        let consumers = self.consumers.iter().rev();
-        let found = consumers
-            .filter_map(|(handle, sink)| Some((Holder::Consumer(*handle), of(&sink.log.lock())?)))
-            .next();
-        found.or_else(|| Some((Holder::Fetched, of(&self.fetched)?))).expect("it was delivered")
+        let by_consumers = self.consumers.iter().filter_map(|(handle, sink)| {
+            Some((Logged::last(&sink.log.lock(), position)?, Holder::Consumer(*handle)))
+        });
+        let by_get = Logged::last(&self.fetched, position).map(|it| (it, Holder::Fetched));
+        let last = by_consumers.chain(by_get).max_by_key(|(logged, _)| *logged);
+        let (logged, holder) = last.expect("it was delivered");
+        (holder, logged.number)
     }
 
     fn deliveries(&self, positions: &[u64]) -> Vec<(Holder, u64)> {
@@ -360,7 +382,7 @@ impl Setting {
 
     pub(super) fn get(&mut self, no_ack: bool) -> Option<(String, usize)> {
         let Fetched { entry, number, behind } = self.queue.get(no_ack, self.now, &mut self.out)?;
-        self.fetched.push((entry.position.0, number));
+        self.fetched.push(Logged::new(entry.position, number));
         Some((body(&entry.message), behind))
     }
 
