@@ -79,6 +79,10 @@ impl Obituary {
         let routing_key = self.routing_keys.first().map_or(&[][..], ShortString::as_bytes);
         let head = [self.exchange.as_bytes(), routing_key, &self.properties].concat();
         let bytes = [&head, original.inline_body()].concat();
+        // Behind the first, unless the target's key took the place of all.
+        let further = self.routing_keys.get(1..).unwrap_or_default();
+        let (copies, blind_copies) =
+            further.split_at(original.extras().copies.len().min(further.len()));
         Message::new(MessageParts {
             exchange_len: self.exchange.wire_len(),
             routing_key_len: u8::try_from(routing_key.len()).unwrap_or(u8::MAX),
@@ -88,8 +92,11 @@ impl Obituary {
             persistent: original.is_persistent(),
             priority: original.priority(),
             extras: (self.routing_keys.len() > 1).then(|| {
-                let copies = self.routing_keys.iter().skip(1).cloned().collect();
-                Box::new(MessageExtras { copies, ..MessageExtras::default() })
+                Box::new(MessageExtras {
+                    copies: copies.to_vec(),
+                    blind_copies: blind_copies.to_vec(),
+                    ..MessageExtras::default()
+                })
             }),
         })
     }
@@ -179,3 +186,6 @@ fn encoded(properties: &BasicProperties) -> Vec<u8> {
     properties.encode(&mut bytes);
     bytes.to_vec()
 }
+
+#[cfg(test)]
+mod tests;

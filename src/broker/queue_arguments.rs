@@ -306,3 +306,6 @@ fn text(value: &FieldValue) -> Result<&[u8], String> {
 fn unacceptable(value: &FieldValue) -> String {
     format!("{{unacceptable_type,{}}}", value.type_name())
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,6 @@ impl Queue {
         out.expired |= self.expires_at().is_some_and(|at| at <= now);
         self.time_out(now, out);
         self.release_due(now);
-        self.drop_expired(now, out);
         self.run(now, out);
     }
 
@@ -114,9 +113,12 @@ impl Queue {
         match action {
             TimeoutAction::CloseChannel => sink.timed_out(subscription, timeout, false),
             TimeoutAction::Cancel => {
+                let known = !consumer.is_cancelled();
                 let numbers = self.give_up(handle, now, out);
                 sink.taken_back(subscription, numbers);
-                sink.timed_out(subscription, timeout, true);
+                if known {
+                    sink.timed_out(subscription, timeout, true);
+                }
             }
             TimeoutAction::Requeue => {
                 let before = Timestamp(now.0.saturating_sub(timeout));

@@ -88,11 +88,12 @@ impl Departures {
         self.waiting.push_back(departure);
     }
 
-    /// Whether somebody should come and move them.
-    pub(super) fn is_ready(&self, now: Timestamp) -> bool {
-        self.in_hand == 0
-            && !self.waiting.is_empty()
-            && self.retry_at.is_none_or(|retry_at| retry_at <= now)
+    /// Whether somebody should come and move them. If they had to wait, their wait ends with it.
+    pub(super) fn are_ready(&mut self, now: Timestamp) -> bool {
+        if self.retry_at.is_some_and(|retry_at| retry_at <= now) {
+            self.retry_at = None;
+        }
+        self.in_hand == 0 && self.retry_at.is_none() && !self.waiting.is_empty()
     }
 
     /// When those are to be tried again that no queue took.
@@ -102,10 +103,9 @@ impl Departures {
 
     /// Hands out the first `max`. Nothing more is handed out until [`Departures::arrived`].
     pub(super) fn take(&mut self, max: usize, now: Timestamp) -> Vec<DeadLetter> {
-        if !self.is_ready(now) {
+        if !self.are_ready(now) {
             return Vec::new();
         }
-        self.retry_at = None;
         self.in_hand = self.waiting.len().min(max);
         let letter = |departure: &Departure| DeadLetter {
             position: departure.entry.position,

@@ -14,11 +14,21 @@ impl Queue {
         if self.deleted {
             return;
         }
-        self.dispatch(now, out);
-        self.backlog = !self.drop_head(now, out);
-        self.backlog |= !self.drop_expired(now, out);
-        out.dead_letters |= self.departures.is_ready(now);
+        self.backlog = !self.dispatch_and_drop(now, out);
+        out.dead_letters |= self.departures.are_ready(now);
         self.ask_for_alarm(out);
+    }
+
+    /// Hands out messages, in between dropping what is in the way of the living and dropping what
+    /// nobody wanted in time; `false` if there is more to drop.
+    fn dispatch_and_drop(&mut self, now: Timestamp, out: &mut Effects) -> bool {
+        let mut left = DROPS_MAX;
+        let before = now.0.checked_sub(1).map(Timestamp);
+        if before.is_some_and(|before| !self.drop_dead_by(before, now, &mut left, out)) {
+            return false;
+        }
+        self.dispatch(now, out);
+        self.drop_head(now, &mut left, out) && self.drop_dead_by(now, now, &mut left, out)
     }
 
     /// Pairs ready messages with consumers in turn. Each consumer's share is handed over in one go:
@@ -84,29 +94,46 @@ impl Queue {
         }
     }
 
-    /// Drops the oldest as long as there are too many; `false` if there are still.
-    fn drop_head(&mut self, now: Timestamp, out: &mut Effects) -> bool {
+    /// Drops the oldest as long as there are too many, `left` at most; `false` if there are still.
+    fn drop_head(&mut self, now: Timestamp, left: &mut usize, out: &mut Effects) -> bool {
         if !self.settings.drops_head() {
             return true;
         }
-        for _ in 0..DROPS_MAX {
+        loop {
             let (messages, bytes) = (self.ready.len() as u64, self.ready.bytes());
             if !self.settings.is_exceeded_by(messages, bytes) {
                 return true;
             }
+            if *left == 0 {
+                return false;
+            }
+            *left -= 1;
             let Some(entry) = self.ready.drop_head() else { return true };
-            self.ready.settled(&entry);
             self.bury(entry, DeathReason::MaxLength, now, out);
         }
-        false
     }
 
-    /// Drops what is dead; `false` if there is more.
+    /// Drops what is dead, as far as one call may; `false` if there is more.
     pub(super) fn drop_expired(&mut self, now: Timestamp, out: &mut Effects) -> bool {
-        for _ in 0..DROPS_MAX {
-            let Some(entry) = self.ready.pop_expired(now) else { return true };
+        self.drop_dead_by(now, now, &mut { DROPS_MAX }, out)
+    }
+
+    /// Drops what was dead at `by`, `left` at most; `false` if there is more.
+    fn drop_dead_by(
+        &mut self,
+        by: Timestamp,
+        now: Timestamp,
+        left: &mut usize,
+        out: &mut Effects,
+    ) -> bool {
+        while self.ready.next_expiry().is_some_and(|expires| expires <= by) {
+            if *left == 0 {
+                return false;
+            }
+            *left -= 1;
+            let Some(entry) = self.ready.pop_expired(by) else { return true };
             self.bury(entry, DeathReason::Expired, now, out);
         }
-        false
+        true
     }
 }

@@ -23,9 +23,11 @@ pub(super) struct Groups {
     key: MessageGroup,
     ids: HashMap<Arc<[u8]>, usize, RandomState>,
     groups: Slab<Group>,
-    /// Groups that can deliver, next first. One whose messages went by other ways may still stand
-    /// here.
+    /// Groups that can deliver, next first. Those whose messages went by other ways may still stand
+    /// here, but they are never more than the others.
     turns: VecDeque<usize>,
+    /// How many of these have no message.
+    idle_turns: usize,
     waiting: usize,
     /// By position, for queues that drop their oldest message.
     ages: Option<BTreeMap<Position, usize>>,
@@ -49,9 +51,16 @@ impl Groups {
             ids: HashMap::default(),
             groups: Slab::new(),
             turns: VecDeque::new(),
+            idle_turns: 0,
             waiting: 0,
             ages: None,
         }
+    }
+
+    /// How many groups there are, those included that stand in `turns` with nothing to deliver.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
     }
 
     /// Whether some group has a message and no delivery. Cost: O(1), amortised.
@@ -61,6 +70,7 @@ impl Groups {
                 return true;
             }
             self.turns.pop_front();
+            self.idle_turns -= 1;
             self.leave_turns(id);
         }
         false
@@ -114,9 +124,26 @@ impl Groups {
         let group = self.groups.get_mut(id)?;
         let place = group.waiting.binary_search_by_key(&position, |entry| entry.position).ok()?;
         let entry = group.waiting.remove(place)?;
+        let idles = group.in_turn && group.waiting.is_empty();
         self.left(&entry);
-        self.offer(id);
+        if idles {
+            self.idle_turns += 1;
+            self.close_ranks();
+        } else {
+            self.offer(id);
+        }
         Some(entry)
+    }
+
+    /// Forgets the groups in `turns` that have no message, once they are more than half.
+    fn close_ranks(&mut self) {
+        if self.idle_turns * 2 <= self.turns.len() {
+            return;
+        }
+        self.idle_turns = 0;
+        for id in std::mem::take(&mut self.turns) {
+            self.leave_turns(id);
+        }
     }
 
     /// Takes the oldest message that waits. The first call costs a look at all of them.
@@ -143,6 +170,7 @@ impl Groups {
             }
         }
         self.turns.clear();
+        self.idle_turns = 0;
         for id in idle {
             self.forget(id);
         }
@@ -158,6 +186,7 @@ impl Groups {
     fn place(&mut self, id: usize, entry: Entry) {
         let Some(group) = self.groups.get_mut(id) else { return };
         self.waiting += 1;
+        self.idle_turns -= usize::from(group.in_turn && group.waiting.is_empty());
         if let Some(ages) = &mut self.ages {
             ages.insert(entry.position, id);
         }

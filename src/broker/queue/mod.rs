@@ -145,7 +145,8 @@ pub struct QueueCounts {
 /// What became of messages, since the queue was declared.
 ///
 /// `accepted` is always the sum of what is there ([`QueueCounts`]) and of what left: `acknowledged`,
-/// `dead_lettered`, `dropped` and `purged`.
+/// `dead_lettered`, `dropped` and `purged`. A refused message that is dead-lettered
+/// (`reject-publish-dlx`) was never accepted: it counts as `refused`, and as departing on its way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Messages taken in.

@@ -144,6 +144,15 @@ impl ReadyList {
         }
     }
 
+    /// How many groups it remembers.
+    #[cfg(test)]
+    pub(super) fn groups(&self) -> usize {
+        match &self.discipline {
+            Discipline::Groups(groups) => groups.len(),
+            _ => 0,
+        }
+    }
+
     fn entered(&mut self, entry: &Entry) {
         self.len += 1;
         self.bytes += entry.message.body_len();

@@ -1,0 +1,19 @@
+//! The queue on a clock of its own: no test sleeps, each says what time it is.
+
+mod support;
+
+mod conservation;
+mod consumer_priority;
+mod consumer_timeout;
+mod dead_letters;
+mod delay;
+mod delivery;
+mod expires;
+mod groups;
+mod life;
+mod limits;
+mod priorities;
+mod redelivery;
+mod retry;
+mod single_active;
+mod time_to_live;
