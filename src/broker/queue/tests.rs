@@ -8,8 +8,9 @@ use super::*;
 use crate::broker::credit::{ChannelCredit, OutboxBound};
 use crate::broker::effect::{Delivery, DeliverySink, Subscription};
 use crate::broker::message::{MessageExtras, MessageParts};
-use crate::broker::queue_settings::QueueSettings;
-use amqp_codec::ChannelId;
+use crate::broker::queue_settings::{GroupProperty, MessageGroup, QueueSettings};
+use amqp_codec::{BasicProperties, ChannelId, ShortString};
+use bytes::BytesMut;
 
 /// The only clock reading in these tests: an origin to count from.
 #[expect(clippy::disallowed_methods)]
@@ -24,6 +25,30 @@ fn message(body: &str) -> Message {
         routing_key_len: 0,
         properties_len: 0,
         bytes,
+        segments: &[],
+        persistent: true,
+        priority: 0,
+        extras: MessageExtras::default(),
+    });
+    message.enter(1);
+    message
+}
+
+/// A message of a group, for queues whose groups are named by `correlation-id`.
+fn message_of(group: &str, body: &str) -> Message {
+    let properties = BasicProperties {
+        correlation_id: Some(ShortString::truncated(group)),
+        ..BasicProperties::default()
+    };
+    let mut bytes = BytesMut::new();
+    properties.encode(&mut bytes);
+    let properties_len = u32::try_from(bytes.len()).unwrap();
+    bytes.extend_from_slice(body.as_bytes());
+    let message = Message::new(MessageParts {
+        exchange_len: 0,
+        routing_key_len: 0,
+        properties_len,
+        bytes: &bytes,
         segments: &[],
         persistent: true,
         priority: 0,
@@ -498,4 +523,22 @@ fn a_durable_queue_records_what_comes_and_goes_but_no_delivery() {
             (2, "settled"),
         ]
     );
+}
+
+#[test]
+fn a_group_stays_held_back_when_one_of_its_waiting_messages_is_dropped() {
+    let mut it = Setting::with(|settings| {
+        settings.group = Some(MessageGroup::Property(GroupProperty::CorrelationId));
+        settings.max_length = Some(2);
+    });
+    let reader = consumer();
+    it.add(&reader);
+    let messages = ["0", "1", "2", "3"].map(|body| message_of("a", body));
+    it.queue.enqueue(&messages, it.now, &mut it.out);
+    assert_eq!(reader.received(), ["0"]);
+    assert_eq!(it.queue.totals().dropped.count(DeathReason::MaxLength), 1);
+    it.queue.enqueue(&[message_of("b", "b")], it.now, &mut it.out);
+    assert_eq!(reader.received(), ["b"], "message 0 is not settled");
+    it.ack(&[0]);
+    assert_eq!(reader.received(), ["2"]);
 }
