@@ -14,6 +14,10 @@ impl Queue {
         if self.deleted {
             return;
         }
+        if self.ready.next_expiry().is_some_and(|expires| expires < now) {
+            // It came back dead, and would hold up all that is alive.
+            self.drop_expired(now, out);
+        }
         self.dispatch(now, out);
         self.backlog = !self.drop_head(now, out);
         self.backlog |= !self.drop_expired(now, out);

@@ -542,3 +542,17 @@ fn a_group_stays_held_back_when_one_of_its_waiting_messages_is_dropped() {
     it.ack(&[0]);
     assert_eq!(reader.received(), ["2"]);
 }
+
+#[test]
+fn what_came_back_dead_holds_nothing_up() {
+    let mut it = Setting::with(|settings| settings.message_ttl = Some(100));
+    let reader = consumer().prefetch(1);
+    it.add(&reader);
+    it.enqueue(&["0"]);
+    it.pass(150);
+    it.enqueue(&["1", "2"]);
+    assert_eq!(reader.received(), ["0"]);
+    it.requeue(&[0]);
+    assert_eq!(reader.received(), ["1"]);
+    assert_eq!(it.queue.totals().dropped.count(DeathReason::Expired), 1);
+}
