@@ -94,7 +94,7 @@ impl SimClient {
         let last = if shared.chance(0.3) { tags.len() - 1 } else { 0 };
         let tag = tags[shared.range(0, last)];
         let multiple = shared.chance(0.4);
-        let requeue = shared.chance(0.25);
+        let requeue = shared.chance(0.4);
         let taken: Vec<(u64, Held)> = if multiple {
             let later = channel.held.split_off(&(tag + 1));
             std::mem::replace(&mut channel.held, later).into_iter().collect()
@@ -104,7 +104,7 @@ impl SimClient {
         let verdict =
             |rejected| if requeue { Verdict::Requeue { rejected } } else { Verdict::Discard };
         let (method, verdict): (amqp_codec::Method, _) = match shared.range(0, 9) {
-            0..7 => (basic::Ack { delivery_tag: tag, multiple }.into(), Verdict::Ack),
+            0..6 => (basic::Ack { delivery_tag: tag, multiple }.into(), Verdict::Ack),
             7 if !multiple => (basic::Reject { delivery_tag: tag, requeue }.into(), verdict(true)),
             _ => (basic::Nack { delivery_tag: tag, multiple, requeue }.into(), verdict(false)),
         };
@@ -137,7 +137,8 @@ impl SimClient {
         let exclusive = shared.chance(0.1);
         let priority = shared.chance(0.2).then(|| shared.pick(&[-1, 1, 7]));
         let serial = channel.next_serial();
-        let consumer = SimConsumer::new(serial, &queue, channel.prefetch, no_ack, false);
+        let mut consumer = SimConsumer::new(serial, &queue, channel.prefetch, no_ack, false);
+        consumer.priority = priority.unwrap_or(0);
         let consume = basic::Consume {
             queue: short(&queue),
             consumer_tag: short(tag),

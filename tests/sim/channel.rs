@@ -44,6 +44,7 @@ pub(crate) struct SimConsumer {
     pub(crate) queue: String,
     pub(crate) prefetch: u16,
     pub(crate) no_ack: bool,
+    pub(crate) priority: i32,
     /// It is alone with its queue, so that redelivered messages come in order too.
     pub(crate) alone: bool,
     last_fresh: BTreeMap<(ChannelUid, Lane), MessageId>,
@@ -93,6 +94,7 @@ impl SimConsumer {
             queue: queue.to_owned(),
             prefetch,
             no_ack,
+            priority: 0,
             alone,
             last_fresh: BTreeMap::new(),
             last_position: BTreeMap::new(),

@@ -14,6 +14,7 @@ mod ledger;
 mod life;
 mod peer;
 mod plan;
+mod probe;
 mod store;
 mod world;
 

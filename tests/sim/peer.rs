@@ -166,7 +166,7 @@ impl SimClient {
         body_len: usize,
         mandatory: bool,
         shared: &mut Shared,
-    ) {
+    ) -> MessageId {
         let channel = self.channels.get_mut(&number).expect("an open channel");
         let in_transaction = matches!(channel.mode, Mode::Tx { .. });
         let id = shared.ledger.write(Message {
@@ -211,6 +211,7 @@ impl SimClient {
         if !in_transaction {
             self.once_read(Effect::Published(vec![id]));
         }
+        id
     }
 
     /// Lets the broker receive some of what was written.

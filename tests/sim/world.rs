@@ -24,7 +24,7 @@ use crate::actions::declare;
 use crate::census::Census;
 use crate::channel::{SimChannel, Verdict, Waiting, short};
 use crate::discipline::text;
-use crate::ledger::{Ledger, MessageId, Stats};
+use crate::ledger::{Ledger, Stats};
 use crate::life::Life;
 use crate::peer::{Effect, Phase, SimClient};
 use crate::plan::{
@@ -267,7 +267,10 @@ impl World {
                 let count = shared.range(1, 5);
                 shared.store.confirm(count);
             }
-            940..960 => self.pass_time(1, Duration::from_millis(7)),
+            940..960 => {
+                let milliseconds = shared.pick(&[7, 7, 100, 800]);
+                self.pass_time(1, Duration::from_millis(milliseconds));
+            }
             960..963 => {
                 let seconds = self.shared.range(1, 40);
                 self.pass_time(seconds, Duration::from_secs(1));
@@ -284,7 +287,8 @@ impl World {
             985..987 if client.phase == Phase::Open => client.close(),
             987..992 => self.come_to_rest(),
             992..995 => self.relieve(),
-            995..999 => self.change_policies(),
+            995..998 => self.change_policies(),
+            998..1000 => self.probe(),
             _ => {}
         }
         self.forget_the_gone();
@@ -413,13 +417,16 @@ impl World {
             return;
         }
         let owed = self.channels().flat_map(SimChannel::owed).filter(|it| it.queue == name);
-        let owed: Vec<MessageId> = owed.map(|held| held.life.id).collect();
+        let owed: Vec<Life> = owed.map(|held| held.life).collect();
         if plan.discipline.takes_back() {
             // Clients don't know what was taken back.
             assert!(counts.unacked <= owed.len(), "{name}: what clients owe");
         } else {
             assert_eq!(counts.unacked, owed.len(), "{name}: what clients owe");
-            self.check_groups(plan, owed.into_iter());
+            // No message has two holders.
+            let distinct: BTreeSet<Life> = owed.iter().copied().collect();
+            assert_eq!(distinct.len(), owed.len(), "{name}: somebody has what another has");
+            self.check_groups(plan, &distinct);
         }
         let consumers = self.channels().flat_map(|channel| channel.consumers.values());
         let consumers = consumers.filter(|consumer| consumer.queue == name);
@@ -467,12 +474,12 @@ impl World {
     }
 
     /// Of each group one message is delivered at most.
-    fn check_groups(&self, plan: &QueuePlan, owed: impl Iterator<Item = MessageId>) {
+    fn check_groups(&self, plan: &QueuePlan, owed: &BTreeSet<Life>) {
         if !plan.discipline.grouped {
             return;
         }
         let mut groups = BTreeSet::new();
-        for group in owed.filter_map(|id| self.shared.ledger.group(id)) {
+        for group in owed.iter().filter_map(|life| self.shared.ledger.group(life.id)) {
             assert!(groups.insert(group), "two of group {group} are delivered from {}", plan.name);
         }
     }
