@@ -417,3 +417,22 @@ fn a_publisher_waits_while_memory_is_short_and_goes_on_when_it_is_free() {
     assert_eq!(publisher.process(), Reading::On);
     assert_eq!(consumer.read(), ["1 deliver 2", "'later'"]);
 }
+
+#[test]
+fn credit_of_a_delivery_that_was_taken_back_goes_to_the_channels_other_consumers() {
+    let host = plain_host();
+    let mut client = TestClient::connect(&host);
+    client.declare("slow");
+    client.declare("other");
+    client.call(1, basic::Qos { prefetch_size: 0, prefetch_count: 1, global: true });
+    let timeout = (short("x-consumer-timeout"), FieldValue::I64(1000));
+    let arguments = [timeout].into_iter().collect();
+    client.call(1, basic::Consume { arguments, ..consume("slow", "slow") });
+    client.consume("other", "other");
+    client.publish(1, "slow", b"a");
+    assert_eq!(client.publish(1, "other", b"b"), [""; 0], "the channel's credit is used up");
+    client.now += Duration::from_millis(1000);
+    host.handle_timeouts(client.now);
+    let delivered = client.read();
+    assert_eq!(delivered.iter().filter(|it| it.contains("deliver")).count(), 1, "{delivered:?}");
+}
