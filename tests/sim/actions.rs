@@ -6,6 +6,7 @@ use amqp_codec::method::{basic, channel, confirm, queue, tx};
 use amqp_codec::{FieldTable, FieldValue};
 
 use crate::channel::{Held, Mode, SimChannel, SimConsumer, Verdict, Waiting, short};
+use crate::discipline::text;
 use crate::ledger::{MessageId, Traits};
 use crate::peer::{Effect, Phase, SimClient};
 use crate::plan::{QUEUES, QueueKind, Target, WILD_BINDINGS, queue_plan};
@@ -105,7 +106,9 @@ impl SimClient {
             |rejected| if requeue { Verdict::Requeue { rejected } } else { Verdict::Discard };
         let (method, verdict): (amqp_codec::Method, _) = match shared.range(0, 9) {
             0..6 => (basic::Ack { delivery_tag: tag, multiple }.into(), Verdict::Ack),
-            7 if !multiple => (basic::Reject { delivery_tag: tag, requeue }.into(), verdict(true)),
+            6..8 if !multiple => {
+                (basic::Reject { delivery_tag: tag, requeue }.into(), verdict(true))
+            }
             _ => (basic::Nack { delivery_tag: tag, multiple, requeue }.into(), verdict(false)),
         };
         let answered = match &mut channel.mode {
@@ -135,10 +138,19 @@ impl SimClient {
         let free = tags.find(|tag| !channel.consumers.contains_key(*tag));
         let tag = if shared.chance(0.3) { "" } else { free.expect("at most four are in use") };
         let exclusive = shared.chance(0.1);
-        let priority = shared.chance(0.2).then(|| shared.pick(&[-1, 1, 7]));
+        let priority = shared.chance(0.4).then(|| shared.pick(&[-1, 1, 7]));
         let serial = channel.next_serial();
         let mut consumer = SimConsumer::new(serial, &queue, channel.prefetch, no_ack, false);
         consumer.priority = priority.unwrap_or(0);
+        let mut arguments = FieldTable::new();
+        if let Some(priority) = priority {
+            arguments.push(short("x-priority"), FieldValue::I32(priority));
+        }
+        if plan.is_some_and(|plan| plan.discipline.takes_back()) && shared.chance(0.3) {
+            arguments.push(short("x-consumer-timeout"), FieldValue::I32(700));
+            let action = text(shared.pick(&["requeue", "cancel"]));
+            arguments.push(short("x-consumer-timeout-action"), action);
+        }
         let consume = basic::Consume {
             queue: short(&queue),
             consumer_tag: short(tag),
@@ -146,10 +158,7 @@ impl SimClient {
             no_ack,
             exclusive,
             no_wait: false,
-            arguments: priority
-                .map(|it| (short("x-priority"), FieldValue::I32(it)))
-                .into_iter()
-                .collect(),
+            arguments,
         };
         self.ask(number, consume, Waiting::Consume(consumer));
     }
@@ -262,7 +271,7 @@ impl SimClient {
                 queue::Delete { queue, if_unused, if_empty, no_wait: false }.into()
             }
             7 => {
-                let queue = short(shared.pick(&["l0", "l1", "w0"]));
+                let queue = short(shared.pick(&["l0", "l1", "w0", "prio", "groupx"]));
                 queue::Purge { queue, no_wait: false }.into()
             }
             8 => {
@@ -295,8 +304,9 @@ pub(crate) fn declare(name: &str) -> queue::Declare {
 
 /// Automatic acknowledgements are for queues whose messages may go down with a connection.
 fn may_lose(queue: &str) -> bool {
-    let kind = queue_plan(queue).map_or(QueueKind::Wild, |plan| plan.kind);
-    matches!(kind, QueueKind::Wild | QueueKind::Lossy)
+    queue_plan(queue).is_none_or(|plan| {
+        matches!(plan.kind, QueueKind::Wild | QueueKind::Lossy) || plan.discipline.lossy
+    })
 }
 
 /// What a message says of itself, where that concerns nobody else's order.

@@ -35,6 +35,7 @@ pub(crate) struct Retry {
 pub(crate) struct Discipline {
     pub(crate) ttl: Option<u64>,
     pub(crate) max_length: Option<u64>,
+    pub(crate) max_length_bytes: Option<u64>,
     pub(crate) overflow: Overflow,
     pub(crate) dead: Option<DeadTo>,
     pub(crate) at_least_once: bool,
@@ -49,12 +50,15 @@ pub(crate) struct Discipline {
     pub(crate) quorum: bool,
     /// Policies come and go: nothing is certain but that nothing is lost.
     pub(crate) policies: bool,
+    /// Purges and automatic acknowledgements: clients do not know of every message that left.
+    pub(crate) lossy: bool,
 }
 
 /// A queue without any.
 pub(crate) const PLAIN: Discipline = Discipline {
     ttl: None,
     max_length: None,
+    max_length_bytes: None,
     overflow: Overflow::DropHead,
     dead: None,
     at_least_once: false,
@@ -68,6 +72,7 @@ pub(crate) const PLAIN: Discipline = Discipline {
     expires: None,
     quorum: false,
     policies: false,
+    lossy: false,
 };
 
 /// The header that names a message's group.
@@ -80,6 +85,7 @@ impl Discipline {
         let numbers = [
             ("x-message-ttl", self.ttl),
             ("x-max-length", self.max_length),
+            ("x-max-length-bytes", self.max_length_bytes),
             ("x-delivery-limit", self.delivery_limit),
             ("x-max-priority", self.max_priority.map(u64::from)),
             ("x-consumer-timeout", self.consumer_timeout),

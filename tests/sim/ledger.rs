@@ -152,6 +152,8 @@ stats! {
     refused_dead_letters,
     dead_lettered,
     cycles_cut,
+    dead_lettered_nowhere,
+    purged,
     kept_for_target,
     died_twice,
     queues_expired,

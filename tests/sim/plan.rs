@@ -44,7 +44,7 @@ const fn dead_by_name(queue: &'static str) -> Option<DeadTo> {
 /// Where policies send dead letters.
 pub(crate) const DEAD_BY_POLICY: DeadTo = DeadTo { exchange: "x.dead", queue: "dead" };
 
-pub(crate) const QUEUES: [QueuePlan; 28] = [
+pub(crate) const QUEUES: [QueuePlan; 29] = [
     queue("s0", true, QueueKind::Strict),
     queue("s1", false, QueueKind::Strict),
     queue("s2", true, QueueKind::Strict),
@@ -63,7 +63,23 @@ pub(crate) const QUEUES: [QueuePlan; 28] = [
     disciplined("grave", Discipline { max_length: Some(30), ..PLAIN }),
     disciplined("ttl", Discipline { ttl: Some(3_000), dead: dead_to("dead"), ..PLAIN }),
     disciplined("short", Discipline { max_length: Some(5), ..PLAIN }),
-    disciplined("over", Discipline { max_length: Some(4), dead: dead_to("dead"), ..PLAIN }),
+    disciplined(
+        "over",
+        Discipline {
+            max_length: Some(4),
+            max_length_bytes: Some(3_000),
+            dead: dead_to("dead"),
+            ..PLAIN
+        },
+    ),
+    disciplined(
+        "lost",
+        Discipline {
+            max_length: Some(2),
+            dead: Some(DeadTo { exchange: "x.missing", queue: "" }),
+            ..PLAIN
+        },
+    ),
     disciplined("full", Discipline { max_length: Some(4), overflow: Overflow::Reject, ..PLAIN }),
     disciplined(
         "spill",
@@ -93,7 +109,13 @@ pub(crate) const QUEUES: [QueuePlan; 28] = [
     disciplined("c1", Discipline { ttl: Some(2_500), dead: dead_by_name("c0"), ..PLAIN }),
     disciplined(
         "prio",
-        Discipline { max_priority: Some(5), max_length: Some(20), dead: dead_to("dead"), ..PLAIN },
+        Discipline {
+            max_priority: Some(5),
+            max_length: Some(20),
+            dead: dead_to("dead"),
+            lossy: true,
+            ..PLAIN
+        },
     ),
     disciplined(
         "single",
@@ -117,6 +139,7 @@ pub(crate) const QUEUES: [QueuePlan; 28] = [
             ttl: Some(5_000),
             max_length: Some(6),
             retry: Some(Retry { kind: "returned", min: 800, max: 800 }),
+            lossy: true,
             ..PLAIN
         },
     ),
@@ -130,12 +153,12 @@ pub(crate) const QUEUES: [QueuePlan; 28] = [
     ),
     disciplined(
         "timed",
-        Discipline { consumer_timeout: Some(3_000), dead: dead_to("dead"), ..PLAIN },
+        Discipline { consumer_timeout: Some(1_500), dead: dead_to("dead"), ..PLAIN },
     ),
     disciplined(
         "timedx",
         Discipline {
-            consumer_timeout: Some(2_000),
+            consumer_timeout: Some(900),
             timeout_action: "cancel",
             delivery_limit: Some(2),
             grouped: true,
@@ -212,7 +235,7 @@ const fn to_disciplined(queue: &'static [&'static str; 1]) -> Target {
     Target { disciplined: true, ..target("", queue[0], queue, false) }
 }
 
-pub(crate) const TARGETS: [Target; 38] = [
+pub(crate) const TARGETS: [Target; 39] = [
     target("", "s0", &["s0"], false),
     target("", "s1", &["s1"], false),
     target("", "s2", &["s2"], false),
@@ -237,6 +260,7 @@ pub(crate) const TARGETS: [Target; 38] = [
     to_disciplined(&["ttl"]),
     to_disciplined(&["short"]),
     to_disciplined(&["over"]),
+    to_disciplined(&["lost"]),
     to_disciplined(&["full"]),
     to_disciplined(&["spill"]),
     to_disciplined(&["sure"]),

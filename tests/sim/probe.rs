@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::channel::SimConsumer;
 use crate::ledger::Traits;
 use crate::life::Life;
-use crate::plan::{QUEUES, QueueKind, TARGETS};
+use crate::plan::{QUEUES, QueueKind, QueuePlan, TARGETS};
 use crate::world::World;
 
 /// A consumer: its client, its channel there, and its serial.
@@ -15,16 +15,19 @@ impl World {
     /// Of the consumers that have credit, one of the highest priority gets a message.
     pub(crate) fn probe(&mut self) {
         self.come_to_rest();
-        let name = self.shared.pick_queue();
-        let plan = QUEUES.iter().find(|plan| plan.name == name).expect("a queue as planned");
-        let discipline = plan.discipline;
-        let decides = discipline.grouped || discipline.single_active || discipline.takes_back();
-        let all_read = self.clients.iter().all(|client| client.is_read() && !client.blocked);
-        let acknowledged = matches!(plan.kind, QueueKind::Strict | QueueKind::Disciplined);
-        let target = TARGETS.iter().find(|it| it.exchange.is_empty() && it.key == name);
-        let Some(&target) = target.filter(|_| acknowledged && all_read && !decides) else { return };
-        let idle = self.idle_consumers(name);
+        if !self.clients.iter().all(|client| client.is_read() && !client.blocked) {
+            return;
+        }
+        let choices = QUEUES.iter().filter(|plan| is_decided(plan));
+        let choices = choices.map(|plan| (plan.name, self.idle_consumers(plan.name)));
+        let range = |idle: &BTreeMap<Place, i32>| {
+            idle.values().max().zip(idle.values().min()).map(|(highest, lowest)| highest - lowest)
+        };
+        let Some((name, idle)) = choices.max_by_key(|(_, idle)| range(idle)) else { return };
         let Some(highest) = idle.values().copied().max() else { return };
+        let mut targets = TARGETS.iter();
+        let target = targets.find(|it| it.exchange.is_empty() && it.key == name);
+        let Some(&target) = target else { return };
         let sender = self.connect_and_open();
         let uid = self.clients[sender].uid;
         let sender = &mut self.clients[sender];
@@ -68,4 +71,12 @@ impl World {
         }
         None
     }
+}
+
+/// It depends on priorities alone who gets a message, and who gets it keeps it.
+fn is_decided(plan: &QueuePlan) -> bool {
+    let discipline = plan.discipline;
+    let by_others = discipline.grouped || discipline.single_active || discipline.takes_back();
+    let is_kept = matches!(plan.kind, QueueKind::Strict | QueueKind::Disciplined);
+    is_kept && !discipline.lossy && !by_others
 }

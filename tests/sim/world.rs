@@ -249,7 +249,8 @@ impl World {
         let shared = &mut self.shared;
         let client = &mut self.clients[index];
         match what {
-            0..420 => client.act(shared),
+            0..416 => client.act(shared),
+            416..420 => self.probe(),
             420..580 if !client.frozen => {
                 let most = shared.pick(&[1, 7, 50, 500, 5000, 100_000, usize::MAX]);
                 client.transmit(most, shared);
