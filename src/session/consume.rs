@@ -210,12 +210,17 @@ impl Session {
         output_max: usize,
         now: Instant,
     ) -> bool {
-        while self.write_arrived(output, output_max, now) {
+        loop {
+            let all = self.write_arrived(output, output_max, now);
+            // Deliveries that were taken back leave credit for others.
+            self.resume_starved(now);
+            if !all {
+                return false;
+            }
             if !self.refill_arrived() {
                 return true;
             }
         }
-        false
     }
 
     /// Writes what was taken out of the outbox, up to the same bound; `true` if that was all.

@@ -107,6 +107,11 @@ impl Session {
             drop(state);
             self.host.carry_out(&queue, &mut effects, now);
         }
+        self.resume_starved(now);
+    }
+
+    /// Lets the consumers go on for which their channel has credit again.
+    pub(super) fn resume_starved(&mut self, now: Instant) {
         while let Some(id) = self.starved.pop() {
             self.resume_consumers(id, now);
         }

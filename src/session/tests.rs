@@ -447,3 +447,22 @@ fn consumers_that_go_together_are_not_delivered_each_others_messages() {
         publisher.call(1, queue::Delete { queue: short("q"), ..queue::Delete::default() });
     }
 }
+
+#[test]
+fn credit_of_a_delivery_that_was_taken_back_goes_to_the_channels_other_consumers() {
+    let host = plain_host();
+    let mut client = TestClient::connect(&host);
+    client.declare("slow");
+    client.declare("other");
+    client.call(1, basic::Qos { prefetch_size: 0, prefetch_count: 1, global: true });
+    let timeout = (short("x-consumer-timeout"), FieldValue::I64(1000));
+    let arguments = [timeout].into_iter().collect();
+    client.call(1, basic::Consume { arguments, ..consume("slow", "slow") });
+    client.consume("other", "other");
+    client.publish(1, "slow", b"a");
+    assert_eq!(client.publish(1, "other", b"b"), [""; 0], "the channel's credit is used up");
+    client.now += Duration::from_millis(1000);
+    host.handle_timeouts(client.now);
+    let delivered = client.read();
+    assert_eq!(delivered.iter().filter(|it| it.contains("deliver")).count(), 1, "{delivered:?}");
+}

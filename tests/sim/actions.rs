@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use amqp_codec::FieldTable;
 use amqp_codec::method::{basic, channel, confirm, queue, tx};
+use amqp_codec::{FieldTable, FieldValue};
 
 use crate::channel::{Held, Mode, SimChannel, SimConsumer, Verdict, Waiting, short};
-use crate::ledger::MessageId;
+use crate::discipline::text;
+use crate::ledger::{MessageId, Traits};
 use crate::peer::{Effect, Phase, SimClient};
-use crate::plan::{QUEUES, QueueKind, TARGETS, WILD_BINDINGS, queue_plan};
+use crate::plan::{QUEUES, QueueKind, Target, WILD_BINDINGS, queue_plan};
 use crate::world::Shared;
 
 /// Channels of one client.
@@ -66,9 +67,9 @@ impl SimClient {
         if self.blocked && shared.chance(0.95) {
             return;
         }
-        let target = shared.pick(&TARGETS);
+        let target = shared.pick_target();
         for _ in 0..shared.range(1, 6) {
-            let target = if shared.chance(0.2) { shared.pick(&TARGETS) } else { target };
+            let target = if shared.chance(0.2) { shared.pick_target() } else { target };
             let body_len = match shared.range(0, 99) {
                 0..20 => 0,
                 20..90 => shared.range(1, 200),
@@ -79,7 +80,8 @@ impl SimClient {
             };
             let mandatory =
                 shared.chance(0.3) && (target.queues.len() + 1 > usize::from(target.wild));
-            self.publish(number, target, body_len, mandatory, shared);
+            let traits = traits(target, shared);
+            self.publish(number, target, traits, body_len, mandatory, shared);
         }
     }
 
@@ -93,34 +95,31 @@ impl SimClient {
         let last = if shared.chance(0.3) { tags.len() - 1 } else { 0 };
         let tag = tags[shared.range(0, last)];
         let multiple = shared.chance(0.4);
-        let requeue = shared.chance(0.25);
+        let requeue = shared.chance(0.4);
         let taken: Vec<(u64, Held)> = if multiple {
             let later = channel.held.split_off(&(tag + 1));
             std::mem::replace(&mut channel.held, later).into_iter().collect()
         } else {
             channel.held.remove_entry(&tag).into_iter().collect()
         };
+        let verdict =
+            |rejected| if requeue { Verdict::Requeue { rejected } } else { Verdict::Discard };
         let (method, verdict): (amqp_codec::Method, _) = match shared.range(0, 9) {
-            0..7 => (basic::Ack { delivery_tag: tag, multiple }.into(), Verdict::Done),
-            7 if !multiple => {
-                let verdict = if requeue { Verdict::Requeue } else { Verdict::Done };
-                (basic::Reject { delivery_tag: tag, requeue }.into(), verdict)
+            0..6 => (basic::Ack { delivery_tag: tag, multiple }.into(), Verdict::Ack),
+            6..8 if !multiple => {
+                (basic::Reject { delivery_tag: tag, requeue }.into(), verdict(true))
             }
-            _ => {
-                let verdict = if requeue { Verdict::Requeue } else { Verdict::Done };
-                (basic::Nack { delivery_tag: tag, multiple, requeue }.into(), verdict)
-            }
+            _ => (basic::Nack { delivery_tag: tag, multiple, requeue }.into(), verdict(false)),
         };
-        let done = match &mut channel.mode {
+        let answered = match &mut channel.mode {
             Mode::Tx { settled, .. } => {
                 settled.extend(taken.into_iter().map(|(tag, held)| (tag, (held, verdict))));
                 Vec::new()
             }
-            _ if verdict == Verdict::Requeue => Vec::new(),
-            _ => taken.into_iter().map(|(_, held)| (held.queue, held.id)).collect(),
+            _ => taken.into_iter().map(|(_, held)| (held, verdict)).collect(),
         };
         self.send(number, method);
-        self.once_read(Effect::Settled(done));
+        self.once_read(Effect::Settled(answered));
     }
 
     fn consume(&mut self, number: u16, shared: &mut Shared) {
@@ -129,14 +128,29 @@ impl SimClient {
         if channel.consumers.len() >= 4 {
             return;
         }
-        let kind = queue_plan(&queue).map_or(QueueKind::Wild, |plan| plan.kind);
-        let no_ack = kind != QueueKind::Strict && shared.chance(0.4);
+        let plan = queue_plan(&queue);
+        if plan.is_some_and(|plan| plan.discipline.quorum) && channel.global_limit > 0 {
+            // That is not implemented, and would end the connection.
+            return;
+        }
+        let no_ack = may_lose(&queue) && shared.chance(0.4);
         let mut tags = ["c0", "c1", "c2", "c3", "c4"].into_iter();
         let free = tags.find(|tag| !channel.consumers.contains_key(*tag));
         let tag = if shared.chance(0.3) { "" } else { free.expect("at most four are in use") };
         let exclusive = shared.chance(0.1);
+        let priority = shared.chance(0.4).then(|| shared.pick(&[-1, 1, 7]));
         let serial = channel.next_serial();
-        let consumer = SimConsumer::new(serial, &queue, channel.prefetch, no_ack, false);
+        let mut consumer = SimConsumer::new(serial, &queue, channel.prefetch, no_ack, false);
+        consumer.priority = priority.unwrap_or(0);
+        let mut arguments = FieldTable::new();
+        if let Some(priority) = priority {
+            arguments.push(short("x-priority"), FieldValue::I32(priority));
+        }
+        if plan.is_some_and(|plan| plan.discipline.takes_back()) && shared.chance(0.3) {
+            arguments.push(short("x-consumer-timeout"), FieldValue::I32(700));
+            let action = text(shared.pick(&["requeue", "cancel"]));
+            arguments.push(short("x-consumer-timeout-action"), action);
+        }
         let consume = basic::Consume {
             queue: short(&queue),
             consumer_tag: short(tag),
@@ -144,15 +158,14 @@ impl SimClient {
             no_ack,
             exclusive,
             no_wait: false,
-            arguments: FieldTable::default(),
+            arguments,
         };
         self.ask(number, consume, Waiting::Consume(consumer));
     }
 
     fn get(&mut self, number: u16, shared: &mut Shared) {
         let queue = self.any_queue(shared);
-        let kind = queue_plan(&queue).map_or(QueueKind::Wild, |plan| plan.kind);
-        let no_ack = kind != QueueKind::Strict && shared.chance(0.5);
+        let no_ack = may_lose(&queue) && shared.chance(0.5);
         let get = basic::Get { queue: short(&queue), no_ack };
         self.ask(number, get, Waiting::Get { queue, no_ack });
     }
@@ -160,7 +173,7 @@ impl SimClient {
     fn any_queue(&mut self, shared: &mut Shared) -> String {
         match self.exclusive_queues.last() {
             Some(own) if shared.chance(0.1) => own.clone(),
-            _ => shared.pick(&QUEUES).name.to_owned(),
+            _ => shared.pick_queue().to_owned(),
         }
     }
 
@@ -209,12 +222,10 @@ impl SimClient {
             return self.ask(number, tx::Rollback {}, Waiting::Rollback);
         }
         let published: Vec<MessageId> = publishes.clone();
-        let settled = std::mem::take(settled).into_values();
-        let done = settled.filter(|(_, verdict)| *verdict == Verdict::Done);
-        let done = done.map(|(held, _)| (held.queue, held.id)).collect();
+        let settled = std::mem::take(settled).into_values().collect();
         self.ask(number, tx::Commit {}, Waiting::Commit);
         self.once_read(Effect::Published(published));
-        self.once_read(Effect::Settled(done));
+        self.once_read(Effect::Settled(settled));
     }
 
     fn close_channel(&mut self, number: u16) {
@@ -260,7 +271,7 @@ impl SimClient {
                 queue::Delete { queue, if_unused, if_empty, no_wait: false }.into()
             }
             7 => {
-                let queue = short(shared.pick(&["l0", "l1", "w0"]));
+                let queue = short(shared.pick(&["l0", "l1", "w0", "prio", "groupx"]));
                 queue::Purge { queue, no_wait: false }.into()
             }
             8 => {
@@ -287,6 +298,27 @@ pub(crate) fn declare(name: &str) -> queue::Declare {
         exclusive: false,
         auto_delete: plan.is_some_and(|plan| plan.auto_delete),
         no_wait: false,
-        arguments: FieldTable::default(),
+        arguments: plan.map(|plan| plan.discipline.arguments()).unwrap_or_default(),
+    }
+}
+
+/// Automatic acknowledgements are for queues whose messages may go down with a connection.
+fn may_lose(queue: &str) -> bool {
+    queue_plan(queue).is_none_or(|plan| {
+        matches!(plan.kind, QueueKind::Wild | QueueKind::Lossy) || plan.discipline.lossy
+    })
+}
+
+/// What a message says of itself, where that concerns nobody else's order.
+fn traits(target: Target, shared: &mut Shared) -> Traits {
+    if !target.disciplined {
+        return Traits::default();
+    }
+    let number = |most, shared: &mut Shared| shared.range(0, most) as u64;
+    Traits {
+        priority: if shared.chance(0.7) { number(9, shared) as u8 } else { 0 },
+        expiration: shared.chance(0.12).then(|| number(4_000, shared) / 500 * 500),
+        delay: shared.chance(0.1).then(|| number(5_000, shared) + 1),
+        group: shared.chance(0.85).then(|| number(3, shared) as u8),
     }
 }

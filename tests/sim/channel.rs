@@ -6,7 +6,9 @@ use amqp_codec::method::basic;
 use amqp_codec::{ContentHeader, ShortString};
 use leveret::broker::effect::Position;
 
-use crate::ledger::{ChannelUid, MessageId};
+use crate::ledger::{ChannelUid, Message, MessageId};
+use crate::life::Life;
+use crate::plan::queue_plan;
 
 /// A request whose answer the client waits for; it sends nothing else on the channel meanwhile.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,10 +44,47 @@ pub(crate) struct SimConsumer {
     pub(crate) queue: String,
     pub(crate) prefetch: u16,
     pub(crate) no_ack: bool,
+    pub(crate) priority: i32,
     /// It is alone with its queue, so that redelivered messages come in order too.
     pub(crate) alone: bool,
-    last_fresh: BTreeMap<ChannelUid, MessageId>,
-    last_position: Option<Position>,
+    last_fresh: BTreeMap<(ChannelUid, Lane), MessageId>,
+    last_position: BTreeMap<Lane, Position>,
+    last_priority: Option<u8>,
+}
+
+/// Messages of a queue that come in order: those of a priority, or of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lane {
+    Fifo,
+    Priority(u8),
+    Group(u8),
+    /// No group: each for itself.
+    Own(MessageId),
+}
+
+impl Lane {
+    pub(crate) fn of(queue: &str, id: MessageId, message: &Message) -> Self {
+        let discipline = queue_plan(queue).map(|plan| plan.discipline);
+        let grouped = discipline.is_some_and(|it| it.grouped);
+        match (discipline.and_then(|it| it.max_priority), message.traits.group) {
+            (Some(max), _) => Self::Priority(message.traits.priority.min(max)),
+            (None, Some(group)) if grouped => Self::Group(group),
+            (None, None) if grouped => Self::Own(id),
+            _ => Self::Fifo,
+        }
+    }
+}
+
+/// What a consumer's next delivery says about order.
+#[derive(Debug)]
+pub(crate) struct InOrder {
+    pub(crate) life: Life,
+    pub(crate) lane: Lane,
+    pub(crate) publisher: ChannelUid,
+    pub(crate) position: Option<Position>,
+    pub(crate) redelivered: bool,
+    /// It took its place later than others that were published after it.
+    pub(crate) delayed: bool,
 }
 
 impl SimConsumer {
@@ -55,29 +94,42 @@ impl SimConsumer {
             queue: queue.to_owned(),
             prefetch,
             no_ack,
+            priority: 0,
             alone,
             last_fresh: BTreeMap::new(),
-            last_position: None,
+            last_position: BTreeMap::new(),
+            last_priority: None,
         }
     }
 
-    /// What was never delivered before comes in the order of its publisher, and of the queue.
-    pub(crate) fn check_order(
-        &mut self,
-        id: MessageId,
-        publisher: ChannelUid,
-        position: Option<Position>,
-        redelivered: bool,
-    ) {
-        if redelivered && !self.alone {
-            return;
+    /// What was never delivered before comes in the order of its publisher, and of the queue; in a queue
+    /// with priorities or groups each of them has its own order. Whether one overtook an older one of
+    /// another lane.
+    pub(crate) fn check_order(&mut self, next: &InOrder) -> bool {
+        let InOrder { life, lane, publisher, position, .. } = *next;
+        if let Lane::Priority(priority) = lane
+            && self.alone
+        {
+            // Nothing is published meanwhile.
+            let last = self.last_priority.replace(priority);
+            assert!(
+                last.is_none_or(|last| priority <= last),
+                "{life:?}: {priority} after {last:?}"
+            );
         }
-        let last = self.last_fresh.insert(publisher, id);
-        assert!(last < Some(id), "{}: {id} after {last:?} of {publisher:?}", self.queue);
-        if position.is_some() {
-            let last = std::mem::replace(&mut self.last_position, position);
-            assert!(last < position, "{}: {position:?} after {last:?}", self.queue);
+        if next.redelivered && !self.alone {
+            return false;
         }
+        if life.deaths == 0 && !next.delayed {
+            let last = self.last_fresh.insert((publisher, lane), life.id);
+            assert!(last < Some(life.id), "{}: {life:?} after {last:?}", self.queue);
+        }
+        let Some(position) = position else { return false };
+        let overtakes =
+            self.last_position.iter().any(|(other, last)| *other != lane && *last > position);
+        let last = self.last_position.insert(lane, position);
+        assert!(last < Some(position), "{}: {position:?} after {last:?}", self.queue);
+        overtakes
     }
 }
 
@@ -85,15 +137,36 @@ impl SimConsumer {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Held {
     pub(crate) queue: String,
-    pub(crate) id: MessageId,
+    pub(crate) life: Life,
     /// The serial of the consumer; `None` for `basic.get`.
     pub(crate) consumer: Option<u32>,
 }
 
+impl Held {
+    fn may_be_taken_back(&self) -> bool {
+        queue_plan(&self.queue).is_some_and(|plan| plan.discipline.takes_back())
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    Done,
-    Requeue,
+    Ack,
+    Discard,
+    Requeue { rejected: bool },
+}
+
+impl Verdict {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ack => "ack",
+            Self::Discard => "discard",
+            Self::Requeue { .. } => "requeue",
+        }
+    }
+
+    pub(crate) fn is_requeue(self) -> bool {
+        matches!(self, Self::Requeue { .. })
+    }
 }
 
 #[derive(Debug)]
@@ -191,6 +264,10 @@ impl SimChannel {
     }
 
     pub(crate) fn check_limits(&self, consumer: &SimConsumer) {
+        if self.owed().any(|held| held.may_be_taken_back()) {
+            // It owes less than it knows.
+            return;
+        }
         let owed = self.owed_to(consumer.serial);
         let limit = usize::from(consumer.prefetch);
         assert!(limit == 0 || owed <= limit, "{owed} deliveries with prefetch {limit}");

@@ -5,10 +5,16 @@
 //! as many from 0 on.
 
 mod actions;
+mod census;
 mod channel;
+mod discipline;
+mod finale;
+mod incoming;
 mod ledger;
+mod life;
 mod peer;
 mod plan;
+mod probe;
 mod store;
 mod world;
 
@@ -41,7 +47,8 @@ fn number_from_env(name: &str) -> Option<u64> {
 
 /// Goal: whatever clients do in whatever order, nothing that was promised is broken. What is checked
 /// stands beside the state it is about: `ledger` for messages, `channel` for limits and order, `peer`
-/// for the protocol, `world` for what the broker says of itself when everything is at rest.
+/// for the protocol, `store` for the ways of messages between queues, `census` for what queues say of
+/// themselves after every step, `world` for that when everything is at rest.
 #[test]
 fn promises_hold_whatever_clients_do() {
     let seeds = match number_from_env("LEVERET_SIM_SEED") {

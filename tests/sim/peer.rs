@@ -17,8 +17,13 @@ use bytes::{Buf, Bytes, BytesMut};
 use leveret::protocol::connection::State;
 use leveret::session::{Client, Peer};
 
-use crate::channel::{ContentMethod, Held, Mode, Partial, SimChannel, Waiting, short, text};
-use crate::ledger::{self, Delivered, Fate, Message, MessageId};
+use crate::channel::{
+    ContentMethod, Held, Mode, Partial, SimChannel, Verdict, Waiting, short, text,
+};
+use crate::discipline::GROUP_HEADER;
+use crate::incoming::{Content, check_returned, confirmed, delivery, got, returned};
+use crate::ledger::{self, Fate, Message, MessageId, Traits};
+use crate::life::{Deaths, Life};
 use crate::plan::Target;
 use crate::world::Shared;
 
@@ -38,7 +43,7 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) enum Effect {
     Published(Vec<MessageId>),
-    Settled(Vec<(String, MessageId)>),
+    Settled(Vec<(Held, Verdict)>),
 }
 
 pub(crate) struct SimClient {
@@ -57,6 +62,8 @@ pub(crate) struct SimClient {
     heartbeat: u16,
     last_sent: Instant,
     last_heard: Instant,
+    /// It had read all that there was: what it reads later was delivered later.
+    last_through: Instant,
     /// It neither sends nor reads.
     pub(crate) frozen: bool,
     /// The broker said so.
@@ -90,6 +97,7 @@ impl SimClient {
             heartbeat: shared.pick(&[0, 2, 10, 60]),
             last_sent: now,
             last_heard: now,
+            last_through: now,
             frozen: false,
             blocked: false,
             channels: BTreeMap::new(),
@@ -154,15 +162,18 @@ impl SimClient {
         &mut self,
         number: u16,
         target: Target,
+        traits: Traits,
         body_len: usize,
         mandatory: bool,
         shared: &mut Shared,
-    ) {
+    ) -> MessageId {
         let channel = self.channels.get_mut(&number).expect("an open channel");
         let in_transaction = matches!(channel.mode, Mode::Tx { .. });
         let id = shared.ledger.write(Message {
             publisher: channel.uid,
             target,
+            traits,
+            written_at: shared.now,
             body_len,
             mandatory,
             returned: false,
@@ -179,11 +190,11 @@ impl SimClient {
         let exchange = short(target.exchange);
         let routing_key = short(target.key);
         self.send(number, basic::Publish { exchange, routing_key, mandatory, immediate: false });
-        let persistent = shared.all_persistent || shared.chance(0.5);
+        let persistent = target.disciplined || shared.all_persistent || shared.chance(0.5);
         let properties = BasicProperties {
             message_id: Some(short(&id.to_string())),
             delivery_mode: persistent.then_some(2),
-            ..BasicProperties::default()
+            ..properties(traits)
         };
         let header = ContentHeader { class_id: 60, body_size: body_len as u64, properties };
         self.encode(&Frame::Header(ChannelId(number), Box::new(header)));
@@ -200,6 +211,7 @@ impl SimClient {
         if !in_transaction {
             self.once_read(Effect::Published(vec![id]));
         }
+        id
     }
 
     /// Lets the broker receive some of what was written.
@@ -247,9 +259,9 @@ impl SimClient {
                         shared.ledger.published(id);
                     }
                 }
-                Some((_, Effect::Settled(copies))) => {
-                    for (queue, id) in copies {
-                        shared.ledger.settled(&queue, id);
+                Some((_, Effect::Settled(answers))) => {
+                    for (held, verdict) in answers {
+                        shared.ledger.settled(&held, verdict, &shared.store, shared.now);
                     }
                 }
                 None => {}
@@ -285,7 +297,14 @@ impl SimClient {
         self.last_heard = shared.now;
         self.decode(shared);
         self.pump(shared);
+        self.note_whether_through(shared.now);
         true
+    }
+
+    fn note_whether_through(&mut self, now: Instant) {
+        if self.incoming.is_empty() && !self.has_mail() && !self.client.output().has_remaining() {
+            self.last_through = now;
+        }
     }
 
     fn decode(&mut self, shared: &mut Shared) {
@@ -418,7 +437,10 @@ impl SimClient {
             Method::BasicGetOk(get_ok) => begin(ContentMethod::GetOk(get_ok)),
             Method::BasicReturn(_) => begin(ContentMethod::Return),
             Method::BasicAck(ack) => {
-                confirmed(channel, ack.delivery_tag, ack.multiple, shared);
+                confirmed(channel, ack.delivery_tag, ack.multiple, true, shared);
+            }
+            Method::BasicNack(nack) => {
+                confirmed(channel, nack.delivery_tag, nack.multiple, false, shared);
             }
             Method::BasicCancel(cancel) => {
                 assert!(cancel.no_wait, "the broker waits for no answer");
@@ -457,12 +479,19 @@ impl SimClient {
         let properties = partial.header.expect("it was there before").properties;
         let id = properties.message_id.expect("every message is numbered");
         let id: MessageId = text(&id).parse().expect("a number");
+        let deaths = Deaths::of(properties.headers.as_ref());
+        let headers = properties.headers.unwrap_or_default();
+        let content = Content {
+            life: Life { id, deaths: deaths.total() },
+            died_in: deaths.last().map(|death| death.queue.clone()),
+            returns: headers.get("x-delivery-count").and_then(FieldValue::as_integer),
+            not_before: self.last_through,
+            body: partial.body,
+        };
         match partial.method {
-            ContentMethod::Deliver(deliver) => {
-                delivery(channel, &deliver, id, &partial.body, shared);
-            }
-            ContentMethod::GetOk(get_ok) => got(channel, &get_ok, id, &partial.body, shared),
-            ContentMethod::Return => returned(channel, id, &partial.body, shared),
+            ContentMethod::Deliver(deliver) => delivery(channel, &deliver, &content, shared),
+            ContentMethod::GetOk(get_ok) => got(channel, &get_ok, &content, shared),
+            ContentMethod::Return => returned(channel, id, &content.body, shared),
         }
     }
 
@@ -528,112 +557,21 @@ impl SimClient {
     }
 }
 
-fn delivery(
-    channel: &mut SimChannel,
-    deliver: &basic::Deliver,
-    id: MessageId,
-    body: &[u8],
-    shared: &mut Shared,
-) {
-    check_tag(channel, deliver.delivery_tag);
-    if channel.waiting == Some(Waiting::Close) {
-        return;
+/// The properties of a message for disciplined queues.
+fn properties(traits: Traits) -> BasicProperties {
+    let Traits { priority, expiration, delay, group } = traits;
+    let mut headers = FieldTable::new();
+    if let Some(delay) = delay {
+        headers.push(short("x-delay"), FieldValue::I64(i64::try_from(delay).expect("small")));
     }
-    let stale = channel.is_stale();
-    let tag = text(&deliver.consumer_tag);
-    let mut consumer = channel
-        .consumers
-        .remove(&tag)
-        .unwrap_or_else(|| panic!("message {id} for consumer {tag}, which is gone"));
-    shared.ledger.delivered(&Delivered {
-        id,
-        queue: &consumer.queue,
-        redelivered: deliver.redelivered,
-        no_ack: consumer.no_ack,
-        stale,
-        exchange: &text(&deliver.exchange),
-        key: &text(&deliver.routing_key),
-        body,
-    });
-    let publisher = shared.ledger.message(id).publisher;
-    let position = shared.position(&consumer.queue, id);
-    consumer.check_order(id, publisher, position, deliver.redelivered);
-    if !consumer.no_ack {
-        let held = Held { queue: consumer.queue.clone(), id, consumer: Some(consumer.serial) };
-        channel.held.insert(deliver.delivery_tag, held);
-        channel.check_limits(&consumer);
+    if let Some(group) = group {
+        let name = FieldValue::LongString(format!("group {group}").into());
+        headers.push(short(GROUP_HEADER), name);
     }
-    channel.consumers.insert(tag, consumer);
-}
-
-fn got(
-    channel: &mut SimChannel,
-    get_ok: &basic::GetOk,
-    id: MessageId,
-    body: &[u8],
-    shared: &mut Shared,
-) {
-    check_tag(channel, get_ok.delivery_tag);
-    let Some(Waiting::Get { queue, no_ack }) = channel.waiting.take() else {
-        panic!("basic.get-ok without basic.get");
-    };
-    shared.ledger.delivered(&Delivered {
-        id,
-        queue: &queue,
-        redelivered: get_ok.redelivered,
-        no_ack,
-        stale: false,
-        exchange: &text(&get_ok.exchange),
-        key: &text(&get_ok.routing_key),
-        body,
-    });
-    if !no_ack {
-        channel.held.insert(get_ok.delivery_tag, Held { queue, id, consumer: None });
+    BasicProperties {
+        priority: (priority > 0).then_some(priority),
+        expiration: expiration.map(|milliseconds| short(&milliseconds.to_string())),
+        headers: (!headers.is_empty()).then_some(headers),
+        ..BasicProperties::default()
     }
-}
-
-fn check_tag(channel: &mut SimChannel, tag: u64) {
-    assert_eq!(tag, channel.last_tag + 1, "delivery tags count up");
-    channel.last_tag = tag;
-}
-
-fn returned(channel: &SimChannel, id: MessageId, body: &[u8], shared: &mut Shared) {
-    let message = shared.ledger.message(id);
-    assert!(message.mandatory && !message.returned, "message {id} is returned once, if asked");
-    assert!(message.target.queues.is_empty(), "message {id} has a queue");
-    assert_eq!(message.publisher, channel.uid);
-    assert!(body == ledger::body(id, message.body_len), "the body of message {id}");
-    message.returned = true;
-    // It may have been published before the channel was told to confirm.
-    if let Mode::Confirm { published, open } = &channel.mode
-        && let Ok(index) = published.binary_search(&id)
-    {
-        assert!(open.contains(&(index as u64 + 1)), "message {id} is returned before its confirm");
-    }
-    shared.ledger.stats.returned += 1;
-}
-
-fn confirmed(channel: &mut SimChannel, tag: u64, multiple: bool, shared: &mut Shared) {
-    let Mode::Confirm { published, open } = &mut channel.mode else {
-        panic!("a confirm on a channel without confirms");
-    };
-    assert!(open.contains(&tag), "publish {tag} is confirmed once");
-    let first = if multiple { 1 } else { tag };
-    let told: Vec<u64> = open.range(first..=tag).copied().collect();
-    for sequence in told {
-        open.remove(&sequence);
-        let id = published[usize::try_from(sequence).expect("small") - 1];
-        let message = shared.ledger.message(id);
-        assert_eq!(message.fate, Fate::Published, "message {id} is confirmed");
-        check_returned(id, message);
-        assert!(shared.store.is_durable(id), "message {id} is confirmed before it is safe");
-        shared.ledger.stats.confirmed += 1;
-    }
-}
-
-/// A mandatory message that nothing can match has come back before it is answered for.
-fn check_returned(id: MessageId, message: &Message) {
-    let unroutable = message.target.queues.is_empty() && !message.target.wild;
-    let expected = unroutable && message.mandatory;
-    assert!(message.returned || !expected, "message {id} is returned before its confirm");
 }

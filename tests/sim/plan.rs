@@ -1,10 +1,14 @@
 //! The part of the topology that stands still, so that every route is known in advance.
 
+use crate::discipline::{DeadTo, Discipline, Overflow, PLAIN, Retry};
+
 /// What clients may do to a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum QueueKind {
     /// Only acknowledged consumption: no message may ever be missing.
     Strict,
+    /// Only acknowledged consumption, of persistent messages that the queue may give up by its own rules.
+    Disciplined,
     /// Automatic acknowledgement and purges too: messages may go down with a connection.
     Lossy,
     /// Declared, bound, unbound and deleted at any time.
@@ -18,13 +22,29 @@ pub(crate) struct QueuePlan {
     pub(crate) durable: bool,
     pub(crate) auto_delete: bool,
     pub(crate) kind: QueueKind,
+    pub(crate) discipline: Discipline,
 }
 
 const fn queue(name: &'static str, durable: bool, kind: QueueKind) -> QueuePlan {
-    QueuePlan { name, durable, auto_delete: false, kind }
+    QueuePlan { name, durable, auto_delete: false, kind, discipline: PLAIN }
 }
 
-pub(crate) const QUEUES: [QueuePlan; 9] = [
+const fn disciplined(name: &'static str, discipline: Discipline) -> QueuePlan {
+    QueuePlan { discipline, ..queue(name, true, QueueKind::Disciplined) }
+}
+
+const fn dead_to(queue: &'static str) -> Option<DeadTo> {
+    Some(DeadTo { exchange: "x.dead", queue })
+}
+
+const fn dead_by_name(queue: &'static str) -> Option<DeadTo> {
+    Some(DeadTo { exchange: "", queue })
+}
+
+/// Where policies send dead letters.
+pub(crate) const DEAD_BY_POLICY: DeadTo = DeadTo { exchange: "x.dead", queue: "dead" };
+
+pub(crate) const QUEUES: [QueuePlan; 29] = [
     queue("s0", true, QueueKind::Strict),
     queue("s1", false, QueueKind::Strict),
     queue("s2", true, QueueKind::Strict),
@@ -33,7 +53,119 @@ pub(crate) const QUEUES: [QueuePlan; 9] = [
     queue("l1", false, QueueKind::Lossy),
     queue("w0", true, QueueKind::Wild),
     queue("w1", false, QueueKind::Wild),
-    QueuePlan { name: "auto", durable: false, auto_delete: true, kind: QueueKind::Wild },
+    QueuePlan { auto_delete: true, ..queue("auto", false, QueueKind::Wild) },
+    QueuePlan {
+        discipline: Discipline { expires: Some(5_000), ..PLAIN },
+        ..queue("unused", true, QueueKind::Wild)
+    },
+    // A chain, and what leads into it.
+    disciplined("dead", Discipline { ttl: Some(10_000), dead: dead_to("grave"), ..PLAIN }),
+    disciplined("grave", Discipline { max_length: Some(30), ..PLAIN }),
+    disciplined("ttl", Discipline { ttl: Some(3_000), dead: dead_to("dead"), ..PLAIN }),
+    disciplined("short", Discipline { max_length: Some(5), ..PLAIN }),
+    disciplined(
+        "over",
+        Discipline {
+            max_length: Some(4),
+            max_length_bytes: Some(3_000),
+            dead: dead_to("dead"),
+            ..PLAIN
+        },
+    ),
+    disciplined(
+        "lost",
+        Discipline {
+            max_length: Some(2),
+            dead: Some(DeadTo { exchange: "x.missing", queue: "" }),
+            ..PLAIN
+        },
+    ),
+    disciplined("full", Discipline { max_length: Some(4), overflow: Overflow::Reject, ..PLAIN }),
+    disciplined(
+        "spill",
+        Discipline {
+            max_length: Some(3),
+            overflow: Overflow::RejectDeadLetter,
+            dead: dead_to("dead"),
+            ..PLAIN
+        },
+    ),
+    // What it gives up is its own until there is room.
+    disciplined(
+        "sure",
+        Discipline {
+            ttl: Some(4_000),
+            max_length: Some(6),
+            overflow: Overflow::Reject,
+            dead: dead_to("full"),
+            at_least_once: true,
+            delivery_limit: Some(2),
+            quorum: true,
+            ..PLAIN
+        },
+    ),
+    // A cycle.
+    disciplined("c0", Discipline { ttl: Some(2_000), dead: dead_by_name("c1"), ..PLAIN }),
+    disciplined("c1", Discipline { ttl: Some(2_500), dead: dead_by_name("c0"), ..PLAIN }),
+    disciplined(
+        "prio",
+        Discipline {
+            max_priority: Some(5),
+            max_length: Some(20),
+            dead: dead_to("dead"),
+            lossy: true,
+            ..PLAIN
+        },
+    ),
+    disciplined(
+        "single",
+        Discipline { single_active: true, delivery_limit: Some(3), ..PLAIN },
+    ),
+    disciplined(
+        "group",
+        Discipline {
+            grouped: true,
+            dead: dead_to("dead"),
+            delivery_limit: Some(3),
+            retry: Some(Retry { kind: "all", min: 500, max: 2_000 }),
+            ..PLAIN
+        },
+    ),
+    // Groups whose messages die in between.
+    disciplined(
+        "groupx",
+        Discipline {
+            grouped: true,
+            ttl: Some(5_000),
+            max_length: Some(6),
+            retry: Some(Retry { kind: "returned", min: 800, max: 800 }),
+            lossy: true,
+            ..PLAIN
+        },
+    ),
+    disciplined(
+        "retry",
+        Discipline {
+            retry: Some(Retry { kind: "failed", min: 1_000, max: 3_000 }),
+            delivery_limit: Some(4),
+            ..PLAIN
+        },
+    ),
+    disciplined(
+        "timed",
+        Discipline { consumer_timeout: Some(1_500), dead: dead_to("dead"), ..PLAIN },
+    ),
+    disciplined(
+        "timedx",
+        Discipline {
+            consumer_timeout: Some(900),
+            timeout_action: "cancel",
+            delivery_limit: Some(2),
+            grouped: true,
+            ..PLAIN
+        },
+    ),
+    disciplined("policed", Discipline { policies: true, ..PLAIN }),
 ];
 
 /// The queue of this name; exclusive ones are made as they are needed, and wild.
@@ -42,15 +174,17 @@ pub(crate) fn queue_plan(name: &str) -> Option<&'static QueuePlan> {
 }
 
 /// Exchange, type, alternate exchange.
-pub(crate) const EXCHANGES: [(&str, &str, Option<&str>); 4] = [
+pub(crate) const EXCHANGES: [(&str, &str, Option<&str>); 6] = [
     ("x.direct", "direct", None),
     ("x.fanout", "fanout", None),
     ("x.topic", "topic", None),
     ("x.front", "direct", Some("x.fanout")),
+    ("x.dead", "direct", None),
+    ("x.many", "fanout", None),
 ];
 
 /// Queue, exchange, key.
-pub(crate) const BINDINGS: [(&str, &str, &str); 8] = [
+pub(crate) const BINDINGS: [(&str, &str, &str); 16] = [
     ("s0", "x.direct", "a"),
     ("s1", "x.direct", "a"),
     ("s2", "x.direct", "b"),
@@ -59,6 +193,14 @@ pub(crate) const BINDINGS: [(&str, &str, &str); 8] = [
     ("l0", "x.fanout", ""),
     ("s0", "x.topic", "t.#"),
     ("s2", "x.topic", "*.b"),
+    ("dead", "x.dead", "dead"),
+    ("grave", "x.dead", "grave"),
+    ("full", "x.dead", "full"),
+    ("ttl", "x.many", ""),
+    ("full", "x.many", ""),
+    ("short", "x.many", ""),
+    ("groupx", "x.many", ""),
+    ("single", "x.many", ""),
 ];
 
 /// Source, destination, key.
@@ -76,6 +218,8 @@ pub(crate) struct Target {
     pub(crate) queues: &'static [&'static str],
     /// Queues that come and go may get it too.
     pub(crate) wild: bool,
+    /// All of its queues are: messages have priorities, groups and times of their own.
+    pub(crate) disciplined: bool,
 }
 
 const fn target(
@@ -84,10 +228,14 @@ const fn target(
     queues: &'static [&'static str],
     wild: bool,
 ) -> Target {
-    Target { exchange, key, queues, wild }
+    Target { exchange, key, queues, wild, disciplined: false }
 }
 
-pub(crate) const TARGETS: [Target; 20] = [
+const fn to_disciplined(queue: &'static [&'static str; 1]) -> Target {
+    Target { disciplined: true, ..target("", queue[0], queue, false) }
+}
+
+pub(crate) const TARGETS: [Target; 39] = [
     target("", "s0", &["s0"], false),
     target("", "s1", &["s1"], false),
     target("", "s2", &["s2"], false),
@@ -108,4 +256,26 @@ pub(crate) const TARGETS: [Target; 20] = [
     target("x.topic", "y.z", &[], true),
     target("x.front", "t.b", &["s0", "s2"], false),
     target("x.front", "else", &["s1", "s3", "l0"], true),
+    target("", "unused", &[], true),
+    to_disciplined(&["ttl"]),
+    to_disciplined(&["short"]),
+    to_disciplined(&["over"]),
+    to_disciplined(&["lost"]),
+    to_disciplined(&["full"]),
+    to_disciplined(&["spill"]),
+    to_disciplined(&["sure"]),
+    to_disciplined(&["c0"]),
+    to_disciplined(&["c1"]),
+    to_disciplined(&["prio"]),
+    to_disciplined(&["single"]),
+    to_disciplined(&["group"]),
+    to_disciplined(&["groupx"]),
+    to_disciplined(&["retry"]),
+    to_disciplined(&["timed"]),
+    to_disciplined(&["timedx"]),
+    to_disciplined(&["policed"]),
+    Target {
+        disciplined: true,
+        ..target("x.many", "any", &["ttl", "full", "short", "groupx", "single"], false)
+    },
 ];

@@ -1,14 +1,21 @@
 //! A store that remembers what queues record, and confirms when the scheduler says so.
+//!
+//! It is the account of messages from outside: where each is, where it was, and how it got there.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
-use amqp_codec::PropertiesRef;
+use amqp_codec::{FieldValue, PropertiesRef};
 use leveret::broker::effect::{Persist, Position};
 use leveret::broker::message::Message;
 use leveret::broker::queue_cell::QueueId;
+use leveret::broker::time::Timestamp;
 use leveret::store::{Confirmation, Store};
 use parking_lot::Mutex;
+
+use crate::discipline::{GROUP_HEADER, Overflow};
+use crate::life::{Deaths, Life};
+use crate::plan::QueuePlan;
 
 /// Keeps the journal of every durable queue, and holds confirmations back.
 #[derive(Default)]
@@ -18,25 +25,72 @@ pub(crate) struct SimStore {
 
 #[derive(Default)]
 struct State {
+    now: Option<Timestamp>,
     /// With the number of records that each waits for.
     waiting: VecDeque<(u64, Box<dyn Confirmation>)>,
     records: u64,
     /// So many records are safe.
     durable: u64,
-    /// The last record of each message.
+    /// The last record of each message that its publisher waits for.
     record_of: BTreeMap<u64, u64>,
     queues: BTreeMap<QueueId, Journal>,
+    names: BTreeMap<&'static str, QueueId>,
+    /// Places that somebody is about to leave for another, where he is already.
+    moving: BTreeSet<(QueueId, Position)>,
 }
 
 /// What a durable queue recorded.
 #[derive(Default)]
 struct Journal {
+    plan: Option<&'static QueuePlan>,
     last: Option<Position>,
-    live: BTreeMap<Position, u64>,
-    positions: BTreeMap<u64, Position>,
+    live: BTreeMap<Position, Life>,
+    places: BTreeMap<Life, Place>,
+    moves: Moves,
+}
+
+/// Dead letters that arrived elsewhere.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Moves {
+    /// By the reason of the death.
+    pub(crate) by_reason: BTreeMap<String, u64>,
+    /// Those that never were in the queue, because it was full.
+    pub(crate) refused: u64,
+    /// Dead letters of other queues that came here.
+    pub(crate) arrived: u64,
+}
+
+impl Moves {
+    pub(crate) fn total(&self) -> u64 {
+        self.by_reason.values().sum()
+    }
+}
+
+/// A message's place in a queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    pub(crate) position: Position,
+    /// It waits for its time, published with a delay.
+    scheduled: bool,
+    pub(crate) live: bool,
+    /// Dead from then on.
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) group: Option<String>,
 }
 
 impl SimStore {
+    /// Time passes.
+    pub(crate) fn set_now(&self, now: Timestamp) {
+        self.state.lock().now = Some(now);
+    }
+
+    /// Tells which queue has a name, for those that stand still.
+    pub(crate) fn name(&self, plan: &'static QueuePlan, queue: QueueId) {
+        let mut state = self.state.lock();
+        state.names.insert(plan.name, queue);
+        state.queues.entry(queue).or_default().plan = Some(plan);
+    }
+
     /// Confirms the oldest `count` batches that wait.
     pub(crate) fn confirm(&self, count: usize) {
         for _ in 0..count {
@@ -64,31 +118,172 @@ impl SimStore {
         self.state.lock().queues.get(&queue).map_or(0, |journal| journal.live.len())
     }
 
-    /// Where a message stands, or stood, in a queue.
-    pub(crate) fn position(&self, queue: QueueId, message: u64) -> Option<Position> {
-        self.state.lock().queues.get(&queue)?.positions.get(&message).copied()
+    /// Where a message stands, or stood last, in a queue.
+    pub(crate) fn place(&self, queue: QueueId, life: Life) -> Option<Place> {
+        self.state.lock().queues.get(&queue)?.places.get(&life).cloned()
+    }
+
+    /// The same by the queue's name, for those that stand still.
+    pub(crate) fn place_in(&self, queue: &str, life: Life) -> Option<Place> {
+        let queue = *self.state.lock().names.get(queue)?;
+        self.place(queue, life)
+    }
+
+    /// Messages published to a queue that it took in.
+    pub(crate) fn entered(&self, queue: QueueId) -> u64 {
+        let state = self.state.lock();
+        let lives = state.queues.get(&queue).into_iter().flat_map(|journal| journal.places.keys());
+        lives.filter(|life| life.deaths == 0).count() as u64
+    }
+
+    /// What became of a queue's dead letters.
+    pub(crate) fn moves(&self, queue: QueueId) -> Moves {
+        let state = self.state.lock();
+        state.queues.get(&queue).map(|journal| journal.moves.clone()).unwrap_or_default()
+    }
+
+    /// Live messages of a queue that are not dead of age.
+    pub(crate) fn not_expired(&self, queue: QueueId) -> usize {
+        self.count(queue, |place, now| place.expires.is_none_or(|expires| expires > now))
+    }
+
+    /// Live messages that wait for the time they were published with.
+    pub(crate) fn scheduled(&self, queue: QueueId) -> usize {
+        self.count(queue, |place, _| place.scheduled)
+    }
+
+    fn count(&self, queue: QueueId, counts: impl Fn(&Place, Timestamp) -> bool) -> usize {
+        let state = self.state.lock();
+        let (Some(now), Some(journal)) = (state.now, state.queues.get(&queue)) else { return 0 };
+        let places = journal.live.values().filter_map(|life| journal.places.get(life));
+        places.filter(|place| counts(place, now)).count()
+    }
+
+    /// Groups of which a queue has messages that are due. A message without one is a group of its own.
+    pub(crate) fn groups(&self, queue: QueueId) -> usize {
+        let state = self.state.lock();
+        let Some(journal) = state.queues.get(&queue) else { return 0 };
+        let places = journal.live.values().filter_map(|life| journal.places.get(life));
+        let due = || places.clone().filter(|place| !place.scheduled);
+        let named: BTreeSet<&String> = due().filter_map(|place| place.group.as_ref()).collect();
+        named.len() + due().filter(|place| place.group.is_none()).count()
+    }
+
+    /// No message is in two places: whoever arrived somewhere has left where he was.
+    pub(crate) fn check_all_have_moved(&self) {
+        let state = self.state.lock();
+        assert!(state.moving.is_empty(), "in two places at once: {:?}", state.moving);
+    }
+}
+
+impl State {
+    fn enqueued(&mut self, queue: QueueId, position: Position, message: &Message) {
+        let properties = message.properties();
+        let properties = PropertiesRef::parse(properties).expect("properties are well-formed");
+        let properties = properties.to_owned().expect("properties are well-formed");
+        let deaths = Deaths::of(properties.headers.as_ref());
+        let number = properties.message_id.as_ref().expect("every message is numbered");
+        let id = number.to_str_lossy().parse().expect("a number");
+        let life = Life { id, deaths: deaths.total() };
+        self.records += 1;
+        let records = self.records;
+        let now = self.now.expect("the clock was set");
+        let due = message.extras().due;
+        let scheduled = due.is_some_and(|due| due > now);
+        let journal = self.queues.entry(queue).or_default();
+        let plan = journal.plan;
+        assert!(journal.last < Some(position), "positions of {queue:?} grow");
+        journal.last = Some(position);
+        let own = properties.expiration.map(|text| text.to_str_lossy().parse().expect("a number"));
+        let of_queue = plan.and_then(|plan| plan.discipline.ttl);
+        let time_to_live: Option<u64> = [own, of_queue].into_iter().flatten().min();
+        let group = properties.headers.as_ref().and_then(|headers| headers.get(GROUP_HEADER));
+        let place = Place {
+            position,
+            scheduled,
+            live: true,
+            expires: time_to_live.filter(|_| !scheduled).map(|ttl| now.after(ttl)),
+            group: group.and_then(FieldValue::as_str).map(str::to_owned),
+        };
+        journal.live.insert(position, life);
+        match journal.places.insert(life, place) {
+            Some(before) => {
+                assert!(before.live && before.scheduled, "{life:?} enters {queue:?} once");
+                assert!(!scheduled, "{life:?} arrives in {queue:?} when it is due");
+                self.moving.insert((queue, before.position));
+            }
+            None if life.deaths > 0 => self.dead_letter(plan, queue, life, &deaths),
+            None => {
+                self.record_of.insert(id, records);
+            }
+        }
+    }
+
+    /// A dead letter arrives before it leaves where it died.
+    fn dead_letter(
+        &mut self,
+        into: Option<&QueuePlan>,
+        queue: QueueId,
+        life: Life,
+        deaths: &Deaths,
+    ) {
+        let death = deaths.last().expect("it has died");
+        let into = into.expect("dead letters go to queues that stand still");
+        let reason = &death.reason;
+        assert!(deaths.may_enter(into.name), "{life:?} goes round to {}: {deaths:?}", into.name);
+        let from = self.names[death.queue.as_str()];
+        self.queues.entry(queue).or_default().moves.arrived += 1;
+        let source = self.queues.get_mut(&from).expect("the queue where it died");
+        let discipline = source.plan.expect("it has a name").discipline;
+        if let Some(place) = source.places.get(&life.before()) {
+            assert!(place.live, "{life:?} arrives in {} after it left {}", into.name, death.queue);
+            self.moving.insert((from, place.position));
+            *source.moves.by_reason.entry(reason.clone()).or_default() += 1;
+        } else {
+            let refuses = discipline.overflow == Overflow::RejectDeadLetter || discipline.policies;
+            assert!(refuses && reason == "maxlen", "{life:?} never was in {}", death.queue);
+            source.moves.refused += 1;
+        }
+    }
+
+    fn settled(&mut self, queue: QueueId, position: Position) {
+        let journal = self.queues.get_mut(&queue);
+        let journal = journal.unwrap_or_else(|| panic!("{queue:?} has no message"));
+        let life = journal.live.remove(&position);
+        let life = life.unwrap_or_else(|| {
+            panic!("{position:?} of {queue:?} is settled once, after it was enqueued")
+        });
+        self.moving.remove(&(queue, position));
+        let place = journal.places.get_mut(&life).expect("it was enqueued");
+        if place.position != position {
+            // It took its place at the end when it was due.
+            return;
+        }
+        place.live = false;
+        let group = place.group.clone();
+        let in_order = journal.plan.is_some_and(|plan| {
+            let discipline = plan.discipline;
+            discipline.grouped && discipline.ttl.is_none() && discipline.max_length.is_none()
+        });
+        if !in_order || group.is_none() {
+            return;
+        }
+        // Whatever happens in between, a group is worked off one by one, in order.
+        let earlier = journal.live.range(..position).map(|(_, life)| &journal.places[life]);
+        let overtaken = earlier.filter(|place| place.group == group && !place.scheduled).count();
+        // Those with a time to live of their own may go before their turn.
+        let may_expire = journal.places[&life].expires.is_some();
+        assert!(overtaken == 0 || may_expire, "{life:?} of group {group:?} overtook {overtaken}");
     }
 }
 
 impl Persist for SimStore {
     fn enqueued(&self, queue: QueueId, position: Position, message: &Message) {
-        let id = message_id(message.properties());
-        let mut state = self.state.lock();
-        state.records += 1;
-        let record = state.records;
-        state.record_of.insert(id, record);
-        let journal = state.queues.entry(queue).or_default();
-        assert!(journal.last < Some(position), "positions of {queue:?} grow");
-        journal.last = Some(position);
-        journal.live.insert(position, id);
-        let before = journal.positions.insert(id, position);
-        assert_eq!(before, None, "message {id} entered {queue:?} once");
+        self.state.lock().enqueued(queue, position, message);
     }
 
     fn settled(&self, queue: QueueId, position: Position) {
-        let mut state = self.state.lock();
-        let live = state.queues.get_mut(&queue).and_then(|journal| journal.live.remove(&position));
-        assert!(live.is_some(), "{position:?} of {queue:?} is settled once, after it was enqueued");
+        self.state.lock().settled(queue, position);
     }
 }
 
@@ -104,11 +299,4 @@ impl fmt::Debug for SimStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimStore").finish_non_exhaustive()
     }
-}
-
-/// The number that a simulated publisher wrote into `message-id`.
-fn message_id(properties: &[u8]) -> u64 {
-    let properties = PropertiesRef::parse(properties).expect("properties are well-formed");
-    let id = properties.message_id.expect("every message is numbered");
-    String::from_utf8_lossy(id).parse().expect("a number")
 }

@@ -1,5 +1,6 @@
 //! One broker, its clients, the clock, and the chance that decides who goes next.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,10 @@ use amqp_codec::{FieldTable, FieldValue};
 use bytes::Bytes;
 use leveret::auth::{User, Users};
 use leveret::broker::effect::Position;
-use leveret::broker::time::Epoch;
+use leveret::broker::policy::Policy;
+use leveret::broker::queue::QueueCounts;
+use leveret::broker::queue_cell::QueueId;
+use leveret::broker::time::{Epoch, Timestamp};
 use leveret::broker::vhost::VHostOptions;
 use leveret::protocol::connection::Settings;
 use leveret::protocol::handshake::Limits;
@@ -17,10 +21,16 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::actions::declare;
-use crate::channel::{SimChannel, SimConsumer, Waiting, short};
+use crate::census::Census;
+use crate::channel::{SimChannel, Verdict, Waiting, short};
+use crate::discipline::text;
 use crate::ledger::{Ledger, Stats};
+use crate::life::Life;
 use crate::peer::{Effect, Phase, SimClient};
-use crate::plan::{BINDINGS, EXCHANGE_BINDINGS, EXCHANGES, QUEUES, QueueKind, QueuePlan};
+use crate::plan::{
+    BINDINGS, EXCHANGE_BINDINGS, EXCHANGES, QUEUES, QueueKind, QueuePlan, TARGETS, Target,
+    queue_plan,
+};
 use crate::store::SimStore;
 
 /// What all simulated clients share.
@@ -32,8 +42,15 @@ pub(crate) struct Shared {
     pub(crate) all_persistent: bool,
     /// Clients close and open channels all the time, and change what comes and goes.
     pub(crate) restless: bool,
+    epoch: Epoch,
+    /// What this run is about.
+    queues: Vec<&'static str>,
+    targets: Vec<Target>,
     rng: StdRng,
 }
+
+/// Where the calendar stands when a run begins.
+const EPOCH_MS: u64 = 1_700_000_000_000;
 
 impl Shared {
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
@@ -49,16 +66,35 @@ impl Shared {
         of[self.range(0, of.len() - 1)].clone()
     }
 
+    pub(crate) fn pick_queue(&mut self) -> &'static str {
+        self.queues[self.rng.random_range(0..self.queues.len())]
+    }
+
+    pub(crate) fn pick_target(&mut self) -> Target {
+        self.targets[self.rng.random_range(0..self.targets.len())]
+    }
+
     /// Where a message stands in a queue that keeps a journal.
-    pub(crate) fn position(&self, queue: &str, message: u64) -> Option<Position> {
+    pub(crate) fn position(&self, queue: &str, life: Life) -> Option<Position> {
         let vhost = self.host.vhost(&short("/"))?;
-        self.store.position(vhost.queue(&short(queue)).ok()?.id, message)
+        let place = self.store.place(vhost.queue(&short(queue)).ok()?.id, life);
+        place.map(|place| place.position)
+    }
+
+    pub(crate) fn timestamp(&self, at: Instant) -> Timestamp {
+        self.epoch.timestamp(at)
+    }
+
+    fn set_now(&mut self, now: Instant) {
+        self.now = now;
+        self.store.set_now(self.timestamp(now));
     }
 }
 
 pub(crate) struct World {
-    shared: Shared,
-    clients: Vec<SimClient>,
+    pub(crate) shared: Shared,
+    pub(crate) clients: Vec<SimClient>,
+    pub(crate) census: Census,
     clients_max: usize,
     watermark: usize,
     /// Confirms take their time.
@@ -72,6 +108,7 @@ pub(crate) fn run(seed: u64, origin: Instant) -> Stats {
     world.set_up();
     for _ in 0..world.shared.range(300, 900) {
         world.step();
+        world.census.take(&mut world.shared);
     }
     world.come_to_rest();
     world.end();
@@ -85,6 +122,7 @@ impl World {
         let mut users = Users::default();
         users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
         let watermark = if rng.random_bool(0.6) { 0 } else { rng.random_range(30_000..400_000) };
+        let epoch = Epoch::new(origin, EPOCH_MS);
         let host = Host::new(HostSettings {
             connection: Settings {
                 limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
@@ -100,7 +138,7 @@ impl World {
             memory_high_watermark: watermark,
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],
             store: Arc::<SimStore>::clone(&store),
-            vhost_options: VHostOptions::new(Epoch::new(origin, 1_700_000_000_000)),
+            vhost_options: VHostOptions::new(epoch),
             seed: Some(seed),
         });
         let clients_max = rng.random_range(1..=6);
@@ -108,9 +146,23 @@ impl World {
         let ledger = Ledger::default();
         let restless = rng.random_bool(0.3);
         let now = origin;
-        let mut shared = Shared { host, store, now, ledger, all_persistent, restless, rng };
+        let (queues, targets) = theme(&mut rng);
+        let mut shared = Shared {
+            host,
+            store,
+            now,
+            ledger,
+            all_persistent,
+            restless,
+            epoch,
+            queues,
+            targets,
+            rng,
+        };
+        shared.set_now(origin);
         let slow_store = shared.chance(0.3);
-        Self { shared, clients: Vec::new(), clients_max, watermark, slow_store, next_uid: 0 }
+        let (clients, census) = (Vec::new(), Census::default());
+        Self { shared, clients, census, clients_max, watermark, slow_store, next_uid: 0 }
     }
 
     fn connect(&mut self) -> &mut SimClient {
@@ -120,7 +172,7 @@ impl World {
     }
 
     /// A connection with one open channel.
-    fn connect_and_open(&mut self) -> usize {
+    pub(crate) fn connect_and_open(&mut self) -> usize {
         self.connect();
         self.exchange_all();
         let uid = self.shared.ledger.new_channel();
@@ -153,6 +205,11 @@ impl World {
         }
         for plan in QUEUES {
             self.ask(first, declare(plan.name));
+        }
+        let vhost = self.shared.host.vhost(&short("/")).expect("the vhost is there");
+        for plan in QUEUES.iter().filter(|plan| plan.kind == QueueKind::Disciplined) {
+            let queue = vhost.queue(&short(plan.name)).expect("it was declared");
+            self.shared.store.name(queue_plan(plan.name).expect("a queue as planned"), queue.id);
         }
         for (name, source, key) in BINDINGS {
             let bind = queue::Bind {
@@ -192,7 +249,8 @@ impl World {
         let shared = &mut self.shared;
         let client = &mut self.clients[index];
         match what {
-            0..420 => client.act(shared),
+            0..416 => client.act(shared),
+            416..420 => self.probe(),
             420..580 if !client.frozen => {
                 let most = shared.pick(&[1, 7, 50, 500, 5000, 100_000, usize::MAX]);
                 client.transmit(most, shared);
@@ -210,7 +268,10 @@ impl World {
                 let count = shared.range(1, 5);
                 shared.store.confirm(count);
             }
-            940..960 => self.pass_time(1, Duration::from_millis(7)),
+            940..960 => {
+                let milliseconds = shared.pick(&[7, 7, 100, 800]);
+                self.pass_time(1, Duration::from_millis(milliseconds));
+            }
             960..963 => {
                 let seconds = self.shared.range(1, 40);
                 self.pass_time(seconds, Duration::from_secs(1));
@@ -227,18 +288,20 @@ impl World {
             985..987 if client.phase == Phase::Open => client.close(),
             987..992 => self.come_to_rest(),
             992..995 => self.relieve(),
+            995..998 => self.change_policies(),
+            998..1000 => self.probe(),
             _ => {}
         }
         self.forget_the_gone();
     }
 
-    fn forget_the_gone(&mut self) {
+    pub(crate) fn forget_the_gone(&mut self) {
         self.clients.retain(|client| client.phase != Phase::Gone);
     }
 
-    fn pass_time(&mut self, steps: usize, step: Duration) {
+    pub(crate) fn pass_time(&mut self, steps: usize, step: Duration) {
         for _ in 0..steps {
-            self.shared.now += step;
+            self.shared.set_now(self.shared.now + step);
             self.run_timers();
             for client in &mut self.clients {
                 client.tick(&mut self.shared);
@@ -249,14 +312,52 @@ impl World {
 
     /// Does what is due in queues.
     fn run_timers(&mut self) {
+        let before = self.census.gone();
         let Shared { host, now, .. } = &self.shared;
+        let mut calls = 0;
         while host.next_deadline().is_some_and(|due| due <= *now) {
             host.handle_timeouts(*now);
+            calls += 1;
+            assert!(calls < 10_000, "timers come to rest");
         }
+        self.census.take(&mut self.shared);
+        // Queues have no other reason to go when time passes.
+        self.shared.ledger.stats.queues_expired += self.census.gone() - before;
+    }
+
+    /// Policies come and go for one queue.
+    fn change_policies(&mut self) {
+        let shared = &mut self.shared;
+        let vhost = shared.host.vhost(&short("/")).expect("the vhost is there");
+        shared.ledger.stats.policies_changed += 1;
+        let number = FieldValue::I64;
+        let to_dead = || ("dead-letter-exchange", text("x.dead"));
+        let key = || ("dead-letter-routing-key", text("dead"));
+        let definition = match shared.range(0, 6) {
+            0 => vec![("message-ttl", number(1_500))],
+            1 => vec![("max-length", number(3))],
+            2 => vec![("max-length", number(3)), to_dead(), key()],
+            3 => vec![("max-length", number(2)), ("overflow", text("reject-publish"))],
+            4 => {
+                vec![("message-ttl", number(700)), ("delivery-limit", number(1)), to_dead(), key()]
+            }
+            5 => vec![
+                ("max-length", number(2)),
+                ("overflow", text("reject-publish-dlx")),
+                to_dead(),
+                key(),
+            ],
+            _ => {
+                shared.host.delete_policy(&vhost, "limits", shared.now);
+                return;
+            }
+        };
+        let policy = Policy::new("limits", "^policed$", definition).expect("a valid policy");
+        shared.host.set_policy(&vhost, policy, shared.now);
     }
 
     /// Lets all bytes arrive that can.
-    fn exchange_all(&mut self) {
+    pub(crate) fn exchange_all(&mut self) {
         loop {
             let mut progress = false;
             for client in &mut self.clients {
@@ -279,7 +380,7 @@ impl World {
 
     /// Lets everything happen that can, and compares what the broker says with what its clients
     /// know.
-    fn come_to_rest(&mut self) {
+    pub(crate) fn come_to_rest(&mut self) {
         for client in &mut self.clients {
             client.frozen = false;
         }
@@ -302,41 +403,96 @@ impl World {
         }
     }
 
-    fn check_queue(&self, plan: &QueuePlan, all_read: bool) {
+    fn check_queue(&mut self, plan: &QueuePlan, all_read: bool) {
         let vhost = self.shared.host.vhost(&short("/")).expect("the vhost is there");
         let Ok(queue) = vhost.queue(&short(plan.name)) else { return };
         let counts = queue.state.lock().counts();
         let name = plan.name;
         let live = self.shared.store.live(queue.id);
         if plan.durable && self.shared.all_persistent {
-            assert_eq!(counts.ready + counts.unacked, live, "{name}: {counts:?}");
+            let here = counts.ready + counts.unacked + counts.scheduled + counts.departing;
+            assert_eq!(here, live, "{name}: {counts:?}");
         }
-        for client in self.clients.iter().filter(|client| client.is_read()) {
-            for channel in client.channels.values() {
-                let mut consumers = channel.consumers.values();
-                let idle = consumers.find(|it| it.queue == name && channel.has_credit(it));
-                if let Some(idle) = idle {
-                    assert_eq!(counts.ready, 0, "{name}: messages wait, and so does {idle:?}");
-                }
-            }
-        }
+        self.check_nobody_waits(plan, queue.id, counts, all_read);
         if plan.kind == QueueKind::Wild || !all_read {
             return;
         }
-        let channels = || self.clients.iter().flat_map(|client| client.channels.values());
-        let owed = channels().flat_map(SimChannel::owed).filter(|it| it.queue == name);
-        assert_eq!(counts.unacked, owed.count(), "{name}: what clients owe");
-        let consumers = channels().flat_map(|channel| channel.consumers.values());
+        let owed = self.channels().flat_map(SimChannel::owed).filter(|it| it.queue == name);
+        let owed: Vec<Life> = owed.map(|held| held.life).collect();
+        if plan.discipline.takes_back() {
+            // Clients don't know what was taken back.
+            assert!(counts.unacked <= owed.len(), "{name}: what clients owe");
+        } else {
+            assert_eq!(counts.unacked, owed.len(), "{name}: what clients owe");
+            // No message has two holders.
+            let distinct: BTreeSet<Life> = owed.iter().copied().collect();
+            assert_eq!(distinct.len(), owed.len(), "{name}: somebody has what another has");
+            self.check_groups(plan, &distinct);
+        }
+        let consumers = self.channels().flat_map(|channel| channel.consumers.values());
         let consumers = consumers.filter(|consumer| consumer.queue == name);
         assert_eq!(counts.consumers, consumers.count(), "{name}: consumers");
     }
 
+    fn channels(&self) -> impl Iterator<Item = &SimChannel> {
+        self.clients.iter().flat_map(|client| client.channels.values())
+    }
+
+    /// Where a consumer has credit, nothing that it could have is ready.
+    fn check_nobody_waits(
+        &mut self,
+        plan: &QueuePlan,
+        id: QueueId,
+        counts: QueueCounts,
+        all_read: bool,
+    ) {
+        let name = plan.name;
+        let (mut idle, mut busy) = (0, 0);
+        for client in self.clients.iter().filter(|client| client.is_read()) {
+            for channel in client.channels.values() {
+                let consumers = channel.consumers.values().filter(|it| it.queue == name);
+                for consumer in consumers {
+                    let has_credit = channel.has_credit(consumer);
+                    *(if has_credit { &mut idle } else { &mut busy }) += 1;
+                }
+            }
+        }
+        if idle == 0 || counts.ready == 0 {
+            return;
+        }
+        let discipline = plan.discipline;
+        if discipline.grouped {
+            // Each group that waits has somebody it waits for: a delivery, or a retry.
+            let retries = counts.scheduled - self.shared.store.scheduled(id);
+            let groups = self.shared.store.groups(id);
+            assert!(groups <= counts.unacked + retries, "{name}: {groups} groups, {counts:?}");
+            self.shared.ledger.stats.groups_held_back += 1;
+        } else if discipline.single_active {
+            assert!(busy > 0 || !all_read, "{name}: messages wait, and so do {idle}: {counts:?}");
+        } else {
+            panic!("{name}: messages wait, and so do {idle}: {counts:?}");
+        }
+    }
+
+    /// Of each group one message is delivered at most.
+    fn check_groups(&self, plan: &QueuePlan, owed: &BTreeSet<Life>) {
+        if !plan.discipline.grouped {
+            return;
+        }
+        let mut groups = BTreeSet::new();
+        for group in owed.iter().filter_map(|life| self.shared.ledger.group(life.id)) {
+            assert!(groups.insert(group), "two of group {group} are delivered from {}", plan.name);
+        }
+    }
+
     /// Somebody comes and takes what waits, so that publishers who wait for memory can go on.
-    fn relieve(&mut self) {
+    pub(crate) fn relieve(&mut self) {
         let helper = self.connect_and_open();
         let uid = self.clients[helper].uid;
+        let vhost = self.shared.host.vhost(&short("/")).expect("the vhost is there");
         for plan in QUEUES.iter().filter(|plan| plan.kind != QueueKind::Wild) {
-            loop {
+            let queue = vhost.queue(&short(plan.name)).expect("it stands still");
+            while queue.state.lock().counts().ready > 0 {
                 let helper = self.clients.iter_mut().find(|client| client.uid == uid);
                 let helper = helper.expect("nothing happens to it");
                 let queue = plan.name.to_owned();
@@ -348,79 +504,38 @@ impl World {
                 let channel = helper.channels.get_mut(&1).expect("an open channel");
                 let Some((tag, held)) = channel.held.pop_first() else { break };
                 helper.send(1, basic::Ack { delivery_tag: tag, multiple: false });
-                helper.once_read(Effect::Settled(vec![(held.queue, held.id)]));
+                helper.once_read(Effect::Settled(vec![(held, Verdict::Ack)]));
             }
         }
         let helper = self.clients.iter_mut().find(|client| client.uid == uid);
         helper.expect("nothing happens to it").close();
         self.come_to_rest();
     }
+}
 
-    /// Everybody leaves, one last client drains all queues, and nothing is left.
-    fn end(&mut self) {
-        if self.shared.chance(0.3) {
-            self.relieve();
-        }
-        while !self.clients.is_empty() {
-            let index = self.shared.range(0, self.clients.len() - 1);
-            let client = &mut self.clients[index];
-            if client.phase == Phase::Open && !client.blocked && self.shared.chance(0.5) {
-                client.close();
-                self.exchange_all();
-            } else {
-                client.leave(&mut self.shared);
-            }
-            self.forget_the_gone();
-            self.come_to_rest();
-        }
-        let drainer = self.connect_and_open();
-        for plan in QUEUES {
-            self.drain(drainer, &plan);
-        }
-        self.shared.ledger.check_nothing_is_lost();
-        assert_eq!(self.shared.host.memory_used(), 0, "all memory is given back");
-        self.clients[drainer].close();
-        self.exchange_all();
-        assert!(self.clients.is_empty(), "the last client is gone");
-        let vhost = self.shared.host.vhost(&short("/")).expect("the vhost is there");
-        for queue in vhost.queues() {
-            let counts = queue.state.lock().counts();
-            let all = counts.ready + counts.unacked + counts.consumers;
-            assert_eq!(all, 0, "{}: {counts:?}", queue.name);
-            assert!(queue.properties.owner.is_none(), "{} is gone with its owner", queue.name);
-        }
-    }
-
-    /// Takes all of a queue, in order.
-    fn drain(&mut self, drainer: usize, plan: &QueuePlan) {
-        let vhost = self.shared.host.vhost(&short("/")).expect("the vhost is there");
-        if vhost.queue(&short(plan.name)).is_err() {
-            return;
-        }
-        let client = &mut self.clients[drainer];
-        let consume = basic::Consume {
-            queue: short(plan.name),
-            consumer_tag: short("drain"),
-            no_local: false,
-            no_ack: false,
-            exclusive: true,
-            no_wait: false,
-            arguments: FieldTable::default(),
+/// The queues of a run, and where its messages go: plain ones, some with rules of their own, or all.
+fn theme(rng: &mut StdRng) -> (Vec<&'static str>, Vec<Target>) {
+    let share = [0.0, 0.15, 0.3, 1.0][rng.random_range(0..4)];
+    let plain = share == 0.0 || rng.random_bool(0.3);
+    let mut queues = Vec::new();
+    for plan in &QUEUES {
+        let wanted = match plan.kind {
+            QueueKind::Disciplined => rng.random_bool(share),
+            _ => plain,
         };
-        let consumer = SimConsumer::new(0, plan.name, 0, false, true);
-        client.ask(1, consume, Waiting::Consume(consumer));
-        self.exchange_all();
-        let client = &mut self.clients[drainer];
-        let channel = client.channels.get_mut(&1).expect("an open channel");
-        assert!(channel.consumers.contains_key("drain"), "nobody else consumes {}", plan.name);
-        let held = std::mem::take(&mut channel.held).into_values();
-        let done = held.map(|held| (held.queue, held.id)).collect();
-        client.send(1, basic::Ack { delivery_tag: 0, multiple: true });
-        client.once_read(Effect::Settled(done));
-        let cancel = basic::Cancel { consumer_tag: short("drain"), no_wait: false };
-        client.ask(1, cancel, Waiting::Cancel("drain".to_owned()));
-        self.exchange_all();
+        if wanted {
+            queues.push(plan.name);
+        }
     }
+    if !plain {
+        queues.push("group");
+    }
+    let chosen = |target: &Target| {
+        let mut of_target = target.queues.iter();
+        if target.disciplined { of_target.any(|queue| queues.contains(queue)) } else { plain }
+    };
+    let targets = TARGETS.into_iter().filter(chosen).collect();
+    (queues, targets)
 }
 
 fn check_answered(client: &SimClient) {

@@ -184,3 +184,18 @@ fn without_times_nothing_is_asked_for() {
     it.requeue(&[0]);
     assert_eq!(it.alarm(), None);
 }
+
+/// A message that comes back dead holds up nothing behind it.
+#[test]
+fn what_came_back_dead_holds_nothing_up() {
+    let mut it = Setting::with(|settings| settings.message_ttl = Some(100));
+    let reader = consumer().prefetch(1);
+    it.add(&reader);
+    it.enqueue(&["0"]);
+    it.pass(150);
+    it.enqueue(&["1", "2"]);
+    assert_eq!(reader.received(), ["0"]);
+    it.requeue(&[0]);
+    assert_eq!(reader.received(), ["1"]);
+    assert_eq!(it.queue.totals().dropped.count(DeathReason::Expired), 1);
+}
