@@ -31,6 +31,7 @@ pub(super) const COMPARED: &[&str] = &[
     "x-stream-max-segment-size-bytes",
     "x-initial-cluster-size",
     "x-queue-leader-locator",
+    "x-delivery-limit",
     // Ours: what a queue is, and no policy changes.
     "x-message-group-header",
     "x-message-group-property",

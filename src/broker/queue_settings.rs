@@ -162,7 +162,6 @@ impl QueueSettings {
     /// they were set.
     pub fn new(sources: &Sources<'_>, defaults: &QueueDefaults) -> Self {
         let kind = QueueKind::of(sources.arguments);
-        let timeout = sources.integer("x-consumer-timeout", "consumer-timeout");
         let action = sources.text("x-consumer-timeout-action", "consumer-timeout-action");
         let max_priority = sources.arguments.get("x-max-priority").and_then(FieldValue::as_integer);
         let single = sources.arguments.get("x-single-active-consumer");
@@ -175,8 +174,7 @@ impl QueueSettings {
             overflow: overflow(sources),
             dead_letter: dead_letter(sources),
             delivery_limit: delivery_limit(sources, kind),
-            // 0 in RabbitMQ's configuration, too, is no limit.
-            consumer_timeout: timeout.or(defaults.consumer_timeout).filter(|&timeout| timeout > 0),
+            consumer_timeout: consumer_timeout(sources, defaults),
             timeout_action: action
                 .and_then(TimeoutAction::parse)
                 .unwrap_or(defaults.timeout_action),
@@ -302,6 +300,15 @@ fn delivery_limit(sources: &Sources<'_>, kind: QueueKind) -> Option<u32> {
     (kind == QueueKind::Quorum && !said).then_some(QUORUM_DELIVERY_LIMIT)
 }
 
+/// The smallest that is given. 0 is for ever, and never smaller than a limit.
+fn consumer_timeout(sources: &Sources<'_>, defaults: &QueueDefaults) -> Option<u64> {
+    let given = sources.strongest_first("x-consumer-timeout", "consumer-timeout");
+    let given = given.filter_map(FieldValue::as_integer).filter_map(|it| u64::try_from(it).ok());
+    let for_ever = |timeout: u64| if timeout == 0 { u64::MAX } else { timeout };
+    let smallest = given.map(for_ever).min().or(defaults.consumer_timeout.map(for_ever));
+    smallest.filter(|&timeout| timeout != u64::MAX)
+}
+
 fn retry(sources: &Sources<'_>) -> Option<DelayedRetry> {
     let kind = sources.text("x-delayed-retry-type", "delayed-retry-type")?;
     let kind = RetryKind::parse(kind)?;
@@ -378,6 +385,6 @@ mod tests {
         let timeout = |value| ("x-consumer-timeout", FieldValue::I64(value));
         assert_eq!(settings(&[]).consumer_timeout, Some(5));
         assert_eq!(settings(&[timeout(9)]).consumer_timeout, Some(9));
-        assert_eq!(settings(&[timeout(0)]).consumer_timeout, None, "0 is no limit");
+        assert_eq!(settings(&[timeout(0)]).consumer_timeout, None, "0 is for ever");
     }
 }

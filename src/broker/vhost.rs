@@ -118,7 +118,7 @@ impl VHost {
     pub fn declare_queue(
         &self,
         name: &ShortString,
-        properties: QueueProperties,
+        mut properties: QueueProperties,
         connection: ConnectionId,
         now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
@@ -126,21 +126,22 @@ impl VHost {
             let name = name.clone();
             return Err(BrokerError::ReservedName { kind: ResourceKind::Queue, name });
         }
+        properties.set_default_type(self.options.default_queue_type);
         self.declare_named(name, properties, connection, now)
     }
 
-    /// Declares a queue under a name of the broker's own making.
+    /// Declares a queue under a name of the broker's own making, which is classic whatever the vhost's
+    /// default type.
     ///
     /// # Errors
     /// As [`VHost::declare_queue`], but for the reserved names.
     pub fn declare_named(
         &self,
         name: &ShortString,
-        mut properties: QueueProperties,
+        properties: QueueProperties,
         connection: ConnectionId,
         now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
-        properties.set_default_type(self.options.default_queue_type);
         let topology = self.topology.write();
         if let Some(queue) = self.find_queue(name.as_bytes()) {
             Self::assert_equivalent(&queue, &properties, connection)?;

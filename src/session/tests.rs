@@ -466,3 +466,25 @@ fn credit_of_a_delivery_that_was_taken_back_goes_to_the_channels_other_consumers
     let delivered = client.read();
     assert_eq!(delivered.iter().filter(|it| it.contains("deliver")).count(), 1, "{delivered:?}");
 }
+
+/// A commit of which a full queue refuses a part does not pass for a success.
+#[test]
+fn a_commit_that_a_full_queue_refuses_closes_the_channel() {
+    let host = plain_host();
+    let mut client = TestClient::connect(&host);
+    let full = [
+        (short("x-max-length"), FieldValue::I32(1)),
+        (short("x-overflow"), FieldValue::LongString("reject-publish".into())),
+    ];
+    let declare = queue::Declare {
+        queue: short("full"),
+        arguments: full.into_iter().collect(),
+        ..queue::Declare::default()
+    };
+    client.call(1, declare);
+    client.call(1, tx::Select {});
+    client.publish(1, "full", b"1");
+    client.publish(1, "full", b"2");
+    assert_eq!(client.call(1, tx::Commit {}), ["1 close 406"]);
+    assert_eq!(client.counts(&host, "full"), (1, 0));
+}

@@ -117,10 +117,7 @@ pub(crate) const QUEUES: [QueuePlan; 29] = [
             ..PLAIN
         },
     ),
-    disciplined(
-        "single",
-        Discipline { single_active: true, delivery_limit: Some(3), ..PLAIN },
-    ),
+    disciplined("single", Discipline { single_active: true, delivery_limit: Some(3), ..PLAIN }),
     disciplined(
         "group",
         Discipline {
