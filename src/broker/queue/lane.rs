@@ -60,10 +60,11 @@ impl Lane {
         self.fresh.take(position.0).or_else(|| self.returned.remove(&position))
     }
 
-    /// When the first of those expires that expire in turn.
-    pub(super) fn first_in_turn(&self) -> Option<Timestamp> {
+    /// The first of those that expire in turn: when, and where it stands.
+    pub(super) fn first_in_turn(&self) -> Option<(Timestamp, Position)> {
         let first = self.fresh.front()?;
-        (!first.indexed && first.expires != Timestamp::NEVER).then_some(first.expires)
+        let in_turn = !first.indexed && first.expires != Timestamp::NEVER;
+        in_turn.then_some((first.expires, first.position))
     }
 
     /// Takes the first of those that expire in turn.

@@ -1,5 +1,6 @@
 //! The messages of a queue that wait for a consumer, by the queue's discipline.
 
+use super::super::effect::Position;
 use super::super::queue_settings::QueueSettings;
 use super::super::time::Timestamp;
 use super::entry::Entry;
@@ -107,24 +108,29 @@ impl ReadyList {
 
     /// When the first message expires.
     pub(super) fn next_expiry(&self) -> Option<Timestamp> {
-        let out_of_turn = self.expiries.first().map(|(expires, ..)| expires);
-        match &self.discipline {
-            Discipline::Fifo(lane) => match (lane.first_in_turn(), out_of_turn) {
-                (Some(a), Some(b)) => Some(a.min(b)),
-                (a, b) => a.or(b),
-            },
-            _ => out_of_turn,
+        let indexed = self.expiries.first().map(|(expires, ..)| expires);
+        match self.first_in_turn().map(|(expires, _)| expires) {
+            Some(in_turn) => Some(indexed.map_or(in_turn, |indexed| indexed.min(in_turn))),
+            None => indexed,
         }
     }
 
-    /// Takes, for good, a message that is dead at `now`.
-    pub(super) fn pop_expired(&mut self, now: Timestamp) -> Option<Entry> {
-        if self.next_expiry().is_none_or(|first| first > now) {
-            return None;
+    fn first_in_turn(&self) -> Option<(Timestamp, Position)> {
+        match &self.discipline {
+            Discipline::Fifo(lane) => lane.first_in_turn(),
+            _ => None,
         }
-        let indexed = self.expiries.first().filter(|(expires, ..)| *expires <= now);
+    }
+
+    /// Takes, for good, a message that is dead at `now`: the one that died first, of those that died
+    /// together the one that stands first.
+    pub(super) fn pop_expired(&mut self, now: Timestamp) -> Option<Entry> {
+        let in_turn = self.first_in_turn();
+        let indexed = self.expiries.first().filter(|&(expires, position, _)| {
+            expires <= now && in_turn.is_none_or(|in_turn| (expires, position) < in_turn)
+        });
         let entry = match (&mut self.discipline, indexed) {
-            (Discipline::Fifo(lane), None) => lane.pop_in_turn(),
+            (Discipline::Fifo(lane), None) if in_turn?.0 <= now => lane.pop_in_turn(),
             (Discipline::Fifo(lane), Some((_, position, _))) => lane.take(position),
             (Discipline::Priority(lanes), Some((_, position, lane))) => lanes.take(position, lane),
             (Discipline::Groups(groups), Some((_, position, lane))) => groups.take(position, lane),

@@ -122,7 +122,7 @@ fn values_out_of_range_are_named() {
         (("x-deduplication-window", number(1)), "no_x-message-deduplication_defined"),
     ];
     for (argument, reason) in table {
-        assert_eq!(told(&properties(&[argument.clone()])), refused(argument.0, reason));
+        assert_eq!(told(&properties(std::slice::from_ref(argument))), refused(argument.0, reason));
     }
 }
 

@@ -256,3 +256,21 @@ fn kept_letters_count_against_the_limit() {
         assert_eq!(it.counts().0, room);
     }
 }
+
+/// Messages that expire at the same moment leave in the order of the queue, and those that expired
+/// earlier before them, however late the timer is.
+#[test]
+fn messages_that_expire_together_leave_in_order() {
+    let mut it = with_exchange();
+    it.send([
+        draft("1").ttl(20),
+        draft("ever"),
+        draft("2").ttl(20),
+        draft("3").ttl(20),
+        draft("0").ttl(10),
+        draft("4").ttl(30),
+    ]);
+    it.pass_unnoticed(30);
+    it.pass(0);
+    assert_eq!(names(&it.bury()), ["0", "1", "2", "3", "4"]);
+}
