@@ -15,6 +15,7 @@ mod consume;
 mod exchange;
 mod exchange_types;
 mod framing;
+mod groups;
 mod handshake;
 mod heartbeat;
 mod limits;

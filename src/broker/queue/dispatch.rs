@@ -95,7 +95,6 @@ impl Queue {
                 return true;
             }
             let Some(entry) = self.ready.drop_head() else { return true };
-            self.ready.settled(&entry);
             self.bury(entry, DeathReason::MaxLength, now, out);
         }
         false
