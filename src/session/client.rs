@@ -583,11 +583,16 @@ impl Session {
         now: Instant,
     ) -> Result<Answer, Exception> {
         let Transaction { publishes, settled } = self.take_transaction(id)?;
-        self.publish_committed(id, publishes, output, now);
+        let refused = self.publish_committed(id, publishes, output, now);
         for (_, delivered, verdict) in settled {
             self.settle_one(id, delivered, verdict, now);
         }
         self.flush_settlements(now);
+        if refused > 0 {
+            // The rest of the transaction holds. There are no confirms here, so this is the only way
+            // to say that something is missing.
+            return Err(precondition("partial tx completion"));
+        }
         Ok(Some(tx::CommitOk {}.into()))
     }
 

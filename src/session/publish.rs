@@ -225,14 +225,15 @@ impl Session {
         self.batch.route.get_or_insert(route);
     }
 
-    /// Hands the batch to its queues, then its confirms to the store.
-    pub(super) fn flush_publishes(&mut self, now: Instant) {
+    /// Hands the batch to its queues, then its confirms to the store. How many messages some queue
+    /// refused.
+    pub(super) fn flush_publishes(&mut self, now: Instant) -> usize {
         let mut refused = Vec::new();
         if let Some(route) = self.batch.route.take() {
             refused = self.enter_queues(&route, now);
         }
         if self.batch.awaiting.is_empty() {
-            return;
+            return refused.len();
         }
         let mut settled = Vec::with_capacity(self.batch.awaiting.len());
         for run in self.batch.awaiting.drain(..) {
@@ -240,6 +241,7 @@ impl Session {
         }
         let outbox = Arc::clone(&self.outbox);
         self.host.store.when_durable(Box::new(BatchConfirmation { outbox, settled }));
+        refused.len()
     }
 
     /// The messages that some queue refused, by their place in the batch, in order.
@@ -264,14 +266,15 @@ impl Session {
     }
 
     /// Enters the publishes of a committed transaction. Messages that were counted when they were
-    /// published are counted once.
+    /// published are counted once. How many messages some queue refused.
     pub(super) fn publish_committed(
         &mut self,
         id: ChannelId,
         publishes: Vec<TransactedPublish>,
         output: &mut Output,
         now: Instant,
-    ) {
+    ) -> usize {
+        let mut refused = 0;
         for TransactedPublish { message, route, mandatory } in publishes {
             self.host.free_memory(message.memory());
             let route = self.present_route(route, &message, now);
@@ -285,11 +288,11 @@ impl Session {
                 continue;
             }
             if !self.batch.goes_to(&route) || self.batch.is_full() {
-                self.flush_publishes(now);
+                refused += self.flush_publishes(now);
             }
             self.add_to_batch(route, message);
         }
-        self.flush_publishes(now);
+        refused + self.flush_publishes(now)
     }
 
     /// The route of a message that waited for its commit, found anew if something was declared, bound

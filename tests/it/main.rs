@@ -22,5 +22,6 @@ mod limits;
 mod policy;
 mod publish;
 mod queue;
+mod queue_limits;
 mod routing;
 mod transaction;
