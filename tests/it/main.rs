@@ -12,6 +12,7 @@ mod binding;
 mod channel;
 mod close;
 mod consume;
+mod consumer_timeout;
 mod exchange;
 mod exchange_types;
 mod framing;
