@@ -24,5 +24,6 @@ mod policy;
 mod publish;
 mod queue;
 mod queue_limits;
+mod reply_to;
 mod routing;
 mod transaction;
