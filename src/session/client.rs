@@ -589,7 +589,8 @@ impl Session {
         }
         self.flush_settlements(now);
         if refused > 0 {
-            // In RabbitMQ's words; what other queues took stays there.
+            // The rest of the transaction holds. There are no confirms here, so this is the only way
+            // to say that something is missing.
             return Err(precondition("partial tx completion"));
         }
         Ok(Some(tx::CommitOk {}.into()))

@@ -241,7 +241,9 @@ impl Session {
         match item {
             Item::Delivery(delivery) => self.deliver(&delivery, output, now),
             Item::Cancelled(subscription) => self.cancelled(subscription, output),
-            Item::TakenBack(subscription, numbers) => self.taken_back(subscription, &numbers),
+            Item::TakenBack(subscription, numbers) => {
+                self.taken_back(subscription, &numbers, now);
+            }
             Item::TimedOut { subscription, timeout, dropped } => {
                 self.timed_out(subscription, timeout, dropped, output);
             }
@@ -283,7 +285,7 @@ impl Session {
     }
 
     /// Deliveries were held for too long. The client may still answer them.
-    fn taken_back(&mut self, subscription: Subscription, numbers: &[u64]) {
+    fn taken_back(&mut self, subscription: Subscription, numbers: &[u64], now: Instant) {
         let Subscription { channel: id, slot } = subscription;
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let SessionChannel { unacked, sources, credit, .. } = channel;
@@ -296,7 +298,8 @@ impl Session {
         }
         sources.settled(slot, taken_back);
         if credit.give_back(taken_back) {
-            self.starved.push(id);
+            // No method of the client's may follow that would do it.
+            self.resume_consumers(id, now);
         }
     }
 
@@ -456,7 +459,10 @@ impl ConsumeArguments {
                 refused(arg, format!("\"expected integer, got {}\"", value.type_name()))
             }),
         };
-        let timeout = integer("x-consumer-timeout")?.map(u64::try_from).transpose();
+        let negative =
+            |timeout: i64| refused("x-consumer-timeout", format!("{{value_negative,{timeout}}}"));
+        let timeout = integer("x-consumer-timeout")?;
+        let timeout = timeout.map(|it| u64::try_from(it).map_err(|_| negative(it))).transpose()?;
         let action = "x-consumer-timeout-action";
         let timeout_action = match arguments.get(action) {
             None => None,
@@ -469,11 +475,6 @@ impl ConsumeArguments {
                 return Err(refused(action, reason));
             }
         };
-        Ok(Self {
-            priority: integer("x-priority")?.unwrap_or(0),
-            timeout: timeout
-                .map_err(|_| refused("x-consumer-timeout", "{value_negative,-1}".to_owned()))?,
-            timeout_action,
-        })
+        Ok(Self { priority: integer("x-priority")?.unwrap_or(0), timeout, timeout_action })
     }
 }

@@ -225,8 +225,8 @@ impl Session {
         self.batch.route.get_or_insert(route);
     }
 
-    /// Hands the batch to its queues, then its confirms to the store. How many of its messages some
-    /// queue refused.
+    /// Hands the batch to its queues, then its confirms to the store. How many messages some queue
+    /// refused.
     pub(super) fn flush_publishes(&mut self, now: Instant) -> usize {
         let mut refused = Vec::new();
         if let Some(route) = self.batch.route.take() {
@@ -265,8 +265,8 @@ impl Session {
         refused
     }
 
-    /// Enters the publishes of a committed transaction; how many some queue refused. Messages that were counted when they were
-    /// published are counted once.
+    /// Enters the publishes of a committed transaction. Messages that were counted when they were
+    /// published are counted once. How many messages some queue refused.
     pub(super) fn publish_committed(
         &mut self,
         id: ChannelId,

@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::{
-    BasicProperties, Method, Wire, ack_multiple, basic, channel, check_exchange, check_queue,
-    connection, delete_queue, exchange, get, queue,
+    BasicProperties, FieldValue, Method, Wire, ack_multiple, basic, channel, check_exchange,
+    check_queue, confirm, connection, delete_queue, exchange, get, queue,
 };
 
 /// How long anything may take. Under a virtual clock this must be longer than what is waited for, and
@@ -63,6 +63,11 @@ impl Content {
 
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a text")
+    }
+
+    /// A header's value, if it is there.
+    pub(crate) fn header(&self, name: &str) -> Option<FieldValue> {
+        self.properties().headers?.get(name).cloned()
     }
 }
 
@@ -301,6 +306,38 @@ impl RawClient {
             Method::BasicReturn(method) => (method, self.receive_content(channel).await),
             other => panic!("expected basic.return, got {other:?}"),
         }
+    }
+
+    /// Has a channel's publishes confirmed from now on.
+    pub(crate) async fn select_confirms(&mut self, channel: u16) {
+        self.send(channel, confirm::Select { no_wait: false }).await;
+        self.expect(channel, confirm::SelectOk {}).await;
+    }
+
+    /// The outcomes of a channel's first `count` publishes, none of them told before, in the order of
+    /// their numbers: `true` where it was acknowledged. Fails if one is told twice.
+    pub(crate) async fn confirms(&mut self, channel: u16, count: usize) -> Vec<bool> {
+        let mut outcomes = vec![None; count];
+        while outcomes.contains(&None) {
+            let (tag, multiple, acked) = match self.receive_method(channel).await {
+                Method::BasicAck(basic::Ack { delivery_tag, multiple }) => {
+                    (delivery_tag, multiple, true)
+                }
+                Method::BasicNack(basic::Nack { delivery_tag, multiple, .. }) => {
+                    (delivery_tag, multiple, false)
+                }
+                other => panic!("expected a confirm, got {other:?}"),
+            };
+            let last = usize::try_from(tag).expect("a small number");
+            assert!((1..=count).contains(&last), "there was no publish {tag}");
+            if multiple {
+                let untold = outcomes[..last].iter_mut().filter(|it| it.is_none());
+                untold.for_each(|outcome| *outcome = Some(acked));
+            } else {
+                assert_eq!(outcomes[last - 1].replace(acked), None, "publish {tag} is told twice");
+            }
+        }
+        outcomes.into_iter().flatten().collect()
     }
 
     /// `basic.get`, and its message if there is one.

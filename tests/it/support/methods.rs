@@ -1,6 +1,6 @@
 //! Methods with only what matters in them; the rest by struct update.
 
-use super::{FieldTable, FieldValue, ShortString, basic, exchange, queue};
+use super::{BasicProperties, FieldTable, FieldValue, ShortString, basic, exchange, queue};
 
 pub(crate) fn short(text: impl AsRef<str>) -> ShortString {
     ShortString::new(text.as_ref()).expect("at most 255 octets")
@@ -8,6 +8,18 @@ pub(crate) fn short(text: impl AsRef<str>) -> ShortString {
 
 pub(crate) fn table<'a>(entries: impl IntoIterator<Item = (&'a str, FieldValue)>) -> FieldTable {
     entries.into_iter().map(|(name, value)| (short(name), value)).collect()
+}
+
+/// No properties but these headers.
+pub(crate) fn with_headers<'a>(
+    entries: impl IntoIterator<Item = (&'a str, FieldValue)>,
+) -> BasicProperties {
+    BasicProperties { headers: Some(table(entries)), ..BasicProperties::default() }
+}
+
+/// An array of texts, as `CC` and `routing-keys` are.
+pub(crate) fn texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> FieldValue {
+    FieldValue::Array(texts.into_iter().map(FieldValue::from).collect())
 }
 
 /// A transient queue; RabbitMQ's clients call that `durable=False`.
@@ -122,6 +134,19 @@ pub(crate) fn mandatory(publish: basic::Publish) -> basic::Publish {
 
 pub(crate) fn consume(queue: impl AsRef<str>, tag: impl AsRef<str>) -> basic::Consume {
     basic::Consume { queue: short(queue), consumer_tag: short(tag), ..basic::Consume::default() }
+}
+
+pub(crate) fn consume_with<'a>(
+    queue: impl AsRef<str>,
+    tag: impl AsRef<str>,
+    arguments: impl IntoIterator<Item = (&'a str, FieldValue)>,
+) -> basic::Consume {
+    basic::Consume { arguments: table(arguments), ..consume(queue, tag) }
+}
+
+/// Without acknowledgement.
+pub(crate) fn consume_freely(queue: impl AsRef<str>, tag: impl AsRef<str>) -> basic::Consume {
+    basic::Consume { no_ack: true, ..consume(queue, tag) }
 }
 
 pub(crate) fn cancel(tag: impl AsRef<str>) -> basic::Cancel {

@@ -43,6 +43,12 @@ impl TestServer {
         Some(Self::start_here(configure).await)
     }
 
+    /// A broker with its defaults, for what only leveret can do; `None` where the environment names
+    /// another.
+    pub(crate) async fn leveret() -> Option<Self> {
+        Self::configured(|_| {}).await
+    }
+
     async fn start_here(configure: impl FnOnce(&mut Config)) -> Self {
         let broker = Broker::builder().configure(configure).start().await;
         let broker = broker.expect("a free port on this machine");
