@@ -1,3 +1,5 @@
+//! The record of deaths, field by field.
+
 use super::*;
 use crate::broker::effect::Position;
 use crate::broker::time::Timestamp;

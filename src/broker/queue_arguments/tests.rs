@@ -1,3 +1,5 @@
+//! What a client is told about each argument, in RabbitMQ's words.
+
 use amqp_codec::ShortString;
 
 use super::*;
