@@ -207,8 +207,13 @@ pub(crate) const BINDINGS: [(&str, &str, &str); 16] = [
 pub(crate) const EXCHANGE_BINDINGS: [(&str, &str, &str); 1] = [("x.front", "x.topic", "t.b")];
 
 /// Where wild queues may be bound: exchange, key.
-pub(crate) const WILD_BINDINGS: [(&str, &str); 4] =
-    [("x.direct", "a"), ("x.direct", "wild"), ("x.fanout", ""), ("x.topic", "*.z")];
+pub(crate) const WILD_BINDINGS: [(&str, &str); 5] = [
+    ("x.direct", "a"),
+    ("x.direct", "wild"),
+    ("x.fanout", ""),
+    ("x.topic", "*.z"),
+    ("x.dead", "dead"),
+];
 
 /// Something to publish to: exchange, key, and the queues that stand still and get it.
 #[derive(Debug, Clone, Copy)]
