@@ -235,8 +235,8 @@ impl State {
         let Some(into) = into else { return };
         let reason = &death.reason;
         assert!(deaths.may_enter(into.name), "{life:?} goes round to {}: {deaths:?}", into.name);
-        let from = self.names[death.queue.as_str()];
         self.queues.entry(queue).or_default().moves.arrived += 1;
+        let Some(&from) = self.names.get(death.queue.as_str()) else { return };
         let source = self.queues.get_mut(&from).expect("the queue where it died");
         let discipline = source.plan.expect("it has a name").discipline;
         if let Some(place) = source.places.get_mut(&life.before()) {

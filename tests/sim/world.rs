@@ -312,10 +312,14 @@ impl World {
 
     /// Does what is due in queues.
     fn run_timers(&mut self) {
-        let before = self.census.gone();
         let Shared { host, now, .. } = &self.shared;
+        let is_due = || host.next_deadline().is_some_and(|due| due <= *now);
+        if !is_due() {
+            return;
+        }
+        let before = self.census.gone();
         let mut calls = 0;
-        while host.next_deadline().is_some_and(|due| due <= *now) {
+        while is_due() {
             host.handle_timeouts(*now);
             calls += 1;
             assert!(calls < 10_000, "timers come to rest");
@@ -540,7 +544,11 @@ fn theme(rng: &mut StdRng) -> (Vec<&'static str>, Vec<Target>) {
     }
     let chosen = |target: &Target| {
         let mut of_target = target.queues.iter();
-        if target.disciplined { of_target.any(|queue| queues.contains(queue)) } else { plain }
+        if target.disciplined && !target.wild {
+            of_target.any(|queue| queues.contains(queue))
+        } else {
+            plain
+        }
     };
     let targets = TARGETS.into_iter().filter(chosen).collect();
     (queues, targets)
