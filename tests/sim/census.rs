@@ -17,6 +17,8 @@ use crate::world::Shared;
 #[derive(Debug, Default)]
 pub(crate) struct Census {
     queues: BTreeMap<QueueId, Counted>,
+    /// The vhost's when its queues were looked up.
+    version: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -30,7 +32,10 @@ impl Census {
     /// Counts all messages, between two calls.
     pub(crate) fn take(&mut self, shared: &mut Shared) {
         let vhost = shared.host.vhost(&short("/")).expect("the vhost is there");
-        for queue in vhost.queues() {
+        let version = Some(vhost.version());
+        let looked_up = std::mem::replace(&mut self.version, version) == version;
+        let new = if looked_up { Vec::new() } else { vhost.queues() };
+        for queue in new {
             self.queues.entry(queue.id).or_insert_with(|| {
                 let plan = queue_plan(&queue.name.to_str_lossy());
                 Counted { queue, plan, last: None }

@@ -264,7 +264,7 @@ impl SimChannel {
     }
 
     pub(crate) fn check_limits(&self, consumer: &SimConsumer) {
-        if self.owed().any(|held| held.may_be_taken_back()) {
+        if self.owed().any(Held::may_be_taken_back) {
             // It owes less than it knows.
             return;
         }

@@ -164,7 +164,11 @@ pub(crate) fn confirmed(
 
 /// A confirm says that every queue took the message in, its opposite that some queue did not.
 fn check_taken(id: MessageId, taken: bool, shared: &mut Shared) {
-    let mut queues = shared.ledger.message(id).target.queues.to_vec();
+    let target = shared.ledger.message(id).target;
+    if target.wild && !taken {
+        return;
+    }
+    let mut queues = target.queues.to_vec();
     let disciplined =
         |queue: &str| queue_plan(queue).is_some_and(|plan| plan.kind == QueueKind::Disciplined);
     queues.retain(|queue| disciplined(queue));

@@ -240,7 +240,8 @@ impl Ledger {
         let discipline = plan.map(|plan| plan.discipline);
         let disciplined = plan.is_some_and(|plan| plan.kind == QueueKind::Disciplined);
         *self.answers.entry((queue.clone(), verdict.name())).or_default() += 1;
-        let is_live = store.place_in(queue, *life).is_some_and(|place| place.live);
+        let place = store.place_in(queue, *life);
+        let is_live = place.as_ref().is_some_and(|place| place.live);
         if discipline.is_some_and(|it| it.takes_back()) {
             // Whoever answers too late has said nothing.
             self.stats.late_answers += u64::from(is_live && !verdict.is_requeue());
@@ -255,6 +256,9 @@ impl Ledger {
         // Somewhere else a dead letter may wait where it died.
         let may_wait = discipline.is_some_and(|it| it.at_least_once) && verdict != Verdict::Ack;
         assert!(!is_live || may_wait || !disciplined, "{life:?} is still in {queue}: {verdict:?}");
+        // What is acknowledged is nowhere else.
+        let moved = place.is_some_and(|place| place.moved);
+        assert!(!moved || verdict != Verdict::Ack, "{life:?} of {queue} lives on");
         copy.settled = true;
         self.stats.settled += 1;
     }
@@ -317,7 +321,10 @@ fn check_way(message: &Message, plan: Option<&QueuePlan>, delivered: &Delivered<
     };
     let source = queue_plan(died_in).expect("only queues that stand still have dead letters");
     let way = source.discipline.dead.unwrap_or(DEAD_BY_POLICY);
-    assert_eq!((exchange, key, queue), (way.exchange, way.queue, way.queue), "{life:?}");
+    assert_eq!((exchange, key), (way.exchange, way.queue), "{life:?} from {queue}");
+    if plan.is_some_and(|plan| plan.kind != QueueKind::Wild) {
+        assert_eq!(queue, way.queue, "{life:?}");
+    }
 }
 
 /// When a message that was given back comes again, at the earliest.

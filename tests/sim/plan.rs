@@ -44,7 +44,7 @@ const fn dead_by_name(queue: &'static str) -> Option<DeadTo> {
 /// Where policies send dead letters.
 pub(crate) const DEAD_BY_POLICY: DeadTo = DeadTo { exchange: "x.dead", queue: "dead" };
 
-pub(crate) const QUEUES: [QueuePlan; 29] = [
+pub(crate) const QUEUES: [QueuePlan; 30] = [
     queue("s0", true, QueueKind::Strict),
     queue("s1", false, QueueKind::Strict),
     queue("s2", true, QueueKind::Strict),
@@ -57,6 +57,18 @@ pub(crate) const QUEUES: [QueuePlan; 29] = [
     QueuePlan {
         discipline: Discipline { expires: Some(5_000), ..PLAIN },
         ..queue("unused", true, QueueKind::Wild)
+    },
+    // It may be deleted while its dead letters wait for room.
+    QueuePlan {
+        discipline: Discipline {
+            ttl: Some(1_000),
+            max_length: Some(5),
+            overflow: Overflow::Reject,
+            dead: dead_to("full"),
+            at_least_once: true,
+            ..PLAIN
+        },
+        ..queue("waits", true, QueueKind::Wild)
     },
     // A chain, and what leads into it.
     disciplined("dead", Discipline { ttl: Some(10_000), dead: dead_to("grave"), ..PLAIN }),
@@ -204,8 +216,13 @@ pub(crate) const BINDINGS: [(&str, &str, &str); 16] = [
 pub(crate) const EXCHANGE_BINDINGS: [(&str, &str, &str); 1] = [("x.front", "x.topic", "t.b")];
 
 /// Where wild queues may be bound: exchange, key.
-pub(crate) const WILD_BINDINGS: [(&str, &str); 4] =
-    [("x.direct", "a"), ("x.direct", "wild"), ("x.fanout", ""), ("x.topic", "*.z")];
+pub(crate) const WILD_BINDINGS: [(&str, &str); 5] = [
+    ("x.direct", "a"),
+    ("x.direct", "wild"),
+    ("x.fanout", ""),
+    ("x.topic", "*.z"),
+    ("x.dead", "dead"),
+];
 
 /// Something to publish to: exchange, key, and the queues that stand still and get it.
 #[derive(Debug, Clone, Copy)]
@@ -232,7 +249,7 @@ const fn to_disciplined(queue: &'static [&'static str; 1]) -> Target {
     Target { disciplined: true, ..target("", queue[0], queue, false) }
 }
 
-pub(crate) const TARGETS: [Target; 39] = [
+pub(crate) const TARGETS: [Target; 40] = [
     target("", "s0", &["s0"], false),
     target("", "s1", &["s1"], false),
     target("", "s2", &["s2"], false),
@@ -254,6 +271,7 @@ pub(crate) const TARGETS: [Target; 39] = [
     target("x.front", "t.b", &["s0", "s2"], false),
     target("x.front", "else", &["s1", "s3", "l0"], true),
     target("", "unused", &[], true),
+    Target { disciplined: true, ..target("", "waits", &[], true) },
     to_disciplined(&["ttl"]),
     to_disciplined(&["short"]),
     to_disciplined(&["over"]),

@@ -73,6 +73,8 @@ pub(crate) struct Place {
     /// It waits for its time, published with a delay.
     scheduled: bool,
     pub(crate) live: bool,
+    /// It died there, and lives on elsewhere.
+    pub(crate) moved: bool,
     /// Dead from then on.
     pub(crate) expires: Option<Timestamp>,
     pub(crate) group: Option<String>,
@@ -202,6 +204,7 @@ impl State {
             position,
             scheduled,
             live: true,
+            moved: false,
             expires: time_to_live.filter(|_| !scheduled).map(|ttl| now.after(ttl)),
             group: group.and_then(FieldValue::as_str).map(str::to_owned),
         };
@@ -228,16 +231,18 @@ impl State {
         deaths: &Deaths,
     ) {
         let death = deaths.last().expect("it has died");
-        let into = into.expect("dead letters go to queues that stand still");
+        // Queues that come and go get it beside one that stands still.
+        let Some(into) = into else { return };
         let reason = &death.reason;
         assert!(deaths.may_enter(into.name), "{life:?} goes round to {}: {deaths:?}", into.name);
-        let from = self.names[death.queue.as_str()];
         self.queues.entry(queue).or_default().moves.arrived += 1;
+        let Some(&from) = self.names.get(death.queue.as_str()) else { return };
         let source = self.queues.get_mut(&from).expect("the queue where it died");
         let discipline = source.plan.expect("it has a name").discipline;
-        if let Some(place) = source.places.get(&life.before()) {
+        if let Some(place) = source.places.get_mut(&life.before()) {
             assert!(place.live, "{life:?} arrives in {} after it left {}", into.name, death.queue);
             self.moving.insert((from, place.position));
+            place.moved = true;
             *source.moves.by_reason.entry(reason.clone()).or_default() += 1;
         } else {
             let refuses = discipline.overflow == Overflow::RejectDeadLetter || discipline.policies;

@@ -312,10 +312,14 @@ impl World {
 
     /// Does what is due in queues.
     fn run_timers(&mut self) {
-        let before = self.census.gone();
         let Shared { host, now, .. } = &self.shared;
+        let is_due = || host.next_deadline().is_some_and(|due| due <= *now);
+        if !is_due() {
+            return;
+        }
+        let before = self.census.gone();
         let mut calls = 0;
-        while host.next_deadline().is_some_and(|due| due <= *now) {
+        while is_due() {
             host.handle_timeouts(*now);
             calls += 1;
             assert!(calls < 10_000, "timers come to rest");
@@ -325,7 +329,7 @@ impl World {
         self.shared.ledger.stats.queues_expired += self.census.gone() - before;
     }
 
-    /// Policies come and go for one queue.
+    /// Policies and operator policies come and go for one queue.
     fn change_policies(&mut self) {
         let shared = &mut self.shared;
         let vhost = shared.host.vhost(&short("/")).expect("the vhost is there");
@@ -333,23 +337,31 @@ impl World {
         let number = FieldValue::I64;
         let to_dead = || ("dead-letter-exchange", text("x.dead"));
         let key = || ("dead-letter-routing-key", text("dead"));
-        let definition = match shared.range(0, 6) {
+        let length = |max| ("max-length", number(max));
+        let overflow = |what| ("overflow", text(what));
+        let definition = match shared.range(0, 8) {
             0 => vec![("message-ttl", number(1_500))],
-            1 => vec![("max-length", number(3))],
-            2 => vec![("max-length", number(3)), to_dead(), key()],
-            3 => vec![("max-length", number(2)), ("overflow", text("reject-publish"))],
+            1 => vec![length(3)],
+            2 => vec![length(3), to_dead(), key()],
+            3 => vec![length(2), overflow("reject-publish")],
             4 => {
                 vec![("message-ttl", number(700)), ("delivery-limit", number(1)), to_dead(), key()]
             }
-            5 => vec![
-                ("max-length", number(2)),
-                ("overflow", text("reject-publish-dlx")),
-                to_dead(),
-                key(),
-            ],
-            _ => {
+            5 => vec![length(2), overflow("reject-publish-dlx"), to_dead(), key()],
+            6 => vec![("delayed-retry-type", text("all")), ("delayed-retry-min", number(300))],
+            7 => {
                 shared.host.delete_policy(&vhost, "limits", shared.now);
                 return;
+            }
+            _ if shared.chance(0.5) => {
+                shared.host.delete_operator_policy(&vhost, "most", shared.now);
+                return;
+            }
+            _ => {
+                let most = [("max-length", 4), ("message-ttl", 3_000)];
+                let policy = Policy::new("most", "^policed$", most).expect("a valid policy");
+                let set = shared.host.set_operator_policy(&vhost, policy, shared.now);
+                return set.expect("operators may set this");
             }
         };
         let policy = Policy::new("limits", "^policed$", definition).expect("a valid policy");
@@ -532,7 +544,11 @@ fn theme(rng: &mut StdRng) -> (Vec<&'static str>, Vec<Target>) {
     }
     let chosen = |target: &Target| {
         let mut of_target = target.queues.iter();
-        if target.disciplined { of_target.any(|queue| queues.contains(queue)) } else { plain }
+        if target.disciplined && !target.wild {
+            of_target.any(|queue| queues.contains(queue))
+        } else {
+            plain
+        }
     };
     let targets = TARGETS.into_iter().filter(chosen).collect();
     (queues, targets)
