@@ -135,6 +135,7 @@ stats! {
     heartbeat_deaths,
     cancelled_by_broker,
     nacked,
+    partial_commits,
     delayed,
     retried,
     late_answers,
