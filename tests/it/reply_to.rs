@@ -124,6 +124,8 @@ async fn replies_and_their_confirms_keep_their_order() {
     }
     assert_eq!(responder.confirms(1, 6).await, [true; 6]);
     for (tag, text) in [(2, "1"), (3, "2"), (4, "3")] {
+        // RabbitMQ gives them all the same one.
+        let tag = server.differs(tag, 2);
         check_reply(&client.delivery(1).await, tag, &address, text);
     }
     client.expect_nothing(1).await;

@@ -11,7 +11,7 @@ pub(crate) use amqp_codec::method::{
 };
 pub(crate) use amqp_codec::{BasicProperties, FieldTable, FieldValue, Method, ShortString};
 
-pub(crate) use self::client::{Delivery, RawClient, Received};
+pub(crate) use self::client::{Content, Delivery, RawClient, Received};
 pub(crate) use self::handshake::{Handshake, capabilities};
 pub(crate) use self::methods::*;
 pub(crate) use self::server::TestServer;
