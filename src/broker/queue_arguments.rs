@@ -98,6 +98,7 @@ const NOT_QUORUM: &[&str] = &[
     "x-max-age",
     "x-stream-max-segment-size-bytes",
     "x-stream-filter-size-bytes",
+    "x-initial-cluster-size",
 ];
 
 /// Checks what a new queue is declared with.
