@@ -28,6 +28,13 @@ struct Settlement {
     verdict: Verdict,
 }
 
+impl SettleBatch {
+    /// Whether these are settlements of one of these queues' messages.
+    pub(super) fn is_of(&self, queues: &[Arc<QueueCell>]) -> bool {
+        self.to.as_ref().is_some_and(|to| queues.iter().any(|queue| queue.id == to.queue.id))
+    }
+}
+
 /// A batch is handed to its queue at this size at the latest.
 const BATCH_MAX: usize = 256;
 
