@@ -268,7 +268,9 @@ impl SimClient {
         let method: amqp_codec::Method = match shared.range(0, 9) {
             0..3 => declare(name).into(),
             // What it gets it passes on, so it has to be persistent.
-            3..5 if name == "waits" => declare(name).into(),
+            3..6 if name == "waits" => {
+                queue::Delete { queue, if_unused: false, if_empty: false, no_wait: false }.into()
+            }
             3..5 => queue::Bind { queue, exchange, routing_key, no_wait: false, arguments }.into(),
             5 => queue::Unbind { queue, exchange, routing_key, arguments }.into(),
             6 => {

@@ -273,7 +273,7 @@ impl World {
                 shared.store.confirm(count);
             }
             940..960 => {
-                let milliseconds = shared.pick(&[7, 7, 100, 800]);
+                let milliseconds = shared.pick(&[7, 100, 800, 1_500]);
                 self.pass_time(1, Duration::from_millis(milliseconds));
             }
             960..963 => {
@@ -556,7 +556,13 @@ fn theme(rng: &mut StdRng) -> (Vec<&'static str>, Vec<Target>) {
             plain
         }
     };
-    let targets = TARGETS.into_iter().filter(chosen).collect();
+    let mut targets: Vec<Target> = TARGETS.into_iter().filter(chosen).collect();
+    if plain && rng.random_bool(0.3) {
+        // Where there is never room, dead letters wait.
+        let crowded = |target: &Target| matches!(target.key, "waits" | "full");
+        let crowd = TARGETS.into_iter().filter(crowded);
+        targets.extend(crowd.cycle().take(targets.len()));
+    }
     (queues, targets)
 }
 
