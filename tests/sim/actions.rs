@@ -95,7 +95,8 @@ impl SimClient {
         let last = if shared.chance(0.3) { tags.len() - 1 } else { 0 };
         let tag = tags[shared.range(0, last)];
         let multiple = shared.chance(0.4);
-        let requeue = shared.chance(0.4);
+        let requeue = shared.chance(if shared.picky { 0.8 } else { 0.3 });
+        let acks = if shared.picky { 2 } else { 7 };
         let taken: Vec<(u64, Held)> = if multiple {
             let later = channel.held.split_off(&(tag + 1));
             std::mem::replace(&mut channel.held, later).into_iter().collect()
@@ -105,8 +106,10 @@ impl SimClient {
         let verdict =
             |rejected| if requeue { Verdict::Requeue { rejected } } else { Verdict::Discard };
         let (method, verdict): (amqp_codec::Method, _) = match shared.range(0, 9) {
-            0..6 => (basic::Ack { delivery_tag: tag, multiple }.into(), Verdict::Ack),
-            6..8 if !multiple => {
+            dice if dice < acks => {
+                (basic::Ack { delivery_tag: tag, multiple }.into(), Verdict::Ack)
+            }
+            0..8 if !multiple => {
                 (basic::Reject { delivery_tag: tag, requeue }.into(), verdict(true))
             }
             _ => (basic::Nack { delivery_tag: tag, multiple, requeue }.into(), verdict(false)),
@@ -265,7 +268,9 @@ impl SimClient {
         let method: amqp_codec::Method = match shared.range(0, 9) {
             0..3 => declare(name).into(),
             // What it gets it passes on, so it has to be persistent.
-            3..5 if name == "waits" => declare(name).into(),
+            3..6 if name == "waits" => {
+                queue::Delete { queue, if_unused: false, if_empty: false, no_wait: false }.into()
+            }
             3..5 => queue::Bind { queue, exchange, routing_key, no_wait: false, arguments }.into(),
             5 => queue::Unbind { queue, exchange, routing_key, arguments }.into(),
             6 => {

@@ -34,8 +34,8 @@ impl Census {
         let vhost = shared.host.vhost(&short("/")).expect("the vhost is there");
         let version = Some(vhost.version());
         let looked_up = std::mem::replace(&mut self.version, version) == version;
-        let new = if looked_up { Vec::new() } else { vhost.queues() };
-        for queue in new {
+        let queues = if looked_up { Vec::new() } else { vhost.queues() };
+        for queue in queues {
             self.queues.entry(queue.id).or_insert_with(|| {
                 let plan = queue_plan(&queue.name.to_str_lossy());
                 Counted { queue, plan, last: None }
@@ -75,6 +75,9 @@ impl Counted {
     fn take(&mut self, shared: &mut Shared) {
         let (counts, totals) = {
             let state = self.queue.state.lock();
+            if state.is_deleted() && self.last.is_some_and(|(last, ..)| last.departing > 0) {
+                shared.ledger.stats.deleted_while_kept += 1;
+            }
             (state.counts(), state.totals())
         };
         let seen = Some((counts, totals, shared.now));

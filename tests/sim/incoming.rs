@@ -63,7 +63,10 @@ pub(crate) fn delivery(
         redelivered: deliver.redelivered,
         delayed: message.traits.delay.is_some(),
     };
-    let single = queue_plan(queue).is_some_and(|plan| plan.discipline.single_active);
+    let single = queue_plan(queue).map(|plan| plan.discipline).is_some_and(|it| {
+        // In a queue without groups places tell when something was delivered.
+        it.single_active && !it.grouped
+    });
     if let Some(position) = position.filter(|_| single && !deliver.redelivered) {
         shared.ledger.check_alone(queue, (channel.uid, consumer.serial), position);
     }

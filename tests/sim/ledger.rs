@@ -156,6 +156,7 @@ stats! {
     dead_lettered_nowhere,
     purged,
     kept_for_target,
+    deleted_while_kept,
     died_twice,
     queues_expired,
     policies_changed,

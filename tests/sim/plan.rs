@@ -44,7 +44,7 @@ const fn dead_by_name(queue: &'static str) -> Option<DeadTo> {
 /// Where policies send dead letters.
 pub(crate) const DEAD_BY_POLICY: DeadTo = DeadTo { exchange: "x.dead", queue: "dead" };
 
-pub(crate) const QUEUES: [QueuePlan; 30] = [
+pub(crate) const QUEUES: [QueuePlan; 32] = [
     queue("s0", true, QueueKind::Strict),
     queue("s1", false, QueueKind::Strict),
     queue("s2", true, QueueKind::Strict),
@@ -174,6 +174,35 @@ pub(crate) const QUEUES: [QueuePlan; 30] = [
             ..PLAIN
         },
     ),
+    // As much as goes together.
+    disciplined(
+        "mix",
+        Discipline {
+            grouped: true,
+            single_active: true,
+            ttl: Some(4_000),
+            max_length: Some(8),
+            overflow: Overflow::RejectDeadLetter,
+            dead: dead_to("dead"),
+            delivery_limit: Some(2),
+            retry: Some(Retry { kind: "all", min: 300, max: 500 }),
+            quorum: true,
+            ..PLAIN
+        },
+    ),
+    disciplined(
+        "mixp",
+        Discipline {
+            max_priority: Some(3),
+            ttl: Some(5_000),
+            max_length: Some(10),
+            overflow: Overflow::Reject,
+            dead: dead_to("grave"),
+            delivery_limit: Some(3),
+            retry: Some(Retry { kind: "all", min: 200, max: 1_000 }),
+            ..PLAIN
+        },
+    ),
     disciplined("policed", Discipline { policies: true, ..PLAIN }),
 ];
 
@@ -249,7 +278,7 @@ const fn to_disciplined(queue: &'static [&'static str; 1]) -> Target {
     Target { disciplined: true, ..target("", queue[0], queue, false) }
 }
 
-pub(crate) const TARGETS: [Target; 40] = [
+pub(crate) const TARGETS: [Target; 42] = [
     target("", "s0", &["s0"], false),
     target("", "s1", &["s1"], false),
     target("", "s2", &["s2"], false),
@@ -288,6 +317,8 @@ pub(crate) const TARGETS: [Target; 40] = [
     to_disciplined(&["retry"]),
     to_disciplined(&["timed"]),
     to_disciplined(&["timedx"]),
+    to_disciplined(&["mix"]),
+    to_disciplined(&["mixp"]),
     to_disciplined(&["policed"]),
     Target {
         disciplined: true,
