@@ -670,7 +670,7 @@ impl Session {
         }
         for (queue, handles) in abandoned.into_values() {
             let mut effects = Effects::default();
-            queue.state.lock().abandon_all(&handles, now, &mut effects);
+            queue.state.lock().abandon(&handles, now, &mut effects);
             self.carry_out(&queue, &mut effects, now);
         }
     }

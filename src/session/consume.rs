@@ -264,7 +264,7 @@ impl Session {
         write_delivery(channel, id, slot, Delivered { slot, number }, delivery, output);
         if let Some((queue, handle)) = resume {
             let mut effects = Effects::default();
-            queue.state.lock().resume(handle, now, &mut effects);
+            queue.state.lock().resume([handle], now, &mut effects);
             self.host.carry_out(&queue, &mut effects, now);
         }
     }

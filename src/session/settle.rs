@@ -8,7 +8,7 @@ use amqp_codec::{ChannelId, ReplyCode};
 use super::channel::{Delivered, Mode, Verdict};
 use super::client::Session;
 use crate::broker::effect::Effects;
-use crate::broker::queue::Holder;
+use crate::broker::queue::{ConsumerHandle, Holder};
 use crate::broker::queue_cell::QueueCell;
 use crate::protocol::exception::Exception;
 use crate::protocol::unacked::{Settled, UnknownDeliveryTag};
@@ -127,12 +127,18 @@ impl Session {
     /// Lets all consumers of a channel take turns again.
     pub(super) fn resume_consumers(&mut self, id: ChannelId, now: Instant) {
         let Some(channel) = self.channels.get(&id) else { return };
-        for source in channel.sources.active() {
-            if let Some(handle) = source.handle() {
-                let mut effects = Effects::default();
-                source.queue.state.lock().resume(handle, now, &mut effects);
-                self.host.carry_out(&source.queue, &mut effects, now);
-            }
+        let mut waiting: Vec<(Arc<QueueCell>, ConsumerHandle)> = channel
+            .sources
+            .active()
+            .filter_map(|source| Some((Arc::clone(&source.queue), source.handle()?)))
+            .collect();
+        waiting.sort_by_key(|(queue, _)| queue.id);
+        for of_queue in waiting.chunk_by(|(a, _), (b, _)| a.id == b.id) {
+            let queue = &of_queue[0].0;
+            let mut effects = Effects::default();
+            let handles = of_queue.iter().map(|(_, handle)| *handle);
+            queue.state.lock().resume(handles, now, &mut effects);
+            self.host.carry_out(queue, &mut effects, now);
         }
     }
 }

@@ -94,7 +94,7 @@ impl Real {
 
     fn resume_channel(&mut self, channel: usize) {
         for consumer in self.consumers.iter().filter(|consumer| consumer.channel == channel) {
-            self.queue.resume(consumer.handle, self.now, &mut self.effects);
+            self.queue.resume([consumer.handle], self.now, &mut self.effects);
         }
     }
 }
@@ -323,7 +323,7 @@ impl Pair {
                 waiting.remove(0)
             };
             if consumer.bound.remove(received.message.memory()) {
-                real.queue.resume(consumer.handle, real.now, &mut real.effects);
+                real.queue.resume([consumer.handle], real.now, &mut real.effects);
             }
             let expected = &mut reference.consumers[index];
             expected.outbox.remove(0);

@@ -428,9 +428,17 @@ impl Queue {
         }
     }
 
-    /// Lets a consumer take turns again after its outbox or its channel held it back.
-    pub fn resume(&mut self, handle: ConsumerHandle, now: Instant, out: &mut Effects) {
-        self.consumers.restore(handle);
+    /// Lets consumers take turns again after their outbox or their channel held them back: all of them
+    /// before anything is handed out, so that the one with the highest priority is first.
+    pub fn resume(
+        &mut self,
+        handles: impl IntoIterator<Item = ConsumerHandle>,
+        now: Instant,
+        out: &mut Effects,
+    ) {
+        for handle in handles {
+            self.consumers.restore(handle);
+        }
         self.run(self.epoch.timestamp(now), out);
     }
 

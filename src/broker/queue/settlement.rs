@@ -82,17 +82,9 @@ impl Queue {
         self.released(holder, now, out);
     }
 
-    /// Removes a consumer and takes back all that it holds, in one step: nobody is delivered a later
-    /// message before these. A no-op for one that is gone.
-    pub fn abandon(&mut self, handle: ConsumerHandle, now: Instant, out: &mut Effects) {
-        let now = self.epoch.timestamp(now);
-        self.give_up(handle, now, out);
-        self.run(now, out);
-    }
-
-    /// As [`Queue::abandon`], for several consumers in one step: none of them is delivered what
-    /// another one held.
-    pub fn abandon_all(&mut self, handles: &[ConsumerHandle], now: Instant, out: &mut Effects) {
+    /// Removes consumers and takes back all that they hold, in one step: none of them is delivered what
+    /// another one held, and nobody a later message before these. A no-op for those that are gone.
+    pub fn abandon(&mut self, handles: &[ConsumerHandle], now: Instant, out: &mut Effects) {
         let now = self.epoch.timestamp(now);
         for &handle in handles {
             self.cancel(handle, now, out);
@@ -103,7 +95,7 @@ impl Queue {
         self.run(now, out);
     }
 
-    /// As [`Queue::abandon`]; the numbers of what it held.
+    /// Takes back what a consumer holds, without handing it out again yet; the numbers of what it held.
     pub(super) fn give_up(
         &mut self,
         handle: ConsumerHandle,

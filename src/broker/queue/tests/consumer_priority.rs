@@ -68,8 +68,8 @@ fn a_high_priority_without_credit_holds_up_nobody() {
     assert_eq!(low.received(), ["2", "3"]);
     assert!(credit.give_back(1) && slow.bound.remove(message("1").memory()));
     it.ack(&[0]);
-    it.queue.resume(handles[0], it.now, &mut it.out);
-    it.queue.resume(handles[1], it.now, &mut it.out);
+    it.queue.resume([handles[0]], it.now, &mut it.out);
+    it.queue.resume([handles[1]], it.now, &mut it.out);
     it.enqueue(&["4", "5", "6"]);
     let received = [limited, slow, low].map(|consumer| consumer.received());
     assert_eq!(received, [["4"], ["5"], ["6"]]);

@@ -87,7 +87,7 @@ fn consumers_of_a_channel_share_its_limit_and_go_on_when_resumed() {
     assert!(credit.give_back(1), "somebody was refused");
     it.ack(&[0]);
     for handle in handles {
-        it.queue.resume(handle, it.now, &mut it.out);
+        it.queue.resume([handle], it.now, &mut it.out);
     }
     assert_eq!((a.received(), it.counts()), (vec!["2".to_owned()], (1, 2)));
 }
@@ -107,7 +107,7 @@ fn a_stalled_consumer_leaves_its_turn_to_others_until_it_has_read() {
     assert_eq!(fast.received(), ["6"], "an acknowledgement does not read its outbox");
     assert_eq!(slow.received(), ["0", "2"]);
     assert!(slow.bound.remove(size), "it is half empty");
-    it.queue.resume(slow_handle, it.now, &mut it.out);
+    it.queue.resume([slow_handle], it.now, &mut it.out);
     it.enqueue(&["7", "8"]);
     assert_eq!((slow.received(), fast.received()), (vec!["8".to_owned()], vec!["7".to_owned()]));
 }
@@ -121,6 +121,6 @@ fn one_message_fits_any_outbox() {
     it.enqueue(&["0", "1"]);
     assert_eq!(tiny.received(), ["0"]);
     assert!(tiny.bound.remove(message("0").memory()));
-    it.queue.resume(handle, it.now, &mut it.out);
+    it.queue.resume([handle], it.now, &mut it.out);
     assert_eq!(tiny.received(), ["1"]);
 }

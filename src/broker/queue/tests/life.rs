@@ -39,7 +39,7 @@ fn a_handle_that_is_out_of_date_does_nothing() {
     let reader = consumer();
     it.add(&reader);
     it.queue.remove_consumer(old, it.now, &mut it.out);
-    it.queue.resume(old, it.now, &mut it.out);
+    it.queue.resume([old], it.now, &mut it.out);
     it.enqueue(&["0"]);
     assert_eq!((reader.received(), it.out.unused), (vec!["0".to_owned()], false));
 }

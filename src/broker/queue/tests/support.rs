@@ -340,7 +340,7 @@ impl Setting {
     }
 
     pub(super) fn abandon(&mut self, handle: ConsumerHandle) {
-        self.queue.abandon(handle, self.now, &mut self.out);
+        self.queue.abandon(&[handle], self.now, &mut self.out);
     }
 
     /// Who was delivered the message at a position last, and under which number.
