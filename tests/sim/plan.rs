@@ -174,7 +174,7 @@ pub(crate) const QUEUES: [QueuePlan; 32] = [
             ..PLAIN
         },
     ),
-    // As much as goes together.
+    // As much as goes together; a quorum queue with a single active consumer could not be got from.
     disciplined(
         "mix",
         Discipline {
@@ -186,7 +186,6 @@ pub(crate) const QUEUES: [QueuePlan; 32] = [
             dead: dead_to("dead"),
             delivery_limit: Some(2),
             retry: Some(Retry { kind: "all", min: 300, max: 500 }),
-            quorum: true,
             ..PLAIN
         },
     ),
