@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqp_codec::method::{access, basic, confirm, connection, tx};
+use amqp_codec::method::{access, basic, confirm, connection};
 use amqp_codec::{ChannelId, Method, ReplyCode, ShortString};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
-use super::channel::{Delivered, Mode, SessionChannel, Transaction, Verdict};
+use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
 use super::outbox::{Item, Outbox, Wake};
 use super::publish::PublishBatch;
@@ -566,60 +566,6 @@ impl Session {
         Ok(())
     }
 
-    fn tx_select(&mut self, id: ChannelId) -> Result<Answer, Exception> {
-        let Some(channel) = self.channels.get_mut(&id) else { return Ok(None) };
-        match channel.mode {
-            Mode::Transaction(_) => {}
-            Mode::Plain => channel.mode = Mode::Transaction(Transaction::default()),
-            Mode::Confirm(_) => return Err(precondition("cannot switch from confirm to tx mode")),
-        }
-        Ok(Some(tx::SelectOk {}.into()))
-    }
-
-    fn tx_commit(
-        &mut self,
-        id: ChannelId,
-        output: &mut Output,
-        now: Instant,
-    ) -> Result<Answer, Exception> {
-        let Transaction { publishes, settled } = self.take_transaction(id)?;
-        let refused = self.publish_committed(id, publishes, output, now);
-        for (_, delivered, verdict) in settled {
-            self.settle_one(id, delivered, verdict, now);
-        }
-        self.flush_settlements(now);
-        if refused > 0 {
-            // The rest of the transaction holds. There are no confirms here, so this is the only way
-            // to say that something is missing.
-            return Err(precondition("partial tx completion"));
-        }
-        Ok(Some(tx::CommitOk {}.into()))
-    }
-
-    fn tx_rollback(&mut self, id: ChannelId) -> Result<Answer, Exception> {
-        self.undo_transaction(id)?;
-        Ok(Some(tx::RollbackOk {}.into()))
-    }
-
-    /// Drops what was published and takes back what was settled.
-    fn undo_transaction(&mut self, id: ChannelId) -> Result<(), Exception> {
-        let Transaction { publishes, settled } = self.take_transaction(id)?;
-        let freed = publishes.iter().map(|publish| publish.message.memory()).sum();
-        self.host.free_memory(freed);
-        if let Some(channel) = self.channels.get_mut(&id) {
-            let settled = settled.into_iter().map(|(tag, delivered, _)| (tag, delivered));
-            channel.unacked.restore(settled);
-        }
-        Ok(())
-    }
-
-    fn take_transaction(&mut self, id: ChannelId) -> Result<Transaction, Exception> {
-        match self.channels.get_mut(&id).map(|channel| &mut channel.mode) {
-            Some(Mode::Transaction(transaction)) => Ok(std::mem::take(transaction)),
-            _ => Err(precondition("channel is not transactional")),
-        }
-    }
-
     /// Takes what the outbox holds; `false` if that is nothing.
     pub(super) fn refill_arrived(&mut self) -> bool {
         let mut items = Vec::new();
@@ -713,6 +659,6 @@ fn verdict(requeue: bool, why: Return) -> Verdict {
     if requeue { Verdict::Requeue(why) } else { Verdict::Discard }
 }
 
-fn precondition(text: &str) -> Exception {
+pub(super) fn precondition(text: &str) -> Exception {
     Exception::new(ReplyCode::PreconditionFailed, text)
 }

@@ -18,6 +18,7 @@ mod source;
 mod tests;
 mod timers;
 mod topology;
+mod transaction;
 
 pub use self::client::{Client, Peer, Reading};
 pub use self::host::{Host, HostSettings};

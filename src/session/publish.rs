@@ -15,7 +15,7 @@ use super::outbox::{BatchConfirmation, Publisher};
 use super::reply_to::is_reply;
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, MessageParts};
-use crate::broker::routing::{Publication, Route, Router};
+use crate::broker::routing::{Publication, Route};
 use crate::broker::vhost::VHost;
 use crate::protocol::confirm::Outcome;
 use crate::protocol::content::Content;
@@ -80,11 +80,13 @@ impl Run {
 }
 
 impl PublishBatch {
-    fn is_full(&self) -> bool {
+    /// Whether it is to be handed over before anything joins it.
+    pub(super) fn is_full(&self) -> bool {
         self.messages.len() >= BATCH_MESSAGES_MAX || self.bytes >= BATCH_BYTES_MAX
     }
 
-    fn goes_to(&self, route: &Arc<Route>) -> bool {
+    /// Whether messages of this route may join it.
+    pub(super) fn goes_to(&self, route: &Arc<Route>) -> bool {
         self.route.as_ref().is_none_or(|current| Arc::ptr_eq(current, route))
     }
 
@@ -270,53 +272,6 @@ impl Session {
         refused.dedup();
         refused
     }
-
-    /// Enters the publishes of a committed transaction. Messages that were counted when they were
-    /// published are counted once. How many messages some queue refused.
-    pub(super) fn publish_committed(
-        &mut self,
-        id: ChannelId,
-        publishes: Vec<TransactedPublish>,
-        output: &mut Output,
-        now: Instant,
-    ) -> usize {
-        let mut refused = 0;
-        for TransactedPublish { message, route, mandatory } in publishes {
-            self.host.free_memory(message.memory());
-            let route = self.present_route(route, &message, now);
-            if route.is_recorded() {
-                route.record(&message, &message.routing_keys());
-            }
-            if route.queues.is_empty() {
-                if mandatory && route.is_unroutable() {
-                    return_message(id, &message, output);
-                }
-                continue;
-            }
-            if !self.batch.goes_to(&route) || self.batch.is_full() {
-                refused += self.flush_publishes(now);
-            }
-            self.add_to_batch(route, message);
-        }
-        refused + self.flush_publishes(now)
-    }
-
-    /// The route of a message that waited for its commit, found anew if something was declared, bound
-    /// or deleted meanwhile. An exchange that is gone leads nowhere.
-    fn present_route(&self, route: Arc<Route>, message: &Message, now: Instant) -> Arc<Route> {
-        let version = self.vhost.version();
-        if route.version == version || route.once {
-            return route;
-        }
-        let publication = Publication {
-            exchange: &ShortString::truncated(message.exchange()),
-            routing_keys: &message.routing_keys(),
-            properties: message.properties(),
-            now,
-        };
-        let anew = self.vhost.route(&mut Router::default(), &publication);
-        Arc::new(anew.unwrap_or_else(|_| Route { version, ..Route::default() }))
-    }
 }
 
 impl SessionChannel {
@@ -397,7 +352,7 @@ fn return_unroutable(id: ChannelId, content: &Content, output: &mut Output) {
     );
 }
 
-fn return_message(id: ChannelId, message: &Message, output: &mut Output) {
+pub(super) fn return_message(id: ChannelId, message: &Message, output: &mut Output) {
     let exchange = ShortString::truncated(message.exchange());
     let routing_key = ShortString::truncated(message.routing_key());
     output.method(id, no_route(exchange, routing_key));
