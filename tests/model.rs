@@ -256,7 +256,7 @@ struct RealConsumer {
 impl Real {
     fn resume_channel(&mut self, channel: usize) {
         for consumer in self.consumers.iter().filter(|consumer| consumer.channel == channel) {
-            self.queue.resume(consumer.handle, self.now, &mut self.effects);
+            self.queue.resume([consumer.handle], self.now, &mut self.effects);
         }
     }
 }
@@ -434,7 +434,7 @@ impl Pair {
                 waiting.remove(0)
             };
             if consumer.bound.remove(received.message.memory()) {
-                real.queue.resume(consumer.handle, real.now, &mut real.effects);
+                real.queue.resume([consumer.handle], real.now, &mut real.effects);
             }
             let expected = &mut reference.consumers[index];
             expected.outbox.remove(0);
