@@ -87,6 +87,8 @@ pub struct Effects {
     pub unused: bool,
     /// The queue was unused for as long as it may be (`x-expires`).
     pub expired: bool,
+    /// The queue is deleted: what was asked for it is over.
+    pub deleted: bool,
     /// The queue has dead letters to be moved: [`Queue::take_dead_letters`](super::queue::Queue::take_dead_letters).
     pub dead_letters: bool,
     /// Call [`Queue::handle_timeout`](super::queue::Queue::handle_timeout) at this moment.
@@ -99,7 +101,7 @@ impl Effects {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.freed == 0
-            && !(self.unused || self.expired || self.dead_letters)
+            && !(self.unused || self.expired || self.deleted || self.dead_letters)
             && self.alarm.is_none()
             && self.refused.is_empty()
     }

@@ -591,12 +591,14 @@ impl Session {
         if let Some(channel) = self.channels.get_mut(&id) {
             channel.closing = true;
         }
-        self.cancel_replies(id, None);
+        self.cancel_replies(id);
         self.abandon_consumers(&[id], now);
         // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);
         self.settle_held(id, Return::Released, now);
         self.channels.remove(&id);
+        // What it did not do in time is not the fault of the next one with its number.
+        self.failures.retain(|failure| failure.channel != id);
     }
 
     /// Takes the consumers of channels off their queues, which take back what these hold: each queue

@@ -50,10 +50,7 @@ impl Session {
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let tag = match consume.consumer_tag {
             tag if tag.is_empty() => self.host.unique_name("amq.ctag-"),
-            tag if channel.consumers.contains_key(&tag) => {
-                let text = format!("attempt to reuse consumer tag '{tag}'");
-                return Err(Exception::new(ReplyCode::NotAllowed, text));
-            }
+            tag if channel.has_consumer(&tag) => return Err(tag_in_use(&tag)),
             tag => tag,
         };
         let arguments = ConsumeArguments::read(&queue, &consume.arguments)?;
@@ -107,7 +104,11 @@ impl Session {
         output: &mut Output,
         now: Instant,
     ) {
-        self.cancel_replies(id, Some(&cancel.consumer_tag));
+        if self.is_reply_consumer(id, &cancel.consumer_tag) {
+            // Replies that came before go out before the answer, too.
+            self.settle_outbox(output, now);
+            self.cancel_replies(id);
+        }
         let Some(channel) = self.channels.get_mut(&id) else { return };
         let slot = channel.consumers.remove(&cancel.consumer_tag);
         if let Some(slot) = slot
@@ -248,7 +249,7 @@ impl Session {
                 self.timed_out(subscription, timeout, dropped, output);
             }
             Item::Settled(publisher, range, outcome) => self.confirm(publisher, range, outcome),
-            Item::Reply(to, message) => self.write_reply(to, &message, output),
+            Item::Reply(to, bound, message) => self.write_reply(to, &bound, &message, output),
             Item::Unblocked => self.unblocked = true,
         }
     }
@@ -362,6 +363,12 @@ impl Session {
 }
 
 impl SessionChannel {
+    /// Whether a consumer has this tag, of a queue or of replies.
+    pub(super) fn has_consumer(&self, tag: &ShortString) -> bool {
+        self.consumers.contains_key(tag)
+            || self.reply_consumer.as_ref().is_some_and(|consumer| consumer.tag == *tag)
+    }
+
     fn consume_from(&mut self, slot: u32, tag: ShortString, handle: ConsumerHandle) {
         if let Some(consumer) = self.sources.get(slot).and_then(|source| source.consumer.as_mut()) {
             consumer.handle = Some(handle);
@@ -409,6 +416,12 @@ fn write_delivery(
         message.routing_key(),
     );
     write_content(output, id, message, delivery.returns);
+}
+
+/// 530: a channel's consumers have tags of their own.
+pub(super) fn tag_in_use(tag: &ShortString) -> Exception {
+    let text = format!("attempt to reuse consumer tag '{tag}'");
+    Exception::new(ReplyCode::NotAllowed, text)
 }
 
 /// Writes a message; one that came back before says how often.

@@ -1,12 +1,14 @@
 //! Carries out what calls on queues left to do, once no queue is locked.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use amqp_codec::ShortString;
+use rustc_hash::FxBuildHasher;
 
 use super::host::Host;
+use super::timers::address;
 use crate::broker::dead_letter::Obituary;
 use crate::broker::effect::{Effects, Position};
 use crate::broker::message::Message;
@@ -29,17 +31,20 @@ const DUE_MAX: usize = 8;
 impl Host {
     /// Carries out what a call on a queue left to do. Most calls leave nothing but memory to free.
     pub(super) fn carry_out(&self, queue: &Arc<QueueCell>, effects: &mut Effects, now: Instant) {
-        self.settle(queue, effects, now);
+        self.carry_out_here(queue, effects, now);
         if std::mem::take(&mut effects.dead_letters) {
             self.move_dead_letters(Arc::clone(queue), now);
         }
     }
 
     /// All but dead letters.
-    fn settle(&self, queue: &Arc<QueueCell>, effects: &mut Effects, now: Instant) {
+    fn carry_out_here(&self, queue: &Arc<QueueCell>, effects: &mut Effects, now: Instant) {
         self.free_memory(std::mem::take(&mut effects.freed));
         if let Some(at) = effects.alarm.take() {
             self.timers.set(at, queue);
+        }
+        if std::mem::take(&mut effects.deleted) {
+            self.timers.forget(queue);
         }
         let (unused, expired) =
             (std::mem::take(&mut effects.unused), std::mem::take(&mut effects.expired));
@@ -59,6 +64,9 @@ impl Host {
         let mut effects = Effects::default();
         let _ = vhost.delete_as_broker(queue, conditions, &mut effects);
         self.free_memory(effects.freed);
+        if effects.deleted {
+            self.timers.forget(queue);
+        }
     }
 
     /// Drops a message of a queue that waits for its time; `false` if there is none at this position.
@@ -103,10 +111,11 @@ impl Host {
     /// A message leaves its queue only after the others have it. It may be in both for a moment, and
     /// is never in neither.
     fn move_dead_letters(&self, queue: Arc<QueueCell>, now: Instant) {
-        let mut work = VecDeque::from([queue]);
+        let mut work = Work::default();
+        work.add(queue);
         let mut router = Router::default();
         for _ in 0..BATCHES_MAX {
-            let Some(queue) = work.pop_front() else { return };
+            let Some(queue) = work.next() else { return };
             let Some(vhost) = self.vhost(&queue.vhost) else { continue };
             let batch = queue.state.lock().take_dead_letters(LETTERS_MAX, now);
             if batch.letters.is_empty() {
@@ -117,12 +126,12 @@ impl Host {
             work = mover.work;
             let mut effects = Effects::default();
             queue.state.lock().dead_letters_moved(&refused, now, &mut effects);
-            self.settle(&queue, &mut effects, now);
+            self.carry_out_here(&queue, &mut effects, now);
             if effects.dead_letters {
-                work.push_back(queue);
+                work.add(queue);
             }
         }
-        for queue in work {
+        for queue in work.queues {
             self.timers.leave_dead_letters(queue);
         }
     }
@@ -135,7 +144,28 @@ struct Mover<'a> {
     router: &'a mut Router,
     now: Instant,
     /// Queues that have dead letters of their own now.
-    work: VecDeque<Arc<QueueCell>>,
+    work: Work,
+}
+
+/// Queues with dead letters to be moved, each once.
+#[derive(Debug, Default)]
+struct Work {
+    queues: VecDeque<Arc<QueueCell>>,
+    known: HashSet<usize, FxBuildHasher>,
+}
+
+impl Work {
+    fn add(&mut self, queue: Arc<QueueCell>) {
+        if self.known.insert(address(&queue)) {
+            self.queues.push_back(queue);
+        }
+    }
+
+    fn next(&mut self) -> Option<Arc<QueueCell>> {
+        let queue = self.queues.pop_front()?;
+        self.known.remove(&address(&queue));
+        Some(queue)
+    }
 }
 
 impl Mover<'_> {
@@ -188,10 +218,10 @@ impl Mover<'_> {
         for queue in queues {
             let mut effects = Effects::default();
             queue.state.lock().enqueue([message], self.now, &mut effects);
-            self.host.settle(queue, &mut effects, self.now);
+            self.host.carry_out_here(queue, &mut effects, self.now);
             taken &= effects.refused.is_empty();
             if effects.dead_letters {
-                self.work.push_back(Arc::clone(queue));
+                self.work.add(Arc::clone(queue));
             }
         }
         taken

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use amqp_codec::ChannelId;
 use parking_lot::Mutex;
 
+use crate::broker::credit::OutboxBound;
 use crate::broker::effect::{Delivery, DeliverySink, Subscription};
 use crate::broker::message::Message;
 use crate::protocol::confirm::Outcome;
@@ -30,8 +31,8 @@ pub(super) enum Item {
     TimedOut { subscription: Subscription, timeout: u64, dropped: bool },
     /// Publishes are settled, by their sequence numbers.
     Settled(Publisher, RangeInclusive<u64>, Outcome),
-    /// A reply to one of its requests.
-    Reply(Publisher, Message),
+    /// A reply to one of its requests, and what bounds those that wait.
+    Reply(Publisher, Arc<OutboxBound>, Message),
     /// Publishers may go on.
     Unblocked,
 }
@@ -77,8 +78,8 @@ impl Outbox {
         }
     }
 
-    pub(super) fn reply(&self, to: Publisher, message: Message) {
-        self.push(|items| items.push(Item::Reply(to, message)));
+    pub(super) fn reply(&self, to: Publisher, bound: Arc<OutboxBound>, message: Message) {
+        self.push(|items| items.push(Item::Reply(to, bound, message)));
     }
 
     fn push(&self, add: impl FnOnce(&mut Vec<Item>)) {

@@ -10,6 +10,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
 use super::client::{Answer, Session};
+use super::consume::tag_in_use;
 use super::outbox::{Outbox, Publisher};
 use super::publish::outgoing;
 use crate::broker::credit::OutboxBound;
@@ -26,7 +27,7 @@ const ADDRESS_PREFIX: &str = "amq.rabbitmq.reply-to.";
 /// A channel's reply consumer.
 #[derive(Debug)]
 pub(super) struct ReplyConsumer {
-    tag: ShortString,
+    pub(super) tag: ShortString,
     /// What `reply-to` becomes in its requests.
     pub(super) address: ShortString,
     bound: Arc<OutboxBound>,
@@ -52,14 +53,16 @@ impl ReplyAddresses {
     /// Hands a reply over; `false` if nobody waits for it any more. A requester that does not read
     /// its replies loses those beyond what may wait for a consumer.
     fn deliver(&self, address: &ShortString, message: Message) -> bool {
-        let Some(requester) = self.0.get(address) else { return false };
-        let Some(outbox) = requester.outbox.upgrade() else { return false };
-        if requester.bound.is_stalled() {
+        let requester = self.0.get(address).map(|requester| {
+            (requester.channel, requester.outbox.upgrade(), Arc::clone(&requester.bound))
+        });
+        let Some((channel, Some(outbox), bound)) = requester else { return false };
+        if bound.is_stalled() {
             tracing::warn!("a reply is dropped: the requester does not read those before it");
             return true;
         }
-        requester.bound.add(message.memory());
-        outbox.reply(requester.channel, message);
+        bound.add(message.memory());
+        outbox.reply(channel, bound, message);
         true
     }
 }
@@ -95,6 +98,7 @@ impl Session {
         }
         let tag = match &consume.consumer_tag {
             tag if tag.is_empty() => self.host.unique_name("amq.ctag-"),
+            tag if channel.has_consumer(tag) => return Err(tag_in_use(tag)),
             tag => tag.clone(),
         };
         let address = self.host.unique_name(ADDRESS_PREFIX);
@@ -112,11 +116,16 @@ impl Session {
         Ok(())
     }
 
-    /// Takes away a channel's reply consumer, if it has this tag or none is asked for.
-    pub(super) fn cancel_replies(&mut self, id: ChannelId, tag: Option<&ShortString>) {
+    /// Whether a channel's reply consumer has this tag.
+    pub(super) fn is_reply_consumer(&self, id: ChannelId, tag: &ShortString) -> bool {
+        let consumer = self.channels.get(&id).and_then(|channel| channel.reply_consumer.as_ref());
+        consumer.is_some_and(|consumer| consumer.tag == *tag)
+    }
+
+    /// Takes away a channel's reply consumer, if it has one.
+    pub(super) fn cancel_replies(&mut self, id: ChannelId) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        let meant = |consumer: &mut ReplyConsumer| tag.is_none_or(|tag| *tag == consumer.tag);
-        if let Some(consumer) = channel.reply_consumer.take_if(meant) {
+        if let Some(consumer) = channel.reply_consumer.take() {
             self.host.replies.0.remove(&consumer.address);
         }
     }
@@ -141,14 +150,22 @@ impl Session {
     }
 
     /// Writes a reply that arrived.
-    pub(super) fn write_reply(&mut self, to: Publisher, message: &Message, output: &mut Output) {
+    pub(super) fn write_reply(
+        &mut self,
+        to: Publisher,
+        bound: &Arc<OutboxBound>,
+        message: &Message,
+        output: &mut Output,
+    ) {
+        // It waits no more, whether or not its consumer is still there.
+        bound.remove(message.memory());
         let Publisher { channel: id, serial } = to;
         let Some(channel) = self.channels.get_mut(&id) else { return };
         if channel.serial != serial || channel.closing {
             return;
         }
-        let Some(consumer) = &channel.reply_consumer else { return };
-        consumer.bound.remove(message.memory());
+        let same = |consumer: &&ReplyConsumer| Arc::ptr_eq(&consumer.bound, bound);
+        let Some(consumer) = channel.reply_consumer.as_ref().filter(same) else { return };
         write_deliver(
             output.buffer(),
             id,

@@ -113,6 +113,7 @@ const KEYS: &[Key] = &[
 
 /// What has no counterpart here: whoever sets these expects another broker's plugin.
 pub(super) const NOT_ACTED_ON: &[&str] = &[
+    "consumer-disconnected-timeout",
     "federation-upstream",
     "federation-upstream-pattern",
     "federation-upstream-set",

@@ -15,7 +15,12 @@ impl Queue {
     /// what is held for too long comes back. `fired` is the moment the queue asked for
     /// ([`Effects::alarm`]); a moment it no longer waits for is passed over.
     pub fn handle_timeout(&mut self, fired: Timestamp, now: Instant, out: &mut Effects) {
-        if self.deleted || self.alarm != Some(fired) {
+        if self.deleted {
+            return;
+        }
+        if self.alarm != Some(fired) {
+            // The one it waits for may have made way for this one.
+            out.alarm = self.alarm;
             return;
         }
         self.alarm = None;
@@ -32,8 +37,10 @@ impl Queue {
     }
 
     /// Asks the caller to come back, unless it will be here by then.
-    pub(super) fn ask_for_alarm(&mut self, out: &mut Effects) {
-        let next = if self.backlog { Some(Timestamp(0)) } else { self.next_deadline() };
+    pub(super) fn ask_for_alarm(&mut self, now: Timestamp, out: &mut Effects) {
+        // What is overdue waits its turn behind other queues that are due already.
+        let next =
+            if self.backlog { Some(now) } else { self.next_deadline().map(|next| next.max(now)) };
         if let Some(next) = next
             && self.alarm.is_none_or(|alarm| next < alarm)
         {

@@ -16,7 +16,7 @@ impl Queue {
         }
         self.backlog = !self.dispatch_and_drop(now, out);
         out.dead_letters |= self.departures.are_ready(now);
-        self.ask_for_alarm(out);
+        self.ask_for_alarm(now, out);
     }
 
     /// Hands out messages, in between dropping what is in the way of the living and dropping what

@@ -445,10 +445,11 @@ impl Queue {
     /// It was declared, for the first time or again. That is a use of the queue, which renews
     /// `x-expires`, but as in RabbitMQ not of a quorum queue.
     pub fn declared(&mut self, now: Instant, out: &mut Effects) {
+        let now = self.epoch.timestamp(now);
         if self.settings.kind != QueueKind::Quorum {
-            self.last_used = self.epoch.timestamp(now);
+            self.last_used = now;
         }
-        self.ask_for_alarm(out);
+        self.ask_for_alarm(now, out);
     }
 
     /// Puts other settings in force, as a policy does. What depends on the declaration (priorities,
@@ -502,6 +503,7 @@ impl Queue {
     /// no-op. How many ready messages went with it.
     pub fn delete(&mut self, out: &mut Effects) -> usize {
         self.deleted = true;
+        out.deleted = true;
         let count = self.purge(out);
         let mut rest: Vec<Entry> = self.schedule.drain().collect();
         rest.extend(self.fetched.drain().map(|(_, entry)| entry));
