@@ -6,13 +6,17 @@ use std::time::Instant;
 
 use amqp_codec::ShortString;
 use foldhash::fast::RandomState;
+use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::binding::Destination;
+use super::deduplication::DeduplicationWindow;
 use super::exchange::{Exchange, History, Verdict};
 use super::message::Message;
+use super::message_header::header;
 use super::queue_cell::QueueCell;
 use super::topology::Topology;
+use super::value_bytes::value_bytes;
 
 /// The queues for a message, each once. Most messages go to one.
 pub type QueueSet = SmallVec<[Arc<QueueCell>; 1]>;
@@ -39,8 +43,8 @@ pub struct Route {
     pub version: u64,
     /// The exchange and the routing key decided alone, so it holds for the next message with both.
     pub by_key_alone: bool,
-    /// Finding it again would give another one: a deduplication exchange has noted the message.
-    pub once: bool,
+    /// The windows of the deduplication exchanges that have noted the message.
+    pub noted_in: Vec<Arc<Mutex<DeduplicationWindow>>>,
     /// A deduplication exchange knew the message already: that no queue gets it is as it should be.
     pub duplicate: bool,
     /// The recent-history exchanges on the way; see [`Route::record`].
@@ -48,6 +52,22 @@ pub struct Route {
 }
 
 impl Route {
+    /// Whether finding it again would give another one: a deduplication exchange has noted the message.
+    pub fn is_once(&self) -> bool {
+        !self.noted_in.is_empty()
+    }
+
+    /// A queue refused the message, and its publisher is told so: when it comes again it is no
+    /// duplicate.
+    pub fn forget(&self, message: &Message) {
+        if let Some(key) = header(message.properties(), "x-deduplication-header") {
+            let key = value_bytes(&key);
+            for window in &self.noted_in {
+                window.lock().remove(&key);
+            }
+        }
+    }
+
     /// Whether a mandatory message is to be returned. A duplicate is not: its publisher is told
     /// what it was told of the first one.
     pub fn is_unroutable(&self) -> bool {
@@ -151,7 +171,7 @@ impl Route {
     /// Notes what an exchange on the way means for the whole route.
     fn passes(&mut self, exchange: &Exchange) {
         self.by_key_alone &= exchange.is_decided_by_key();
-        self.once |= exchange.deduplication_window().is_some();
+        self.noted_in.extend(exchange.deduplication_window().cloned());
         self.histories.extend(exchange.history().cloned());
     }
 }

@@ -267,9 +267,12 @@ impl Session {
             refused.append(&mut effects.refused);
             self.host.carry_out(queue, &mut effects, now);
         }
-        self.batch.messages.clear();
         refused.sort_unstable();
         refused.dedup();
+        if route.is_once() {
+            refused.iter().for_each(|&index| route.forget(&self.batch.messages[index]));
+        }
+        self.batch.messages.clear();
         refused
     }
 }

@@ -103,7 +103,7 @@ impl Session {
     /// or deleted meanwhile. An exchange that is gone leads nowhere.
     fn present_route(&self, route: Arc<Route>, message: &Message, now: Instant) -> Arc<Route> {
         let version = self.vhost.version();
-        if route.version == version || route.once {
+        if route.version == version || route.is_once() {
             return route;
         }
         let publication = Publication {

@@ -127,7 +127,7 @@ impl Exchange {
     }
 
     /// What a deduplication exchange has seen; none for other types.
-    pub fn deduplication_window(&self) -> Option<&Mutex<DeduplicationWindow>> {
+    pub fn deduplication_window(&self) -> Option<&Arc<Mutex<DeduplicationWindow>>> {
         match &self.matcher {
             Matcher::Deduplication(matcher) => Some(matcher.window()),
             _ => None,

@@ -5,6 +5,7 @@
 //! own header of that name overrides. Arguments and headers are those of the community plugin
 //! `rabbitmq_message_deduplication`, and so is the fanout.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amqp_codec::{FieldTable, FieldValue};
@@ -60,13 +61,13 @@ pub struct DeduplicationMatcher<T> {
     targets: TargetSet<T>,
     ttl: Option<Duration>,
     /// Publishers share the exchange; each holds this for one look. Nothing else is locked within.
-    window: Mutex<DeduplicationWindow>,
+    window: Arc<Mutex<DeduplicationWindow>>,
 }
 
 impl<T: Target> DeduplicationMatcher<T> {
     /// An exchange without bindings that has seen nothing.
     pub(super) fn new(arguments: CacheArguments) -> Self {
-        let window = Mutex::new(DeduplicationWindow::new(arguments.size));
+        let window = Arc::new(Mutex::new(DeduplicationWindow::new(arguments.size)));
         Self { targets: TargetSet::Empty, ttl: arguments.ttl, window }
     }
 
@@ -101,7 +102,7 @@ impl<T: Target> DeduplicationMatcher<T> {
     }
 
     /// What was seen, for a store to keep and to restore.
-    pub fn window(&self) -> &Mutex<DeduplicationWindow> {
+    pub fn window(&self) -> &Arc<Mutex<DeduplicationWindow>> {
         &self.window
     }
 }

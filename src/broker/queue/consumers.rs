@@ -119,7 +119,10 @@ pub(super) struct ConsumerSet {
 struct Ring {
     priority: i64,
     members: usize,
-    turns: VecDeque<u32>,
+    /// Slots and serials. Consumers that are gone may still stand here, but they are never more than
+    /// the others.
+    turns: VecDeque<(u32, u32)>,
+    gone: usize,
 }
 
 /// One consumer gets everything; when it leaves, the one that has waited longest takes over.
@@ -200,7 +203,7 @@ impl ConsumerSet {
         consumer.in_turn = false;
         self.live -= 1;
         self.exclusive = false;
-        self.leave_ring(index, priority, in_turn);
+        self.leave_ring(priority, in_turn);
         if let Some(single) = &mut self.single_active {
             single.waiting.remove(&(Reverse(priority), arrival, index));
             if single.active == Some(index) {
@@ -250,8 +253,12 @@ impl ConsumerSet {
     /// they are restored.
     pub(super) fn take_turn(&mut self) -> Option<(ConsumerHandle, &mut Consumer)> {
         for ring in &mut self.rings {
-            while let Some(index) = ring.turns.pop_front() {
-                let Some(consumer) = self.slots[index as usize].as_mut() else { continue };
+            while let Some((index, serial)) = ring.turns.pop_front() {
+                let consumer = self.slots[index as usize].as_mut();
+                let Some(consumer) = consumer.filter(|it| it.serial == serial && it.in_turn) else {
+                    ring.gone -= 1;
+                    continue;
+                };
                 consumer.in_turn = false;
                 // An automatic acknowledgement leaves nothing that the channel's limit could count.
                 if consumer.options.no_ack || consumer.options.channel_credit.take() {
@@ -312,8 +319,8 @@ impl ConsumerSet {
             && consumer.has_credit()
         {
             consumer.in_turn = true;
-            let priority = consumer.options.priority;
-            self.ring(priority).turns.push_back(index);
+            let (priority, serial) = (consumer.options.priority, consumer.serial);
+            self.ring(priority).turns.push_back((index, serial));
         }
     }
 
@@ -332,20 +339,32 @@ impl ConsumerSet {
     fn ring(&mut self, priority: i64) -> &mut Ring {
         let place = self.rings.binary_search_by_key(&Reverse(priority), |it| Reverse(it.priority));
         let index = place.unwrap_or_else(|index| {
-            self.rings.insert(index, Ring { priority, members: 0, turns: VecDeque::new() });
+            let turns = VecDeque::new();
+            self.rings.insert(index, Ring { priority, members: 0, turns, gone: 0 });
             index
         });
         &mut self.rings[index]
     }
 
-    fn leave_ring(&mut self, index: u32, priority: i64, in_turn: bool) {
-        let ring = self.ring(priority);
-        if in_turn {
-            ring.turns.retain(|&other| other != index);
+    /// A consumer that leaves is only counted; those that are gone are swept out once they are more
+    /// than half, so a thousand that leave at once cost a thousand steps.
+    fn leave_ring(&mut self, priority: i64, in_turn: bool) {
+        let slots = &self.slots;
+        let place = self.rings.binary_search_by_key(&Reverse(priority), |it| Reverse(it.priority));
+        let Ok(ring) = place else { return };
+        let Ring { members, turns, gone, .. } = &mut self.rings[ring];
+        *members -= 1;
+        if *members == 0 {
+            self.rings.remove(ring);
+            return;
         }
-        ring.members -= 1;
-        if ring.members == 0 {
-            self.rings.retain(|ring| ring.members > 0);
+        *gone += usize::from(in_turn);
+        if *gone * 2 > turns.len() {
+            turns.retain(|&(index, serial)| {
+                let consumer = slots[index as usize].as_ref();
+                consumer.is_some_and(|it| it.serial == serial && it.in_turn)
+            });
+            *gone = 0;
         }
     }
 }

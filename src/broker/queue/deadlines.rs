@@ -92,22 +92,35 @@ impl Queue {
         self.append(entry, now);
     }
 
-    /// Takes back what is held for too long, or has the holder's channel closed.
+    /// Takes back what is held for too long, as far as one call may, or has the holder's channel closed.
     fn time_out(&mut self, now: Timestamp, out: &mut Effects) {
-        while let Some(handle) = self.consumers.pop_due(now) {
-            self.look_at(handle, now, out);
+        let mut left = DUE_MAX;
+        while left > 0
+            && let Some(handle) = self.consumers.pop_due(now)
+        {
+            left -= 1;
+            self.look_at(handle, now, &mut left, out);
         }
         if let Some(timeout) = self.settings.consumer_timeout {
             let before = Timestamp(now.0.saturating_sub(timeout));
-            while let Some((_, entry)) = self.fetched.take_older(before) {
+            while left > 0
+                && let Some((_, entry)) = self.fetched.take_older(before)
+            {
+                left -= 1;
                 self.unacked -= 1;
                 self.take_back(entry, Return::Released, now, out);
             }
         }
     }
 
-    /// A consumer's oldest delivery may be overdue.
-    fn look_at(&mut self, handle: ConsumerHandle, now: Timestamp, out: &mut Effects) {
+    /// A consumer's oldest delivery may be overdue; `left` are to be taken back at most.
+    fn look_at(
+        &mut self,
+        handle: ConsumerHandle,
+        now: Timestamp,
+        left: &mut usize,
+        out: &mut Effects,
+    ) {
         let of_queue = (self.settings.consumer_timeout, self.settings.timeout_action);
         let Some(consumer) = self.consumers.get(handle) else { return };
         let options = &consumer.options;
@@ -130,7 +143,10 @@ impl Queue {
             TimeoutAction::Requeue => {
                 let before = Timestamp(now.0.saturating_sub(timeout));
                 let mut overdue = Vec::new();
-                while let Some(delivery) = consumer.held.take_older(before) {
+                while *left > 0
+                    && let Some(delivery) = consumer.held.take_older(before)
+                {
+                    *left -= 1;
                     overdue.push(delivery);
                 }
                 self.unacked -= overdue.len();

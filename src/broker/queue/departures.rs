@@ -72,6 +72,8 @@ pub(super) struct Departure {
 #[derive(Debug, Default)]
 pub(super) struct Departures {
     waiting: VecDeque<Departure>,
+    /// Bytes in the bodies of all of them.
+    bytes: u64,
     /// So many of the first are being moved.
     in_hand: usize,
     /// No queue took the first: they wait until then.
@@ -84,7 +86,13 @@ impl Departures {
         self.waiting.len()
     }
 
+    /// Bytes in the bodies of all of them.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(super) fn add(&mut self, departure: Departure) {
+        self.bytes += departure.entry.message.body_len();
         self.waiting.push_back(departure);
     }
 
@@ -135,6 +143,7 @@ impl Departures {
                 self.waiting.push_front(departure);
             }
         }
+        self.bytes -= through.iter().map(|it| it.entry.message.body_len()).sum::<u64>();
         through
     }
 

@@ -12,11 +12,13 @@ use super::super::message::Message;
 use super::super::queue_settings::{GroupProperty, MessageGroup};
 use super::entry::Entry;
 use super::expiry::ExpiryIndex;
+use super::lane::Lane;
 
 /// Ready messages by group.
 ///
 /// A group with a delivery that is not settled waits; the others take turns, so a large group holds up
-/// nobody. Every operation costs O(1), whatever the number of groups. A message without the header or
+/// nobody. Every operation costs O(1), whatever the number of groups, but for what comes back (see
+/// [`Lane`]). A message without the header or
 /// property is a group of its own.
 #[derive(Debug)]
 pub(super) struct Groups {
@@ -37,7 +39,7 @@ pub(super) struct Groups {
 struct Group {
     /// `None` for a message without a group.
     key: Option<Arc<[u8]>>,
-    waiting: VecDeque<Entry>,
+    waiting: Lane,
     /// One of its messages is delivered, or waits for its retry.
     busy: bool,
     /// It stands in `turns`.
@@ -80,18 +82,16 @@ impl Groups {
     pub(super) fn push(&mut self, mut entry: Entry, index: &mut ExpiryIndex) {
         let id = self.group_of(&entry.message);
         entry.lane = lane(id);
-        index.add(&mut entry);
-        self.place(id, entry);
+        self.place(id, entry.position, |waiting| waiting.push(entry, false, index));
     }
 
     /// Puts back a message that was delivered, in front of those of its group that came later; the
     /// group can deliver again.
-    pub(super) fn put_back(&mut self, mut entry: Entry, index: &mut ExpiryIndex) {
-        index.add(&mut entry);
+    pub(super) fn put_back(&mut self, entry: Entry, index: &mut ExpiryIndex) {
         let id = entry.lane as usize;
         let Some(group) = self.groups.get_mut(id) else { return };
         group.busy = false;
-        self.place(id, entry);
+        self.place(id, entry.position, |waiting| waiting.put_back(entry, index));
     }
 
     /// Takes the first message of the group whose turn it is. The group waits until
@@ -104,7 +104,7 @@ impl Groups {
         let group = self.groups.get_mut(id)?;
         group.in_turn = false;
         group.busy = true;
-        let entry = group.waiting.pop_front()?;
+        let entry = group.waiting.pop()?;
         self.left(&entry);
         Some(entry)
     }
@@ -122,8 +122,7 @@ impl Groups {
     pub(super) fn take(&mut self, position: Position, lane: u32) -> Option<Entry> {
         let id = lane as usize;
         let group = self.groups.get_mut(id)?;
-        let place = group.waiting.binary_search_by_key(&position, |entry| entry.position).ok()?;
-        let entry = group.waiting.remove(place)?;
+        let entry = group.waiting.take(position)?;
         let idles = group.in_turn && group.waiting.is_empty();
         self.left(&entry);
         if idles {
@@ -151,7 +150,7 @@ impl Groups {
         let groups = &self.groups;
         let ages = self.ages.get_or_insert_with(|| {
             let of = |(id, group): (usize, &Group)| {
-                group.waiting.iter().map(move |entry| (entry.position, id)).collect::<Vec<_>>()
+                group.waiting.positions().map(move |position| (position, id)).collect::<Vec<_>>()
             };
             groups.iter().flat_map(of).collect()
         });
@@ -164,7 +163,7 @@ impl Groups {
         let mut entries = Vec::with_capacity(self.waiting);
         let mut idle = Vec::new();
         for (id, group) in &mut self.groups {
-            entries.extend(group.waiting.drain(..));
+            entries.extend(group.waiting.drain());
             if !group.busy {
                 idle.push(id);
             }
@@ -182,21 +181,15 @@ impl Groups {
         entries
     }
 
-    /// Adds a message to its group: new ones at the end, those that come back where they stood.
-    fn place(&mut self, id: usize, entry: Entry) {
+    /// Adds a message to its group.
+    fn place(&mut self, id: usize, position: Position, add: impl FnOnce(&mut Lane)) {
         let Some(group) = self.groups.get_mut(id) else { return };
         self.waiting += 1;
         self.idle_turns -= usize::from(group.in_turn && group.waiting.is_empty());
         if let Some(ages) = &mut self.ages {
-            ages.insert(entry.position, id);
+            ages.insert(position, id);
         }
-        match group.waiting.back() {
-            Some(last) if last.position > entry.position => {
-                let place = group.waiting.partition_point(|it| it.position < entry.position);
-                group.waiting.insert(place, entry);
-            }
-            _ => group.waiting.push_back(entry),
-        }
+        add(&mut group.waiting);
         self.offer(id);
     }
 
@@ -249,7 +242,7 @@ impl Groups {
     }
 
     fn insert(&mut self, key: Option<Arc<[u8]>>) -> usize {
-        self.groups.insert(Group { key, waiting: VecDeque::new(), busy: false, in_turn: false })
+        self.groups.insert(Group { key, waiting: Lane::default(), busy: false, in_turn: false })
     }
 }
 

@@ -72,6 +72,11 @@ impl Lane {
         self.fresh.pop_front()
     }
 
+    /// Where its messages stand, in no particular order.
+    pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
+        self.returned.keys().copied().chain(self.fresh.iter().map(|entry| entry.position))
+    }
+
     /// Takes everything, in order.
     pub(super) fn drain(&mut self) -> Vec<Entry> {
         let mut entries: Vec<Entry> = std::mem::take(&mut self.returned).into_values().collect();

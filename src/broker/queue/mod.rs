@@ -331,9 +331,11 @@ impl Queue {
     fn is_full_for(&mut self, message: &Message, now: Timestamp, out: &mut Effects) -> bool {
         let exceeds = |queue: &Self| {
             let kept = queue.settings.dead_letter.as_ref().is_some_and(|it| it.at_least_once);
-            let departing = if kept { queue.departures.len() } else { 0 };
+            let departures = Some(&queue.departures).filter(|_| kept);
+            let (departing, bytes) = departures.map_or((0, 0), |it| (it.len(), it.bytes()));
             let messages = (queue.ready.len() + departing + 1) as u64;
-            queue.settings.is_exceeded_by(messages, queue.ready.bytes() + message.body_len())
+            let bytes = queue.ready.bytes() + bytes + message.body_len();
+            queue.settings.is_exceeded_by(messages, bytes)
         };
         if !exceeds(self) {
             return false;

@@ -521,7 +521,7 @@ fn a_route_knows_what_must_not_be_remembered() {
         assert_eq!(names(&route), ["q"], "{kind}");
         assert_eq!(route.by_key_alone, by_key_alone, "{kind}");
         assert_eq!(route.is_recorded(), kind == ExchangeKind::RecentHistory);
-        assert_eq!(route.once, arguments.iter().any(|(name, _)| *name == "x-cache-size"));
+        assert_eq!(route.is_once(), arguments.iter().any(|(name, _)| *name == "x-cache-size"));
     }
 }
 
