@@ -3,6 +3,8 @@
 //! <https://www.rabbitmq.com/docs/dlx>. Counts and order of `x-death` are RabbitMQ 3's, which goes on
 //! counting in the header that a message comes with.
 
+use std::collections::HashSet;
+
 use amqp_codec::{BasicProperties, FieldTable, FieldValue, PropertiesRef, ShortString};
 use bytes::{Bytes, BytesMut};
 
@@ -19,17 +21,28 @@ pub struct Obituary {
     pub routing_keys: Vec<ShortString>,
     /// The raw properties, with the record of its deaths.
     pub properties: Vec<u8>,
-    reason: DeathReason,
-    deaths: Vec<FieldValue>,
+    came_from: CameFrom,
+}
+
+/// The queues that a message may not come back to.
+#[derive(Debug)]
+enum CameFrom {
+    /// None: a client rejected it.
+    Anywhere,
+    /// These: it died there since a client last rejected it, or ever.
+    Queues(HashSet<Bytes>),
+    /// All.
+    Everywhere,
 }
 
 impl Obituary {
     /// Records the death of a message in the queue of this name.
     pub fn new(letter: &DeadLetter, queue: &ShortString, target: &DeadLetterTarget) -> Self {
         let message = &letter.message;
-        // They were validated when they came; what could not be read would be lost here.
         let parsed = PropertiesRef::parse(message.properties()).and_then(|it| it.to_owned());
-        let mut properties = parsed.unwrap_or_default();
+        let Ok(mut properties) = parsed else {
+            return Self::unreadable(letter, target);
+        };
         let expiration = properties.expiration.take();
         let mut headers = properties.headers.take().unwrap_or_default();
         let death = death(letter, queue, expiration.as_ref());
@@ -44,33 +57,34 @@ impl Obituary {
             exchange: target.exchange.clone(),
             routing_keys,
             properties: encoded(&properties),
-            reason: letter.reason,
-            deaths,
+            came_from: came_from(letter.reason, &deaths),
+        }
+    }
+
+    /// A message whose headers can't be decoded any more, for having too many of them: they stay as they
+    /// are. Its deaths are not known, so it goes on only where a client sent it.
+    fn unreadable(letter: &DeadLetter, target: &DeadLetterTarget) -> Self {
+        let came_from = if letter.reason == DeathReason::Rejected {
+            CameFrom::Anywhere
+        } else {
+            CameFrom::Everywhere
+        };
+        Self {
+            exchange: target.exchange.clone(),
+            routing_keys: routing_keys(&letter.message, target),
+            properties: letter.message.properties().to_vec(),
+            came_from,
         }
     }
 
     /// Whether the message may enter the queue of this name: it may not come back to one where it was
     /// before, unless a client rejected it on the way. Otherwise it would go round for ever.
     pub fn may_enter(&self, queue: &ShortString) -> bool {
-        if self.reason == DeathReason::Rejected {
-            return true;
+        match &self.came_from {
+            CameFrom::Anywhere => true,
+            CameFrom::Everywhere => false,
+            CameFrom::Queues(queues) => !queues.contains(queue.as_bytes()),
         }
-        let text = |death: &FieldValue, field: &str| {
-            death
-                .as_table()
-                .and_then(|table| table.get(field))
-                .and_then(FieldValue::as_bytes)
-                .cloned()
-        };
-        for death in &self.deaths {
-            if text(death, "reason").as_deref() == Some(b"rejected") {
-                return true;
-            }
-            if text(death, "queue").as_deref() == Some(queue.as_bytes()) {
-                return false;
-            }
-        }
-        true
     }
 
     /// The message as the next queue gets it. Its time to live is gone, so that it does not die of it
@@ -100,6 +114,16 @@ impl Obituary {
             }),
         })
     }
+}
+
+fn came_from(reason: DeathReason, deaths: &[FieldValue]) -> CameFrom {
+    if reason == DeathReason::Rejected {
+        return CameFrom::Anywhere;
+    }
+    let text = |death: &FieldValue, field: &str| death.as_table()?.get(field)?.as_bytes().cloned();
+    let rejected = |death: &&FieldValue| text(death, "reason").as_deref() == Some(b"rejected");
+    let since = deaths.iter().take_while(|death| !rejected(death));
+    CameFrom::Queues(since.filter_map(|death| text(death, "queue")).collect())
 }
 
 /// The target's key, or else all that the message was published with, the blind ones too.

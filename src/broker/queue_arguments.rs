@@ -54,6 +54,7 @@ type Check = fn(&FieldValue, &FieldTable) -> Result<(), String>;
 const CHECKS: &[(&str, Check)] = &[
     ("x-expires", expiry),
     ("x-message-ttl", time_to_live),
+    ("x-dead-letter-exchange", name),
     ("x-dead-letter-routing-key", dead_letter_routing_key),
     ("x-dead-letter-strategy", dead_letter_strategy),
     ("x-max-length", non_negative),
@@ -194,12 +195,17 @@ fn max_priority(value: &FieldValue, all: &FieldTable) -> Result<(), String> {
 }
 
 fn dead_letter_routing_key(value: &FieldValue, all: &FieldTable) -> Result<(), String> {
-    text(value)?;
+    name(value, all)?;
     if all.contains("x-dead-letter-exchange") {
         Ok(())
     } else {
         Err("routing_key_but_no_dlx_defined".to_owned())
     }
+}
+
+/// What has to fit a short string.
+fn name(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {
+    if text(value)?.len() > usize::from(u8::MAX) { Err("name_too_long".to_owned()) } else { Ok(()) }
 }
 
 fn overflow(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {
@@ -260,9 +266,7 @@ fn retry_type(value: &FieldValue, _all: &FieldTable) -> Result<(), String> {
 
 /// Groups have an order of their own, so there is none by priority beside it.
 fn group_header(value: &FieldValue, all: &FieldTable) -> Result<(), String> {
-    if text(value)?.len() > usize::from(u8::MAX) {
-        return Err("name_too_long".to_owned());
-    }
+    name(value, all)?;
     if all.contains("x-message-group-property") {
         return Err("x-message-group-property_also_defined".to_owned());
     }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use amqp_codec::{
-    ChannelId, FRAME_OVERHEAD, Method, body_frame_head, write_body, write_content_header,
+    ChannelId, FRAME_OVERHEAD, Method, body_frame_head, body_part_max, write_body,
+    write_content_header,
 };
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -58,6 +59,12 @@ impl Output {
     /// Writes a method frame.
     pub fn method(&mut self, channel: ChannelId, method: impl Into<Method>) {
         method.into().encode(channel, &mut self.tail);
+    }
+
+    /// The longest property list that fits a header frame, in bytes.
+    pub fn properties_max(&self) -> usize {
+        const CLASS_WEIGHT_AND_BODY_SIZE: usize = 12;
+        body_part_max(self.frame_max).saturating_sub(CLASS_WEIGHT_AND_BODY_SIZE)
     }
 
     /// Writes the header and body frames behind a method that carries content.

@@ -75,6 +75,8 @@ pub(super) struct SessionChannel {
     /// The slots of its consumers by tag.
     pub(super) consumers: HashMap<ShortString, u32, RandomState>,
     pub(super) unacked: UnackedLedger<Delivered>,
+    /// How many of these the queues took back.
+    pub(super) unanswered: u32,
     /// Where replies go that are meant for it.
     pub(super) reply_consumer: Option<ReplyConsumer>,
     pub(super) mode: Mode,

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use amqp_codec::method::basic;
 use amqp_codec::{
-    ChannelId, FieldTable, FieldValue, PropertiesRef, ReplyCode, ShortString, write_ack,
-    write_deliver, write_nack,
+    BasicProperties, ChannelId, FieldTable, FieldValue, PropertiesRef, ReplyCode, ShortString,
+    write_ack, write_deliver, write_nack,
 };
 use bytes::{Buf, BytesMut};
 
@@ -29,6 +29,10 @@ use crate::protocol::confirm::Outcome;
 use crate::protocol::connection::Failure;
 use crate::protocol::exception::Exception;
 use crate::protocol::output::{OutgoingContent, Output};
+
+/// Deliveries that a channel's consumers held for too long, and whose tags are known in case they are
+/// answered after all. A consumer that never answers ends here.
+const UNANSWERED_MAX: u32 = 100_000;
 
 impl Session {
     /// `basic.consume`. The answer is written before the first delivery can be.
@@ -289,7 +293,7 @@ impl Session {
     fn taken_back(&mut self, subscription: Subscription, numbers: &[u64], now: Instant) {
         let Subscription { channel: id, slot } = subscription;
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        let SessionChannel { unacked, sources, credit, .. } = channel;
+        let SessionChannel { unacked, sources, credit, unanswered, .. } = channel;
         let mut taken_back = 0;
         for delivered in unacked.iter_mut() {
             if delivered.slot == slot && numbers.binary_search(&delivered.number).is_ok() {
@@ -298,6 +302,12 @@ impl Session {
             }
         }
         sources.settled(slot, taken_back);
+        *unanswered += taken_back;
+        if *unanswered > UNANSWERED_MAX {
+            let text = format!("more than {UNANSWERED_MAX} deliveries were held for too long");
+            let exception = Exception::new(ReplyCode::PreconditionFailed, text);
+            self.failures.push(Failure { channel: id, exception });
+        }
         if credit.give_back(taken_back) {
             // No method of the client's may follow that would do it.
             self.resume_consumers(id, now);
@@ -425,12 +435,37 @@ pub(super) fn tag_in_use(tag: &ShortString) -> Exception {
 }
 
 /// Writes a message; one that came back before says how often.
+///
+/// What the broker adds to headers may make them longer than a frame of the client's. Then it is left
+/// out, or, of a dead letter, all headers: a message that can't be delivered whole is not to end one
+/// connection after the other.
 fn write_content(output: &mut Output, id: ChannelId, message: &Message, returns: u32) {
-    if returns == 0 {
-        return output.content(id, outgoing(message));
+    let (raw, max) = (message.properties(), output.properties_max());
+    let mut write = |properties: &[u8]| {
+        output.content(id, OutgoingContent { properties, ..outgoing(message) });
+    };
+    if returns > 0 {
+        let counted = with_delivery_count(raw, returns);
+        if counted.len() <= max {
+            return write(&counted);
+        }
     }
-    let properties = with_delivery_count(message.properties(), returns);
-    output.content(id, OutgoingContent { properties: &properties, ..outgoing(message) });
+    if raw.len() <= max {
+        return write(raw);
+    }
+    tracing::warn!("headers of a message are left out: they fit no frame of {max} bytes");
+    write(&without_headers(raw));
+}
+
+fn without_headers(raw: &[u8]) -> Vec<u8> {
+    let parsed = PropertiesRef::parse(raw).and_then(|it| it.to_owned());
+    encoded(&BasicProperties { headers: None, ..parsed.unwrap_or_default() })
+}
+
+fn encoded(properties: &BasicProperties) -> Vec<u8> {
+    let mut bytes = BytesMut::new();
+    properties.encode(&mut bytes);
+    bytes.to_vec()
 }
 
 /// Properties with the header `x-delivery-count`. They were validated when they came; if they could
@@ -441,9 +476,7 @@ fn with_delivery_count(raw: &[u8], returns: u32) -> Vec<u8> {
     };
     let headers = properties.headers.get_or_insert_default();
     headers.insert(ShortString::from_static("x-delivery-count"), FieldValue::I64(returns.into()));
-    let mut bytes = BytesMut::new();
-    properties.encode(&mut bytes);
-    bytes.to_vec()
+    encoded(&properties)
 }
 
 fn refusal(queue: &QueueCell, refused: ConsumeRefused) -> BrokerError {

@@ -80,6 +80,10 @@ impl Session {
         now: Instant,
     ) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
+        if delivered == Delivered::TAKEN_BACK {
+            channel.unanswered = channel.unanswered.saturating_sub(1);
+            return;
+        }
         let Some(source) = channel.sources.get(delivered.slot) else { return };
         let holder = source.holder();
         let same = self.settlements.to.as_ref().is_some_and(|to| {

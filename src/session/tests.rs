@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use amqp_codec::method::{basic, channel, confirm, connection, queue, tx};
 use amqp_codec::{
-    ChannelId, ContentHeader, FieldTable, FieldValue, Frame, Method, ProtocolHeader, ShortString,
-    decode_frame, encode_frame,
+    ChannelId, ContentHeader, FieldTable, FieldValue, Frame, Method, PropertiesRef, ProtocolHeader,
+    ShortString, decode_frame, encode_frame,
 };
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 
 use super::{Client, Host, HostSettings, Peer, Reading};
 use crate::auth::{User, Users};
-use crate::broker::effect::{Persist, Position};
+use crate::broker::effect::{Effects, Persist, Position};
 use crate::broker::message::Message;
 use crate::broker::queue_cell::QueueId;
 use crate::broker::time::Epoch;
@@ -168,6 +168,22 @@ impl TestClient {
             self.client.poll_outbox(self.now);
         }
         told
+    }
+
+    /// What `amq.rabbitmq.reply-to` becomes in this client's requests, which go to `requests`.
+    fn reply_address(&mut self, host: &Host) -> String {
+        let reply_to = Some(short("amq.rabbitmq.reply-to"));
+        let properties = amqp_codec::BasicProperties { reply_to, ..Default::default() };
+        let publish =
+            basic::Publish { routing_key: short("requests"), ..basic::Publish::default() };
+        self.write(1, publish);
+        let header = ContentHeader { class_id: 60, body_size: 0, properties };
+        encode_frame(&Frame::Header(ChannelId(1), Box::new(header)), &mut self.input);
+        self.process();
+        let queue = host.vhost(&short("/")).unwrap().queue(&short("requests")).unwrap();
+        let got = queue.state.lock().get(true, self.now, &mut Effects::default()).unwrap();
+        let properties = PropertiesRef::parse(got.entry.message.properties()).unwrap();
+        String::from_utf8_lossy(properties.reply_to.unwrap()).into_owned()
     }
 
     fn counts(&self, host: &Host, queue: &str) -> (usize, usize) {
@@ -487,4 +503,32 @@ fn a_commit_that_a_full_queue_refuses_closes_the_channel() {
     client.publish(1, "full", b"2");
     assert_eq!(client.call(1, tx::Commit {}), ["1 close 406"]);
     assert_eq!(client.counts(&host, "full"), (1, 0));
+}
+
+/// A reply belongs to the consumer that it was sent to: another one that takes its place on the channel
+/// does not get it, and is not charged for it.
+#[test]
+fn a_reply_is_for_the_consumer_it_was_sent_to() {
+    let host = plain_host();
+    let mut client = TestClient::connect(&host);
+    client.declare("requests");
+    let replies = || basic::Consume { no_ack: true, ..consume("amq.rabbitmq.reply-to", "r") };
+    let leave = || basic::Cancel { consumer_tag: short("r"), no_wait: true };
+    let mut server = TestClient::connect(&host);
+    for _ in 0..3 {
+        client.call(1, replies());
+        let address = client.reply_address(&host);
+        server.publish(1, &address, b"late");
+        // The reply waits while the client leaves and comes back.
+        client.write(1, leave());
+        client.write(1, replies());
+        client.process();
+        let own = client.reply_address(&host);
+        assert_ne!(own, address);
+        server.publish(1, &own, b"its own");
+        let read = client.read();
+        let last = read.iter().rev().take(2).collect::<Vec<_>>();
+        assert_eq!(last[0], "'its own'", "{read:?}");
+        client.call(1, leave());
+    }
 }

@@ -21,7 +21,7 @@ pub(super) struct Key {
 /// The values that a key takes.
 #[derive(Debug, Clone, Copy)]
 enum Accepts {
-    /// Any text.
+    /// Any text that fits a short string.
     Text,
     /// One of these words.
     OneOf(&'static [&'static str]),
@@ -133,7 +133,7 @@ impl Key {
     /// [`PolicyError::InvalidValue`], with RabbitMQ's text.
     pub(super) fn check(&self, value: &FieldValue) -> Result<(), PolicyError> {
         let fine = match self.accepts {
-            Text => matches!(value, FieldValue::LongString(_)),
+            Text => matches!(value, FieldValue::LongString(text) if text.len() <= 255),
             OneOf(words) => value.as_str().is_some_and(|word| words.contains(&word)),
             Integer(min, max) => value.as_integer().is_some_and(|n| (min..=max).contains(&n)),
             Age => value.as_str().is_some_and(is_age),
