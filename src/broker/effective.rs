@@ -42,11 +42,6 @@ impl<'a> Sources<'a> {
         })
     }
 
-    /// The truth value that the strongest of them sets, for switches.
-    pub fn boolean(&self, argument: &str, key: &str) -> Option<bool> {
-        self.strongest_first(argument, key).find_map(FieldValue::as_bool)
-    }
-
     /// What the argument, the operator policy and the policy say, in this order, as they say it.
     pub fn strongest_first(
         &self,

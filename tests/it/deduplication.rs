@@ -148,3 +148,29 @@ async fn arguments_that_make_no_sense_are_406() {
                 '/': received none but current is the value 'true' of type 'bool'";
     client.refused(1, declare_queue("q"), 406, text).await;
 }
+
+/// What a deduplication exchange has seen is what was taken: a message that a full queue refused is no
+/// duplicate when it is sent again, and what was taken is one still.
+#[tokio::test]
+async fn a_refused_message_is_no_duplicate_when_it_comes_again() {
+    let Some(server) = TestServer::leveret().await else { return };
+    let mut client = server.channel().await;
+    let arguments = crate::support::table([("x-cache-size", 10_i32.into())]);
+    let exchange = crate::support::declare_exchange("x", "x-message-deduplication");
+    client.call(1, crate::support::exchange::Declare { arguments, ..exchange }).await;
+    let limits = [("x-max-length", 1_i32.into()), ("x-overflow", "reject-publish".into())];
+    client.call(1, declare_queue_with("q", limits)).await;
+    client.call(1, crate::support::bind_queue("q", "x", "")).await;
+    client.open_channel(2).await;
+    client.select_confirms(2).await;
+    let to_x = || crate::support::to_exchange("x", "");
+    for key in ["taken", "refused"] {
+        client.publish_with(2, to_x(), &keyed(key), key).await;
+    }
+    assert_eq!(client.confirms(2, 2).await, [true, false]);
+    assert_eq!(client.drain(1, "q").await, ["taken"]);
+    for key in ["refused", "taken"] {
+        client.publish_with(1, to_x(), &keyed(key), key).await;
+    }
+    assert_eq!(client.drain(1, "q").await, ["refused"]);
+}
