@@ -63,8 +63,4 @@ fn values_of_another_type_do_not_count() {
     let sources = Sources { arguments: &own, policy: Some(&policy), operator: None };
     assert_eq!(sources.text("x-overflow", "overflow"), Some(&b"drop-head"[..]));
     assert_eq!(sources.integer("x-overflow", "overflow"), Some(1));
-    assert_eq!(sources.boolean("x-overflow", "overflow"), None);
-    let switch = arguments("x-single-active-consumer", true);
-    let sources = Sources::arguments_only(&switch);
-    assert_eq!(sources.boolean("x-single-active-consumer", "single-active-consumer"), Some(true));
 }
