@@ -1,5 +1,7 @@
 //! A virtual host: names, and what they name.
 
+mod policies;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -9,6 +11,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
+pub use self::policies::QueueEffects;
 use super::binding::{Binding, BindingKey, Destination};
 use super::effect::{Effects, Persist};
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
@@ -405,9 +408,6 @@ impl VHost {
     }
 }
 
-mod policies;
-
-pub use self::policies::QueueEffects;
 fn check_target(topology: &Topology, exchange: &ShortString) -> Result<(), BrokerError> {
     if topology.exchange(exchange)?.properties.internal {
         return Err(BrokerError::InternalExchange(topology.resource(exchange)));

@@ -4,7 +4,7 @@
 //! and carries out the [`Effects`] afterwards. Deliveries alone go out while the lock is held, into
 //! the consumer's [`DeliverySink`](super::effect::DeliverySink), because their order is the queue's.
 //!
-//! Every call that changes anything ends alike ([`Queue::run`]): what consumers have credit for is
+//! Every call that changes anything ends alike (`Queue::run`): what consumers have credit for is
 //! handed out, what is too much or too old goes, and the caller is told when to come back.
 
 mod consumers;
