@@ -233,7 +233,10 @@ impl SimChannel {
 
     /// Whether deliveries may have been taken back already.
     pub(crate) fn is_stale(&self) -> bool {
-        let uncertain = |waiting: &Waiting| waiting.may_fail() || *waiting == Waiting::Recover;
+        // A commit that is refused in part closes the channel, too.
+        let uncertain = |waiting: &Waiting| {
+            waiting.may_fail() || matches!(waiting, Waiting::Recover | Waiting::Commit)
+        };
         self.poisoned || self.waiting.as_ref().is_some_and(uncertain)
     }
 
