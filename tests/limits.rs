@@ -214,7 +214,7 @@ fn message(queue: &str, size: usize) -> BytesMut {
     out
 }
 
-/// features.md A1: `connection.blocked` above the watermark, `connection.unblocked` below it.
+/// `connection.blocked` above the watermark, `connection.unblocked` below it.
 #[test]
 fn a_publisher_that_nobody_consumes_from_is_blocked_until_somebody_does() {
     let server = Server::start("blocked", &["--memory-high-watermark", "32MiB"]);
