@@ -73,6 +73,14 @@ impl BasicProperties {
         PropertiesRef::parse(input)?.to_owned()
     }
 
+    /// Flags and property list in bytes of their own.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut bytes = BytesMut::new();
+        self.encode(&mut bytes);
+        bytes.into()
+    }
+
     /// Writes flags and property list.
     pub fn encode(&self, out: &mut BytesMut) {
         out.put_u16(self.flags());

@@ -5,8 +5,8 @@
 
 use std::collections::HashSet;
 
-use amqp_codec::{BasicProperties, FieldTable, FieldValue, PropertiesRef, ShortString};
-use bytes::{Bytes, BytesMut};
+use amqp_codec::{FieldTable, FieldValue, PropertiesRef, ShortString};
+use bytes::Bytes;
 
 use super::message::{Message, MessageExtras, MessageParts};
 use super::queue::{DeadLetter, DeathReason};
@@ -56,7 +56,7 @@ impl Obituary {
         Self {
             exchange: target.exchange.clone(),
             routing_keys,
-            properties: encoded(&properties),
+            properties: properties.to_vec(),
             came_from: came_from(letter.reason, &deaths),
         }
     }
@@ -203,12 +203,6 @@ fn note_first_and_last(headers: &mut FieldTable, letter: &DeadLetter, queue: &Sh
     for (name, value) in last.into_iter().zip(values) {
         headers.insert(ShortString::from_static(name), text(value));
     }
-}
-
-fn encoded(properties: &BasicProperties) -> Vec<u8> {
-    let mut bytes = BytesMut::new();
-    properties.encode(&mut bytes);
-    bytes.to_vec()
 }
 
 #[cfg(test)]

@@ -24,6 +24,11 @@ impl Exception {
         Self { code, text: text.into(), class_id: 0, method_id: 0 }
     }
 
+    /// A 406: what was asked for goes against how things are.
+    pub fn precondition_failed(text: impl Into<String>) -> Self {
+        Self::new(ReplyCode::PreconditionFailed, text)
+    }
+
     /// Blames a method, unless one is blamed already.
     #[must_use]
     pub fn blame(mut self, (class_id, method_id): (u16, u16)) -> Self {

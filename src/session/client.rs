@@ -560,7 +560,9 @@ impl Session {
             Mode::Confirm(_) => {}
             Mode::Plain => channel.mode = Mode::Confirm(ConfirmLedger::default()),
             Mode::Transaction(_) => {
-                return Err(precondition("cannot switch from tx to confirm mode"));
+                return Err(Exception::precondition_failed(
+                    "cannot switch from tx to confirm mode",
+                ));
             }
         }
         Ok(())
@@ -659,8 +661,4 @@ impl Session {
 
 fn verdict(requeue: bool, why: Return) -> Verdict {
     if requeue { Verdict::Requeue(why) } else { Verdict::Discard }
-}
-
-pub(super) fn precondition(text: &str) -> Exception {
-    Exception::new(ReplyCode::PreconditionFailed, text)
 }

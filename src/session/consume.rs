@@ -9,7 +9,7 @@ use amqp_codec::{
     BasicProperties, ChannelId, FieldTable, FieldValue, PropertiesRef, ReplyCode, ShortString,
     write_ack, write_deliver, write_nack,
 };
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 
 use super::channel::{Delivered, Mode, SessionChannel};
 use super::client::{Answer, Session};
@@ -305,7 +305,7 @@ impl Session {
         *unanswered += taken_back;
         if *unanswered > UNANSWERED_MAX {
             let text = format!("more than {UNANSWERED_MAX} deliveries were held for too long");
-            let exception = Exception::new(ReplyCode::PreconditionFailed, text);
+            let exception = Exception::precondition_failed(text);
             self.failures.push(Failure { channel: id, exception });
         }
         if credit.give_back(taken_back) {
@@ -334,7 +334,7 @@ impl Session {
             "delivery acknowledgement on channel {id} timed out. Timeout value used: {timeout} ms. \
              This timeout value can be configured, see consumers doc guide to learn more"
         );
-        let exception = Exception::new(ReplyCode::PreconditionFailed, text);
+        let exception = Exception::precondition_failed(text);
         self.failures.push(Failure { channel: id, exception });
     }
 
@@ -459,13 +459,7 @@ fn write_content(output: &mut Output, id: ChannelId, message: &Message, returns:
 
 fn without_headers(raw: &[u8]) -> Vec<u8> {
     let parsed = PropertiesRef::parse(raw).and_then(|it| it.to_owned());
-    encoded(&BasicProperties { headers: None, ..parsed.unwrap_or_default() })
-}
-
-fn encoded(properties: &BasicProperties) -> Vec<u8> {
-    let mut bytes = BytesMut::new();
-    properties.encode(&mut bytes);
-    bytes.to_vec()
+    BasicProperties { headers: None, ..parsed.unwrap_or_default() }.to_vec()
 }
 
 /// Properties with the header `x-delivery-count`. They were validated when they came; if they could
@@ -476,7 +470,7 @@ fn with_delivery_count(raw: &[u8], returns: u32) -> Vec<u8> {
     };
     let headers = properties.headers.get_or_insert_default();
     headers.insert(ShortString::from_static("x-delivery-count"), FieldValue::I64(returns.into()));
-    encoded(&properties)
+    properties.to_vec()
 }
 
 fn refusal(queue: &QueueCell, refused: ConsumeRefused) -> BrokerError {

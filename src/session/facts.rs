@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use amqp_codec::{FieldValue, PropertiesRef, RawTable, RawValue, ReplyCode, ShortString};
-use bytes::BytesMut;
+use amqp_codec::{FieldValue, PropertiesRef, RawTable, RawValue, ShortString};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -61,7 +60,7 @@ impl Facts {
         if let Some(user_id) = properties.user_id
             && user_id != sender.user.as_bytes()
         {
-            return Err(precondition(format!(
+            return Err(Exception::precondition_failed(format!(
                 "user_id property set to '{}' but authenticated user was '{}'",
                 String::from_utf8_lossy(user_id),
                 sender.user
@@ -85,13 +84,12 @@ impl Facts {
             has_blind_copies = found.blind_copies.is_some();
             delay = read_headers(&mut extras, &found, sender.epoch.timestamp(now))?;
         }
-        let reply_to =
-            match properties.reply_to {
-                Some(REPLY_TO) => Some(sender.reply_address.ok_or_else(|| {
-                    precondition("fast reply consumer does not exist".to_owned())
-                })?),
-                _ => None,
-            };
+        let reply_to = match properties.reply_to {
+            Some(REPLY_TO) => Some(sender.reply_address.ok_or_else(|| {
+                Exception::precondition_failed("fast reply consumer does not exist".to_owned())
+            })?),
+            _ => None,
+        };
         if has_blind_copies || delay.is_some() || reply_to.is_some() {
             facts.rewritten = Some(rewritten(&properties, delay, reply_to)?.into());
         }
@@ -146,9 +144,9 @@ fn is_persistent(delivery_mode: Option<u8>) -> Result<bool, Exception> {
     match delivery_mode {
         None | Some(1) => Ok(false),
         Some(2) => Ok(true),
-        Some(mode) => {
-            Err(precondition(format!("invalid message: {{delivery_mode_unknown,{mode}}}")))
-        }
+        Some(mode) => Err(Exception::precondition_failed(format!(
+            "invalid message: {{delivery_mode_unknown,{mode}}}"
+        ))),
     }
 }
 
@@ -168,7 +166,7 @@ fn time_to_live(expiration: &[u8]) -> Result<u64, Exception> {
         },
         (_, rest) => format!("{{leftover_string,\"{rest}\"}}"),
     };
-    Err(precondition(format!("invalid expiration '{text}': {reason}")))
+    Err(Exception::precondition_failed(format!("invalid expiration '{text}': {reason}")))
 }
 
 /// The routing keys of `CC` or `BCC`: an array of texts. What else is in it is passed over, as
@@ -183,7 +181,7 @@ fn copies(name: &str, value: Option<RawValue<'_>>) -> Result<Vec<ShortString>, E
             });
             Ok(texts.collect())
         }
-        other => Err(precondition(format!(
+        other => Err(Exception::precondition_failed(format!(
             "invalid message: {{unacceptable_type_in_header,\"{name}\",{}}}",
             other.type_name()
         ))),
@@ -216,7 +214,7 @@ fn deliver_at(value: RawValue<'_>) -> Result<Timestamp, Exception> {
             FieldValue::LongString(text) => format!("'{}'", String::from_utf8_lossy(text)),
             other => other.type_name().to_owned(),
         };
-        precondition(format!(
+        Exception::precondition_failed(format!(
             "invalid header 'x-deliver-at': {shown} is neither milliseconds since 1970 nor an RFC \
              3339 time"
         ))
@@ -249,13 +247,7 @@ fn rewritten(
             headers.insert(ShortString::from_static("x-delay"), FieldValue::I64(-past));
         }
     }
-    let mut bytes = BytesMut::new();
-    properties.encode(&mut bytes);
-    Ok(bytes.to_vec())
-}
-
-fn precondition(text: String) -> Exception {
-    Exception::new(ReplyCode::PreconditionFailed, text)
+    Ok(properties.to_vec())
 }
 
 #[cfg(test)]
@@ -271,8 +263,7 @@ mod tests {
             .map(|(name, value)| (ShortString::from_static(name), value.clone()))
             .collect();
         let properties = BasicProperties { headers: Some(headers), ..BasicProperties::default() };
-        let mut raw = BytesMut::new();
-        properties.encode(&mut raw);
+        let raw = properties.to_vec();
         let now = Instant::now();
         let epoch = Epoch::new(now, 1_000);
         Facts::read(&raw, Sender { user: "guest", reply_address: None, epoch }, now)

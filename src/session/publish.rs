@@ -153,12 +153,6 @@ impl Session {
             return Ok(());
         }
         let route = channel.route(&self.vhost, content, &facts, now)?;
-        if self.settlements.is_of(&route.queues) {
-            // A queue sees what its client does in order: a message that replaces one just settled is
-            // no duplicate of it.
-            self.flush(now);
-        }
-        let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let publisher = Publisher { channel: id, serial: channel.serial };
         let sequence = match &mut channel.mode {
             Mode::Confirm(ledger) => Some(ledger.publish()),
@@ -175,6 +169,11 @@ impl Session {
                 return Ok(());
             }
         };
+        if self.settlements.is_of(&route.queues) {
+            // A queue sees what its client does in order: a message that replaces one just settled is
+            // no duplicate of it.
+            self.flush(now);
+        }
         if route.queues.is_empty() {
             if content.publish.mandatory && route.is_unroutable() {
                 return_unroutable(id, content, output);

@@ -91,10 +91,10 @@ impl Session {
     ) -> Result<(), Exception> {
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         if channel.reply_consumer.is_some() {
-            return Err(precondition("reply consumer already set"));
+            return Err(Exception::precondition_failed("reply consumer already set"));
         }
         if !consume.no_ack {
-            return Err(precondition("reply consumer cannot acknowledge"));
+            return Err(Exception::precondition_failed("reply consumer cannot acknowledge"));
         }
         let tag = match &consume.consumer_tag {
             tag if tag.is_empty() => self.host.unique_name("amq.ctag-"),
@@ -177,8 +177,4 @@ impl Session {
         );
         output.content(id, outgoing(message));
     }
-}
-
-fn precondition(text: &str) -> Exception {
-    Exception::new(ReplyCode::PreconditionFailed, text)
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqp_codec::{ChannelId, ReplyCode};
+use amqp_codec::ChannelId;
 
 use super::channel::{Delivered, Mode, Verdict};
 use super::client::Session;
@@ -40,7 +40,7 @@ const BATCH_MAX: usize = 256;
 
 impl From<UnknownDeliveryTag> for Exception {
     fn from(unknown: UnknownDeliveryTag) -> Self {
-        Self::new(ReplyCode::PreconditionFailed, unknown.to_string())
+        Self::precondition_failed(unknown.to_string())
     }
 }
 

@@ -7,7 +7,7 @@ use amqp_codec::method::tx;
 use amqp_codec::{ChannelId, ShortString};
 
 use super::channel::{Mode, TransactedPublish, Transaction};
-use super::client::{Answer, Session, precondition};
+use super::client::{Answer, Session};
 use super::publish::return_message;
 use crate::broker::message::Message;
 use crate::broker::routing::{Publication, Route, Router};
@@ -20,7 +20,11 @@ impl Session {
         match channel.mode {
             Mode::Transaction(_) => {}
             Mode::Plain => channel.mode = Mode::Transaction(Transaction::default()),
-            Mode::Confirm(_) => return Err(precondition("cannot switch from confirm to tx mode")),
+            Mode::Confirm(_) => {
+                return Err(Exception::precondition_failed(
+                    "cannot switch from confirm to tx mode",
+                ));
+            }
         }
         Ok(Some(tx::SelectOk {}.into()))
     }
@@ -40,7 +44,7 @@ impl Session {
         if refused > 0 {
             // The rest of the transaction holds. There are no confirms here, so this is the only way
             // to say that something is missing.
-            return Err(precondition("partial tx completion"));
+            return Err(Exception::precondition_failed("partial tx completion"));
         }
         Ok(Some(tx::CommitOk {}.into()))
     }
@@ -65,7 +69,7 @@ impl Session {
     fn take_transaction(&mut self, id: ChannelId) -> Result<Transaction, Exception> {
         match self.channels.get_mut(&id).map(|channel| &mut channel.mode) {
             Some(Mode::Transaction(transaction)) => Ok(std::mem::take(transaction)),
-            _ => Err(precondition("channel is not transactional")),
+            _ => Err(Exception::precondition_failed("channel is not transactional")),
         }
     }
 

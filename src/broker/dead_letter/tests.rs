@@ -3,6 +3,7 @@
 use super::*;
 use crate::broker::effect::Position;
 use crate::broker::time::Timestamp;
+use amqp_codec::BasicProperties;
 
 /// A message to be, as a publisher sent it.
 #[derive(Default)]
@@ -49,7 +50,7 @@ impl Sent {
 
     /// Published to the exchange `orders` with the routing key `new`.
     fn message(self) -> Message {
-        let properties = encoded(&self.properties);
+        let properties = self.properties.to_vec();
         let bytes = [b"ordersnew", &properties[..], b"body"].concat();
         Message::new(MessageParts {
             exchange_len: 6,

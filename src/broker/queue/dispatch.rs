@@ -54,8 +54,7 @@ impl Queue {
                 message: entry.message.clone(),
                 returns: entry.returns,
             };
-            self.totals.delivered += 1;
-            self.totals.redelivered += u64::from(entry.returns > 0);
+            self.totals.count_delivery(&entry);
             if consumer.options.no_ack {
                 delivery.number = consumer.held.pass();
                 consumer.batch.push(delivery);

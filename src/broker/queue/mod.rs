@@ -169,6 +169,13 @@ pub struct Totals {
     pub purged: u64,
 }
 
+impl Totals {
+    fn count_delivery(&mut self, entry: &Entry) {
+        self.delivered += 1;
+        self.redelivered += u64::from(entry.is_redelivered());
+    }
+}
+
 /// Messages given up by a queue without a dead-letter exchange, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dropped([u64; DeathReason::ALL.len()]);
@@ -374,7 +381,7 @@ impl Queue {
     }
 
     fn fetch(&mut self, entry: Entry, no_ack: bool, now: Timestamp, out: &mut Effects) -> Fetched {
-        self.count_delivery(&entry);
+        self.totals.count_delivery(&entry);
         let number = if no_ack {
             self.acknowledged(&entry, out);
             self.fetched.pass()
@@ -383,11 +390,6 @@ impl Queue {
             self.fetched.add(entry.clone(), now)
         };
         Fetched { entry, number, behind: self.ready.len() }
-    }
-
-    fn count_delivery(&mut self, entry: &Entry) {
-        self.totals.delivered += 1;
-        self.totals.redelivered += u64::from(entry.is_redelivered());
     }
 
     /// Adds a consumer, which gets its first deliveries before this returns.
