@@ -1,10 +1,14 @@
 //! Durability: what outlives the process, and when a publisher may be told so.
 
+mod error;
 mod memory;
+mod place;
 
 use std::fmt;
 
+pub use self::error::StoreError;
 pub use self::memory::MemoryStore;
+pub use self::place::{Location, Place, SegmentId};
 use crate::broker::effect::Persist;
 
 /// A store for durable queues' messages.

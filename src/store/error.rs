@@ -1,0 +1,86 @@
+//! What can go wrong with a store.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a store can't be opened, or can't go on. Each text says what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The system refused.
+    #[error("cannot {action} {path}: {source}", path = path.display())]
+    Io {
+        /// What was tried: "open", "write to", "sync".
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another broker has it.
+    #[error(
+        "{path} is in use by another broker; stop that one, or choose another directory with \
+         --data-dir", path = path.display()
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory holds something else.
+    #[error(
+        "{path} is not a leveret data directory: {found}; choose an empty directory with --data-dir",
+        path = path.display()
+    )]
+    Foreign {
+        /// The directory.
+        path: PathBuf,
+        /// What gave it away.
+        found: String,
+    },
+    /// It was written by a later version.
+    #[error(
+        "{path} was written by a newer leveret (format {found}, this one knows {known}); start that \
+         one, or choose another directory with --data-dir", path = path.display()
+    )]
+    Newer {
+        /// The directory.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest that this version knows.
+        known: u32,
+    },
+    /// Bytes that nobody wrote so.
+    #[error("{path} is damaged at byte {offset}: {what}; restore it from a backup, or move it away", path = path.display())]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong.
+        what: String,
+    },
+    /// The index could not be read or written.
+    #[error("the index in {path} failed: {what}", path = path.display())]
+    Index {
+        /// Its directory.
+        path: PathBuf,
+        /// What it said.
+        what: String,
+    },
+}
+
+impl StoreError {
+    /// An error of the system, about a file.
+    pub fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
+        Self::Io { action, path: path.into(), source }
+    }
+
+    /// Whether there was no room left on the disk: what is to be tried again later.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        ))
+    }
+}
