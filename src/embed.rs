@@ -7,9 +7,10 @@ use amqp_codec::ShortString;
 
 use crate::auth::{User, Users};
 use crate::broker::effect::Position;
+use crate::broker::memory::MemoryGauge;
 use crate::broker::policy::QueueKind;
 use crate::broker::policy::{EffectiveDefinition, Policy, PolicyError};
-use crate::broker::queue::{QueueCounts, ScheduledMessage, Totals};
+use crate::broker::queue::{QueueCounts, ScheduledMessage, Totals, Window};
 use crate::broker::queue_cell::QueueCell;
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
@@ -268,12 +269,14 @@ fn host_settings(config: &Config) -> Result<HostSettings, StartError> {
         anonymous_user: config.default_user.clone(),
         vhosts: vec![ShortString::new(&config.default_vhost)?],
         connections_max: config.max_connections,
-        memory_high_watermark: usize::try_from(config.memory_high_watermark_bytes)
-            .unwrap_or(usize::MAX),
         outbox_bytes_max: config.consumer_outbox_bytes,
         store: Arc::new(MemoryStore),
         vhost_options: VHostOptions {
             epoch: epoch(),
+            memory: Arc::new(MemoryGauge::new(
+                usize::try_from(config.memory_high_watermark_bytes).unwrap_or(usize::MAX),
+            )),
+            window: Window::WIDE,
             queue_defaults: QueueDefaults {
                 consumer_timeout: Some(config.consumer_timeout_ms).filter(|&timeout| timeout > 0),
                 timeout_action: match config.consumer_timeout_action {

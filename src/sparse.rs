@@ -104,6 +104,34 @@ impl<T: Numbered> SparseDeque<T> {
         Some(taken)
     }
 
+    /// The item in this place, or the next one, where every hole still counts as a place.
+    pub fn at_or_after(&self, place: usize) -> Option<&T> {
+        self.slots.range(place.min(self.slots.len())..).find_map(Slot::item)
+    }
+
+    /// Takes all items from this place on, where every hole still counts as a place.
+    #[must_use]
+    pub fn split_off(&mut self, place: usize) -> Self {
+        let slots = self.slots.split_off(place.min(self.slots.len()));
+        let holes = slots.iter().filter(|slot| slot.item().is_none()).count();
+        self.holes -= holes;
+        let mut behind = Self { slots, holes };
+        behind.trim();
+        self.trim();
+        behind
+    }
+
+    /// Appends items whose numbers are all larger than any here.
+    pub fn append(&mut self, mut behind: Self) {
+        debug_assert!(self.back().zip(behind.front()).is_none_or(|(a, b)| a.number() < b.number()));
+        if self.is_empty() {
+            *self = behind;
+        } else {
+            self.holes += behind.holes;
+            self.slots.append(&mut behind.slots);
+        }
+    }
+
     /// Takes everything, smallest number first.
     pub fn drain(&mut self) -> impl Iterator<Item = T> + use<T> {
         self.holes = 0;

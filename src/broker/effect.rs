@@ -6,11 +6,10 @@ use std::fmt;
 use amqp_codec::ChannelId;
 
 use super::message::Message;
-use super::queue_cell::QueueId;
 use super::time::Timestamp;
 
 /// The place of a message in its queue: grows with every message enqueued, never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position(pub u64);
 
 /// Which of a client's subscriptions a delivery belongs to: the channel, and the slot in that
@@ -62,18 +61,50 @@ pub trait DeliverySink: Send + Sync + fmt::Debug {
     /// A delivery was held for longer than `timeout` milliseconds: the channel is to be closed, or, if
     /// the queue `dropped` the subscription, its client told.
     fn timed_out(&self, subscription: Subscription, timeout: u64, dropped: bool);
+
+    /// A `basic.get` that found its message on disk can be tried again.
+    fn try_again(&self);
 }
 
-/// Where a durable queue records what must outlive the process.
-///
-/// Called while the queue's lock is held, so that the records of a queue are in its own order: an
-/// implementation takes a leaf lock at most, and does no I/O.
-pub trait Persist: Send + Sync + fmt::Debug {
-    /// A persistent message took its place.
-    fn enqueued(&self, queue: QueueId, position: Position, message: &Message);
+/// Messages that a queue left to the store, and wants back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The first position that may be one of them.
+    pub from: Position,
+    /// The first that is not.
+    pub to: Position,
+    /// How many at most.
+    pub messages_max: usize,
+    /// How many bytes of bodies, one message more or less.
+    pub bytes_max: u64,
+}
 
-    /// A persistent message left for good.
-    fn settled(&self, queue: QueueId, position: Position);
+/// What the store had for a queue.
+#[derive(Debug)]
+pub struct Page {
+    /// As in [`Wanted`].
+    pub from: Position,
+    /// From where on there may be more.
+    pub next: Position,
+    /// In the order of their positions.
+    pub entries: Vec<StoredEntry>,
+}
+
+/// A message as the store gives it back.
+#[derive(Debug, Clone)]
+pub struct StoredEntry {
+    /// Where it stands.
+    pub position: Position,
+    /// The message.
+    pub message: Message,
+    /// From when on it is dead.
+    pub expires: Timestamp,
+    /// Times it was delivered and came back.
+    pub returns: u32,
+    /// Somebody had it when the process ended.
+    pub delivered: bool,
+    /// It ends with the process.
+    pub transient: bool,
 }
 
 /// What a call on a queue asks its caller to do, once the queue's lock is released.
@@ -95,6 +126,9 @@ pub struct Effects {
     pub alarm: Option<Timestamp>,
     /// The messages that the queue refused (`x-overflow`), by their place among those it was given.
     pub refused: Vec<usize>,
+    /// Ask the store for these, and hand them to
+    /// [`Queue::paged_in`](super::queue::Queue::paged_in).
+    pub wanted: Option<Wanted>,
 }
 
 impl Effects {
@@ -103,6 +137,7 @@ impl Effects {
         self.freed == 0
             && !(self.unused || self.expired || self.deleted || self.dead_letters)
             && self.alarm.is_none()
+            && self.wanted.is_none()
             && self.refused.is_empty()
     }
 }

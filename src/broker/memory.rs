@@ -43,6 +43,17 @@ impl MemoryGauge {
         self.alarm.load(Ordering::Relaxed)
     }
 
+    /// Whether messages should leave memory that need not be there: half of what would raise the alarm
+    /// is in use.
+    pub fn is_short(&self) -> bool {
+        self.used() > self.high / 2
+    }
+
+    /// How much more has to be in use before it makes sense to look for relief again.
+    pub fn step(&self) -> usize {
+        self.high / 16
+    }
+
     /// Adds bytes. The caller that sees [`Alarm::Raised`] is the only one that does.
     pub fn add(&self, bytes: usize) -> Alarm {
         let used = self.used.fetch_add(bytes, Ordering::SeqCst) + bytes;
@@ -72,6 +83,13 @@ impl MemoryGauge {
             return Alarm::Cleared;
         }
         Alarm::Unchanged
+    }
+}
+
+impl Default for MemoryGauge {
+    /// Never short, never alarmed.
+    fn default() -> Self {
+        Self::new(0)
     }
 }
 

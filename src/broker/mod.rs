@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod memory;
 pub mod message;
 mod message_header;
+pub mod persist;
 pub mod policy;
 pub mod queue;
 mod queue_arguments;

@@ -47,6 +47,8 @@ pub struct Route {
     pub noted_in: Vec<Arc<Mutex<DeduplicationWindow>>>,
     /// A deduplication exchange knew the message already: that no queue gets it is as it should be.
     pub duplicate: bool,
+    /// Some of the queues are durable: a persistent message is stored.
+    pub durable: bool,
     /// The recent-history exchanges on the way; see [`Route::record`].
     pub histories: Vec<Arc<History>>,
 }
@@ -148,6 +150,7 @@ impl Router {
             }
         }
         each_once(&mut route.queues);
+        route.durable = has_durable(&route.queues);
         route
     }
 
@@ -174,6 +177,11 @@ impl Route {
         self.noted_in.extend(exchange.deduplication_window().cloned());
         self.histories.extend(exchange.history().cloned());
     }
+}
+
+/// Whether a persistent message in these queues is stored.
+pub(super) fn has_durable(queues: &QueueSet) -> bool {
+    queues.iter().any(|queue| queue.properties.durable)
 }
 
 /// Leaves every queue once; how many there are.

@@ -13,16 +13,18 @@ use parking_lot::{Mutex, RwLock};
 
 pub use self::policies::QueueEffects;
 use super::binding::{Binding, BindingKey, Destination};
-use super::effect::{Effects, Persist};
+use super::effect::Effects;
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
 use super::exchange::ExchangeProperties;
+use super::memory::MemoryGauge;
+use super::persist::Persist;
 use super::policy::QueueKind;
-use super::queue::{Queue, QueueOptions};
+use super::queue::{Queue, QueueOptions, Window};
 use super::queue_arguments;
 use super::queue_cell::{ConnectionId, QueueCell, QueueIds, QueueProperties};
 use super::queue_settings::{QueueDefaults, QueueSettings};
 use super::replay::{Replay, replay};
-use super::routing::{Publication, QueueSet, Route, Router, each_once};
+use super::routing::{Publication, QueueSet, Route, Router, each_once, has_durable};
 use super::time::Epoch;
 use super::topology::{Topology, is_reserved};
 
@@ -64,13 +66,23 @@ pub struct VHostOptions {
     pub queue_defaults: QueueDefaults,
     /// The type of queues that are declared without one, where they can be of that type.
     pub default_queue_type: QueueKind,
+    /// Counts the bytes of all messages in memory.
+    pub memory: Arc<MemoryGauge>,
+    /// How much of each queue is kept in memory, where a store takes the rest.
+    pub window: Window,
 }
 
 impl VHostOptions {
     /// Nothing is decided for queues: they are classic, and consumers may take their time.
     pub fn new(epoch: Epoch) -> Self {
         let queue_defaults = QueueDefaults::default();
-        Self { epoch, queue_defaults, default_queue_type: QueueKind::Classic }
+        Self {
+            epoch,
+            queue_defaults,
+            default_queue_type: QueueKind::Classic,
+            memory: Arc::default(),
+            window: Window::WIDE,
+        }
     }
 }
 
@@ -158,10 +170,12 @@ impl VHost {
             auto_delete: properties.auto_delete,
             settings: Arc::new(QueueSettings::new(&sources, &self.options.queue_defaults)),
             epoch: self.options.epoch,
+            memory: Arc::clone(&self.options.memory),
+            window: self.options.window,
         };
         let mut state = Queue::new(options, now);
-        if properties.durable {
-            state = state.durable(id, Arc::clone(&self.store));
+        if self.store.keeps_messages() {
+            state = state.stored(id, Arc::clone(&self.store), properties.durable);
         }
         let queue = Arc::new(QueueCell {
             id,
@@ -375,7 +389,8 @@ impl VHost {
             let mut queues: QueueSet = found.collect();
             each_once(&mut queues);
             let by_key_alone = routing_keys.len() <= 1;
-            return Route { queues, version, by_key_alone, ..Route::default() };
+            let durable = has_durable(&queues);
+            return Route { queues, version, by_key_alone, durable, ..Route::default() };
         }
         router.walk(&self.topology.read(), publication, version)
     }

@@ -12,7 +12,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
-use super::outbox::{Item, Outbox, Wake};
+use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::publish::PublishBatch;
 use super::settle::SettleBatch;
 use crate::broker::effect::Effects;
@@ -66,8 +66,20 @@ pub struct Client {
     session: Option<Session>,
     /// A publisher that waits for memory.
     blocked: bool,
+    /// A request that could not be answered yet.
+    unanswered: Option<Unanswered>,
     /// Bytes of incomplete bodies that are counted as message memory.
     held: usize,
+}
+
+/// A request whose answer has to wait for the store. Nothing is read meanwhile: answers are in the order
+/// of their requests.
+#[derive(Debug)]
+enum Unanswered {
+    /// This is the answer, once what the request changed will last.
+    Committing(ChannelId, Method),
+    /// The message is to be read from the store.
+    Getting(ChannelId, basic::Get),
 }
 
 /// The broker's side of an open connection.
@@ -97,6 +109,14 @@ pub(super) struct Session {
     pub(super) published: bool,
     /// Memory is free again.
     pub(super) unblocked: bool,
+    /// The request that is being handled is to be answered once what it changed will last.
+    pub(super) must_last: bool,
+    /// What a request changed will last.
+    pub(super) committed: bool,
+    /// A `basic.get` whose message the store has been asked for.
+    pub(super) get_later: Option<basic::Get>,
+    /// It may be there now.
+    pub(super) try_again: bool,
     /// Reused for settlements.
     pub(super) taken: Vec<(u64, Delivered)>,
 }
@@ -118,6 +138,7 @@ impl Client {
             user: String::new(),
             session: None,
             blocked: false,
+            unanswered: None,
             held: 0,
         }
     }
@@ -129,15 +150,23 @@ impl Client {
 
     /// Acts on what was received, as far as it may be acted on now; complete frames leave `input`.
     pub fn process(&mut self, input: &mut BytesMut, now: Instant) -> Reading {
-        while !self.must_wait() {
-            match self.connection.next_request(input, now) {
-                Ok(Some(request)) => self.handle(request, now),
-                Ok(None) => break,
-                Err(failure) => self.fail(&failure, now),
+        loop {
+            while !self.must_wait() {
+                match self.connection.next_request(input, now) {
+                    Ok(Some(request)) => self.handle(request, now),
+                    Ok(None) => break,
+                    Err(failure) => self.fail(&failure, now),
+                }
+            }
+            let waited = self.unanswered.is_some();
+            self.end_of_batch(now);
+            if self.must_wait() {
+                return Reading::Paused;
+            }
+            if !waited {
+                return Reading::On;
             }
         }
-        self.end_of_batch(now);
-        if self.must_wait() { Reading::Paused } else { Reading::On }
     }
 
     /// Writes what other clients caused: deliveries, confirms, cancellations.
@@ -150,7 +179,26 @@ impl Client {
                 self.connection.unblocked();
             }
         }
+        self.answer_late(now);
         self.fail_channels(now);
+    }
+
+    /// Answers a request that had to wait for the store, if it need not wait any more.
+    fn answer_late(&mut self, now: Instant) {
+        let Some(session) = &mut self.session else { return };
+        let committed = std::mem::take(&mut session.committed);
+        let try_again = std::mem::take(&mut session.try_again);
+        match self.unanswered.take() {
+            Some(Unanswered::Committing(id, answer)) if committed => {
+                if session.channels.get(&id).is_some_and(|channel| !channel.closing) {
+                    self.connection.output().method(id, answer);
+                }
+            }
+            Some(Unanswered::Getting(id, get)) if try_again => {
+                self.method(id, Method::BasicGet(get), now);
+            }
+            unanswered => self.unanswered = unanswered,
+        }
     }
 
     /// Closes the channels whose consumers held deliveries for too long.
@@ -167,7 +215,9 @@ impl Client {
 
     /// Whether input is to be left alone for now.
     pub fn must_wait(&mut self) -> bool {
-        self.blocked || self.connection.output().remaining() >= OUTPUT_BYTES_MAX
+        self.blocked
+            || self.unanswered.is_some()
+            || self.connection.output().remaining() >= OUTPUT_BYTES_MAX
     }
 
     /// What is to be written to the socket.
@@ -197,7 +247,7 @@ impl Client {
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if self.blocked {
+        if self.blocked || self.unanswered.is_some() {
             // Its input is not read, so its silence says nothing.
             self.connection.heartbeat().received(now);
         }
@@ -271,13 +321,31 @@ impl Client {
     fn method(&mut self, id: ChannelId, method: Method, now: Instant) {
         let blamed = ids(&method);
         let Some(session) = &mut self.session else { return };
+        session.must_last = false;
         match session.method(id, method, self.connection.output(), now) {
-            Ok(Some(answer)) => self.connection.output().method(id, answer),
-            Ok(None) => {}
+            Ok(answer) => {
+                let must_last = std::mem::take(&mut session.must_last);
+                let get = session.get_later.take();
+                self.unanswered = get.map(|get| Unanswered::Getting(id, get));
+                if let Some(answer) = answer {
+                    self.answer(id, answer, must_last);
+                }
+            }
             Err(exception) => {
                 let exception = exception.blame(blamed);
                 self.fail(&Failure { channel: id, exception }, now);
             }
+        }
+    }
+
+    /// Answers a request, at once or when what it changed will last.
+    fn answer(&mut self, id: ChannelId, answer: Method, must_last: bool) {
+        if must_last && self.host.store.keeps_messages() {
+            self.unanswered = Some(Unanswered::Committing(id, answer));
+            let confirmation = RequestConfirmation(Arc::clone(&self.outbox));
+            self.host.store.when_durable(Box::new(confirmation));
+        } else {
+            self.connection.output().method(id, answer);
         }
     }
 
@@ -368,6 +436,10 @@ impl Client {
             failures: Vec::new(),
             published: false,
             unblocked: false,
+            must_last: false,
+            committed: false,
+            get_later: None,
+            try_again: false,
             taken: Vec::new(),
         });
         self.connection.opened();
@@ -434,6 +506,7 @@ impl Client {
             session.end(now);
         }
         self.blocked = false;
+        self.unanswered = None;
         self.host.free_memory(std::mem::take(&mut self.held));
     }
 

@@ -13,7 +13,7 @@ use bytes::Buf;
 
 use super::channel::{Delivered, Mode, SessionChannel};
 use super::client::{Answer, Session};
-use super::outbox::{Item, Publisher};
+use super::outbox::{Item, Outbox, Publisher};
 use super::publish::outgoing;
 use super::reply_to::REPLY_TO;
 use super::source::SourceConsumer;
@@ -22,7 +22,9 @@ use crate::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
 use crate::broker::error::BrokerError;
 use crate::broker::message::Message;
 use crate::broker::policy::QueueKind;
-use crate::broker::queue::{ConsumeRefused, ConsumerHandle, ConsumerOptions, Fetched, Prefetch};
+use crate::broker::queue::{
+    ConsumeRefused, ConsumerHandle, ConsumerOptions, Fetched, Get, Prefetch,
+};
 use crate::broker::queue_cell::QueueCell;
 use crate::broker::queue_settings::TimeoutAction;
 use crate::protocol::confirm::Outcome;
@@ -156,12 +158,20 @@ impl Session {
             if state.settings().single_active_consumer && queue.kind() == QueueKind::Quorum {
                 return Err(BrokerError::GetFromSingleActive(queue.resource()).into());
             }
-            state.get(get.no_ack, now, &mut effects)
+            let sink: Arc<dyn DeliverySink> = Arc::<Outbox>::clone(&self.outbox);
+            state.get(get.no_ack, &sink, now, &mut effects)
         };
         self.host.carry_out(&queue, &mut effects, now);
-        let Some(Fetched { entry, number, behind }) = got else {
-            output.method(id, basic::GetEmpty {});
-            return Ok(());
+        let Fetched { entry, number, behind } = match got {
+            Get::Message(fetched) => fetched,
+            Get::Empty => {
+                output.method(id, basic::GetEmpty {});
+                return Ok(());
+            }
+            Get::Later => {
+                self.get_later = Some(get.clone());
+                return Ok(());
+            }
         };
         let delivery_tag = if get.no_ack {
             channel.unacked.pass()
@@ -255,6 +265,8 @@ impl Session {
             Item::Settled(publisher, range, outcome) => self.confirm(publisher, range, outcome),
             Item::Reply(to, bound, message) => self.write_reply(to, &bound, &message, output),
             Item::Unblocked => self.unblocked = true,
+            Item::Committed => self.committed = true,
+            Item::TryAgain => self.try_again = true,
         }
     }
 

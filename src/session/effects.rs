@@ -16,6 +16,7 @@ use crate::broker::queue::{DeadLetter, DeadLetters};
 use crate::broker::queue_cell::QueueCell;
 use crate::broker::queue_settings::DeadLetterTarget;
 use crate::broker::routing::{Publication, QueueSet, Router};
+use crate::broker::time::Timestamp;
 use crate::broker::vhost::{DeleteConditions, VHost};
 
 /// Dead letters that are moved at a time.
@@ -42,6 +43,9 @@ impl Host {
         self.free_memory(std::mem::take(&mut effects.freed));
         if let Some(at) = effects.alarm.take() {
             self.timers.set(at, queue);
+        }
+        if let Some(wanted) = effects.wanted.take() {
+            self.fetch(queue, wanted);
         }
         if std::mem::take(&mut effects.deleted) {
             self.timers.forget(queue);
@@ -84,7 +88,8 @@ impl Host {
 
     /// When [`Host::handle_timeouts`] is to be called next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.timers.next().and_then(|at| self.epoch.instant(at))
+        let waiting = self.pages.is_waiting().then_some(Timestamp(0));
+        waiting.or_else(|| self.timers.next()).and_then(|at| self.epoch.instant(at))
     }
 
     /// `wake` is called, from any thread, when [`Host::next_deadline`] comes nearer.
@@ -95,6 +100,7 @@ impl Host {
     /// Does what is due in queues, as far as one call may; [`Host::next_deadline`] tells whether there
     /// is more.
     pub fn handle_timeouts(&self, now: Instant) {
+        self.take_pages(now);
         let due = self.timers.take_due(self.epoch.timestamp(now), DUE_MAX);
         for (at, queue) in due.alarms {
             let mut effects = Effects::default();
@@ -117,6 +123,9 @@ impl Host {
         for _ in 0..BATCHES_MAX {
             let Some(queue) = work.next() else { return };
             let Some(vhost) = self.vhost(&queue.vhost) else { continue };
+            let store = Arc::clone(&self.store);
+            // They arrive and leave together.
+            let _unit = store.nested_unit();
             let batch = queue.state.lock().take_dead_letters(LETTERS_MAX, now);
             if batch.letters.is_empty() {
                 continue;

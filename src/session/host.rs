@@ -1,8 +1,8 @@
 //! What all clients of one broker share.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use amqp_codec::ShortString;
 use base64::Engine;
@@ -11,12 +11,13 @@ use parking_lot::Mutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::pages::Pages;
 use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
 use super::timers::Timers;
 use crate::auth::Users;
-use crate::broker::effect::Persist;
 use crate::broker::memory::{Alarm, MemoryGauge};
+use crate::broker::persist::Persist;
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHost, VHostOptions};
@@ -36,8 +37,6 @@ pub struct HostSettings {
     pub vhosts: Vec<ShortString>,
     /// Connections open at a time; 0 is no limit.
     pub connections_max: usize,
-    /// Bytes of queued messages above which publishers wait; 0 is no limit.
-    pub memory_high_watermark: usize,
     /// Bytes that may wait for one consumer before it is skipped.
     pub outbox_bytes_max: usize,
     /// Where durable state goes.
@@ -51,11 +50,13 @@ pub struct HostSettings {
 /// One broker's shared state: vhosts, users, the store, the memory gauge, the open connections.
 #[derive(Debug)]
 pub struct Host {
+    pub(super) this: Weak<Self>,
     pub(super) connection: Settings,
     pub(super) users: Users,
     pub(super) anonymous_user: String,
     pub(super) connections_max: usize,
-    pub(super) memory: MemoryGauge,
+    pub(super) memory: Arc<MemoryGauge>,
+    pub(super) pages: Pages,
     pub(super) outbox_bytes_max: usize,
     pub(super) store: Arc<dyn Store>,
     pub(super) registry: Registry,
@@ -72,7 +73,7 @@ impl Host {
     pub fn new(settings: HostSettings) -> Arc<Self> {
         let HostSettings { connection, users, anonymous_user, vhosts, store, seed, .. } = settings;
         let options = settings.vhost_options;
-        let epoch = options.epoch;
+        let (epoch, memory) = (options.epoch, Arc::clone(&options.memory));
         let vhosts = vhosts
             .into_iter()
             .map(|name| {
@@ -81,12 +82,14 @@ impl Host {
                 (name, Arc::new(vhost))
             })
             .collect();
-        Arc::new(Self {
+        Arc::new_cyclic(|this| Self {
+            this: Weak::clone(this),
             connection,
             users,
             anonymous_user,
             connections_max: settings.connections_max,
-            memory: MemoryGauge::new(settings.memory_high_watermark),
+            memory,
+            pages: Pages::default(),
             outbox_bytes_max: settings.outbox_bytes_max,
             store,
             registry: Registry::default(),
@@ -104,6 +107,11 @@ impl Host {
     /// The vhost of this name, if there is one.
     pub fn vhost(&self, name: &ShortString) -> Option<Arc<VHost>> {
         self.vhosts.get(name).map(Arc::clone)
+    }
+
+    /// All vhosts, in no particular order.
+    pub(super) fn vhosts(&self) -> impl Iterator<Item = &Arc<VHost>> {
+        self.vhosts.values()
     }
 
     /// Bytes of message memory in use.
@@ -130,6 +138,7 @@ impl Host {
                 "memory high watermark reached: publishers are blocked until consumers catch up"
             );
         }
+        self.note_memory();
     }
 
     /// Gives message memory back, and wakes the publishers that waited for it.

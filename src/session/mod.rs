@@ -8,6 +8,7 @@ mod effects;
 mod facts;
 mod host;
 mod outbox;
+mod pages;
 mod policies;
 mod publish;
 mod registry;

@@ -35,6 +35,10 @@ pub(super) enum Item {
     Reply(Publisher, Arc<OutboxBound>, Message),
     /// Publishers may go on.
     Unblocked,
+    /// What its last request changed will last.
+    Committed,
+    /// A `basic.get` that had to wait for the store can be tried again.
+    TryAgain,
 }
 
 /// A channel whose publishes are confirmed. Its number alone would not do: while confirms are on
@@ -111,6 +115,10 @@ impl DeliverySink for Outbox {
     fn timed_out(&self, subscription: Subscription, timeout: u64, dropped: bool) {
         self.push(|items| items.push(Item::TimedOut { subscription, timeout, dropped }));
     }
+
+    fn try_again(&self) {
+        self.push(|items| items.push(Item::TryAgain));
+    }
 }
 
 impl fmt::Debug for Outbox {
@@ -133,5 +141,15 @@ impl Confirmation for BatchConfirmation {
         let items =
             settled.map(|(publisher, range, outcome)| Item::Settled(publisher, range, outcome));
         outbox.push(|waiting| waiting.extend(items));
+    }
+}
+
+/// A request that is answered once what it changed will last.
+#[derive(Debug)]
+pub(super) struct RequestConfirmation(pub(super) Arc<Outbox>);
+
+impl Confirmation for RequestConfirmation {
+    fn durable(self: Box<Self>) {
+        self.0.push(|items| items.push(Item::Committed));
     }
 }

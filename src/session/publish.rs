@@ -21,6 +21,7 @@ use crate::protocol::confirm::Outcome;
 use crate::protocol::content::Content;
 use crate::protocol::exception::Exception;
 use crate::protocol::output::{OutgoingContent, Output};
+use crate::store::Confirmation;
 
 /// A batch is handed to its queues at this size at the latest: a queue's lock is not held for longer
 /// than it takes to enqueue so many.
@@ -35,6 +36,8 @@ pub(super) struct PublishBatch {
     route: Option<Arc<Route>>,
     messages: Vec<Message>,
     bytes: usize,
+    /// Some of it is stored, so its confirms wait for the store.
+    stored: bool,
     /// The publishes of the batch that await their confirm, in runs.
     awaiting: Vec<Run>,
 }
@@ -88,6 +91,10 @@ impl PublishBatch {
     /// Whether messages of this route may join it.
     pub(super) fn goes_to(&self, route: &Arc<Route>) -> bool {
         self.route.as_ref().is_none_or(|current| Arc::ptr_eq(current, route))
+    }
+
+    fn goes_to_several(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.queues.len() > 1)
     }
 
     /// Notes that a publish awaits its confirm: one whose message is the last of the batch, if it is
@@ -228,6 +235,7 @@ impl Session {
 
     pub(super) fn add_to_batch(&mut self, route: Arc<Route>, message: Message) {
         self.batch.bytes += message.memory();
+        self.batch.stored |= route.durable && message.is_persistent();
         self.batch.messages.push(message);
         self.batch.route.get_or_insert(route);
     }
@@ -235,10 +243,19 @@ impl Session {
     /// Hands the batch to its queues, then its confirms to the store. How many messages some queue
     /// refused.
     pub(super) fn flush_publishes(&mut self, now: Instant) -> usize {
+        let store = Arc::clone(&self.host.store);
+        // What goes to several queues is in all of them after a crash, or in none.
+        let _unit = self.batch.goes_to_several().then(|| store.unit());
+        self.flush_publishes_of_unit(now)
+    }
+
+    /// As [`Session::flush_publishes`], for those who hold a unit of records together already.
+    pub(super) fn flush_publishes_of_unit(&mut self, now: Instant) -> usize {
         let mut refused = Vec::new();
         if let Some(route) = self.batch.route.take() {
             refused = self.enter_queues(&route, now);
         }
+        let stored = std::mem::take(&mut self.batch.stored);
         if self.batch.awaiting.is_empty() {
             return refused.len();
         }
@@ -247,7 +264,12 @@ impl Session {
             run.settle(&refused, &mut settled);
         }
         let outbox = Arc::clone(&self.outbox);
-        self.host.store.when_durable(Box::new(BatchConfirmation { outbox, settled }));
+        let confirmation = Box::new(BatchConfirmation { outbox, settled });
+        if stored {
+            self.host.store.when_durable(confirmation);
+        } else {
+            confirmation.durable();
+        }
         refused.len()
     }
 

@@ -106,6 +106,11 @@ impl Session {
 
     /// Hands the batch to its queue, and lets consumers go on that waited for their channel's credit.
     pub(super) fn flush_settlements(&mut self, now: Instant) {
+        if self.settlements.to.is_some() {
+            // A client that publishes what it made of a message and then acknowledges that one has not
+            // lost both if the broker ends in between.
+            self.flush_publishes(now);
+        }
         if let Some(Settlement { queue, holder, verdict }) = self.settlements.to.take() {
             let mut effects = Effects::default();
             let numbers = self.settlements.numbers.drain(..);

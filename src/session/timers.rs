@@ -121,7 +121,8 @@ impl Timers {
         due
     }
 
-    fn wake(&self) {
+    /// Has the driver look again.
+    pub(super) fn wake(&self) {
         if let Some(wake) = self.wake.get() {
             wake();
         }

@@ -40,6 +40,7 @@ impl Session {
                 internal: declare.internal,
                 arguments: declare.arguments,
             };
+            self.must_last = properties.durable;
             self.vhost.declare_exchange(&name, properties)?;
         }
         Ok((!declare.no_wait).then(|| exchange::DeclareOk {}.into()))
@@ -50,6 +51,7 @@ impl Session {
         delete: exchange::Delete,
     ) -> Result<Answer, Exception> {
         let name = without_line_ends(delete.exchange);
+        self.must_last = true;
         self.vhost.delete_exchange(&name, delete.if_unused)?;
         Ok((!delete.no_wait).then(|| exchange::DeleteOk {}.into()))
     }
@@ -65,6 +67,7 @@ impl Session {
             routing_key: bind.routing_key,
             arguments: bind.arguments,
         };
+        self.must_last = true;
         self.bind(binding, now)?;
         Ok((!bind.no_wait).then(|| exchange::BindOk {}.into()))
     }
@@ -75,6 +78,7 @@ impl Session {
     ) -> Result<Answer, Exception> {
         let source = without_line_ends(unbind.source);
         let destination = Destination::Exchange(without_line_ends(unbind.destination));
+        self.must_last = true;
         self.vhost.unbind(&source, &destination, &unbind.routing_key, &unbind.arguments)?;
         Ok((!unbind.no_wait).then(|| exchange::UnbindOk {}.into()))
     }
@@ -89,6 +93,7 @@ impl Session {
             return self.declare_reply_to(&declare);
         }
         let no_wait = declare.no_wait;
+        self.must_last = declare.durable && !declare.passive && !declare.exclusive;
         let queue = if declare.passive {
             let queue = self.vhost.queue(&without_line_ends(declare.queue))?;
             queue.check_access(self.id)?;
@@ -172,6 +177,7 @@ impl Session {
                 return Err(error.into());
             }
         };
+        self.must_last = queue.properties.durable;
         let destination = Destination::Queue(queue);
         let binding = Binding { source, destination, routing_key, arguments: bind.arguments };
         self.bind(binding, now)?;
@@ -202,6 +208,7 @@ impl Session {
         let (name, routing_key) = self.queue_and_key(id, unbind.queue, unbind.routing_key)?;
         check_source(&source)?;
         if let Ok(queue) = self.vhost.queue(&name) {
+            self.must_last = queue.properties.durable;
             self.unbind_found(&source, &queue, &routing_key, &unbind.arguments)?;
         }
         Ok(Some(queue::UnbindOk {}.into()))
@@ -230,6 +237,7 @@ impl Session {
     ) -> Result<Answer, Exception> {
         let queue = self.named_queue(id, &purge.queue)?;
         queue.check_access(self.id)?;
+        self.must_last = queue.properties.durable;
         let mut effects = Effects::default();
         let message_count = count(queue.state.lock().purge(&mut effects));
         self.host.carry_out(&queue, &mut effects, now);
@@ -254,6 +262,7 @@ impl Session {
                     if_expired: None,
                 };
                 let mut effects = Effects::default();
+                self.must_last = queue.properties.durable;
                 let ready = self.vhost.delete_queue(&queue, conditions, self.id, &mut effects)?;
                 self.host.carry_out(&queue, &mut effects, now);
                 self.exclusive_queues.retain(|owned| owned.id != queue.id);

@@ -36,11 +36,15 @@ impl Session {
         now: Instant,
     ) -> Result<Answer, Exception> {
         let Transaction { publishes, settled } = self.take_transaction(id)?;
+        let store = Arc::clone(&self.host.store);
+        let unit = store.unit();
         let refused = self.publish_committed(id, publishes, output, now);
         for (_, delivered, verdict) in settled {
             self.settle_one(id, delivered, verdict, now);
         }
         self.flush_settlements(now);
+        drop(unit);
+        self.must_last = true;
         if refused > 0 {
             // The rest of the transaction holds. There are no confirms here, so this is the only way
             // to say that something is missing.
@@ -96,11 +100,11 @@ impl Session {
                 continue;
             }
             if !self.batch.goes_to(&route) || self.batch.is_full() {
-                refused += self.flush_publishes(now);
+                refused += self.flush_publishes_of_unit(now);
             }
             self.add_to_batch(route, message);
         }
-        refused + self.flush_publishes(now)
+        refused + self.flush_publishes_of_unit(now)
     }
 
     /// The route of a message that waited for its commit, found anew if something was declared, bound

@@ -9,7 +9,11 @@ use std::fmt;
 pub use self::error::StoreError;
 pub use self::memory::MemoryStore;
 pub use self::place::{Location, Place, SegmentId};
-use crate::broker::effect::Persist;
+use parking_lot::RwLockReadGuard;
+
+use crate::broker::effect::{Page, Wanted};
+use crate::broker::persist::Persist;
+use crate::broker::queue_cell::QueueId;
 
 /// A store for durable queues' messages.
 ///
@@ -17,9 +21,37 @@ use crate::broker::effect::Persist;
 /// order; a publisher's confirms go through [`Store::when_durable`] afterwards and come back once all
 /// that was recorded before is safe.
 pub trait Store: Persist + fmt::Debug {
+    /// Until the guard is dropped, what is recorded becomes durable all together or not at all, together
+    /// with what others record meanwhile. To be held for as long as it takes to enqueue a batch.
+    ///
+    /// Taken before any lock of the broker, and not by those who hold one already.
+    fn unit(&self) -> Unit<'_>;
+
+    /// The same for somebody who may hold one already.
+    fn nested_unit(&self) -> Unit<'_>;
+
+    /// Reads messages back that a queue left to the store; `requester` is told once they are there, on
+    /// another thread.
+    fn fetch(&self, queue: QueueId, wanted: Wanted, requester: Box<dyn Requester>);
+
     /// Calls `confirmation` once everything recorded before this call is as safe as the store's
     /// durability level promises: at once or later, on this thread or another.
     fn when_durable(&self, confirmation: Box<dyn Confirmation>);
+}
+
+/// What holds a unit of records together; see [`Store::unit`].
+#[derive(Debug)]
+pub struct Unit<'a>(Option<RwLockReadGuard<'a, ()>>);
+
+impl Unit<'static> {
+    /// For a store that knows no halves.
+    pub const NONE: Self = Self(None);
+}
+
+/// Somebody who wants messages back.
+pub trait Requester: Send {
+    /// Here they are. Called once, without any lock held.
+    fn arrived(self: Box<Self>, page: Page);
 }
 
 /// Somebody who waits for a batch of publishes to be safe.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::super::effect::Effects;
 use super::super::queue_settings::TimeoutAction;
 use super::super::time::Timestamp;
-use super::{ConsumerHandle, Entry, Journal, Queue, Return};
+use super::{ConsumerHandle, Entry, Queue, Return};
 
 /// Messages that become due in one call at most.
 const DUE_MAX: usize = 1024;
@@ -76,6 +76,7 @@ impl Queue {
             let Some(entry) = self.schedule.pop_due(now) else { return };
             if entry.is_redelivered() {
                 // A retry goes to where it stood.
+                self.journal.returned(&entry, None);
                 self.ready.put_back(entry);
             } else {
                 self.arrive(&entry, now);
@@ -87,9 +88,8 @@ impl Queue {
     fn arrive(&mut self, scheduled: &Entry, now: Timestamp) {
         let entry = Entry::new(self.position(), scheduled.message.clone(), Timestamp::NEVER);
         // In this order: for a moment the store may know it twice, and never not at all.
-        Journal::enqueued(self.journal.as_ref(), &entry);
-        Journal::forget(self.journal.as_ref(), scheduled.position, &scheduled.message);
         self.append(entry, now);
+        self.journal.settled(scheduled);
     }
 
     /// Takes back what is held for too long, as far as one call may, or has the holder's channel closed.

@@ -15,6 +15,8 @@ impl Queue {
             return;
         }
         self.backlog = !self.dispatch_and_drop(now, out);
+        self.page(out);
+        self.journal.flush();
         out.dead_letters |= self.departures.are_ready(now);
         self.ask_for_alarm(now, out);
     }
@@ -61,6 +63,7 @@ impl Queue {
                 self.acknowledged(&entry, out);
             } else {
                 self.unacked += 1;
+                self.journal.delivered(&entry);
                 let first = consumer.held.is_empty();
                 delivery.number = consumer.held.add(entry, now);
                 consumer.batch.push(delivery);

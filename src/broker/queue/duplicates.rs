@@ -50,6 +50,20 @@ impl Duplicates {
         }
     }
 
+    /// Whether they are those of the messages in the queue.
+    pub(super) fn are_those_queued(&self) -> bool {
+        matches!(self, Self::WhileQueued(_))
+    }
+
+    /// Notes a message that was in the queue in an earlier process.
+    pub(super) fn restored(&mut self, message: &Message) {
+        if let Self::WhileQueued(keys) = self
+            && let Some(key) = key(message)
+        {
+            keys.insert(key.into());
+        }
+    }
+
     /// A message left the queue: one like it may come again.
     pub(super) fn left(&mut self, message: &Message) {
         if let Self::WhileQueued(keys) = self

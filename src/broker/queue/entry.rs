@@ -20,11 +20,13 @@ pub struct Entry {
     pub(super) lane: u32,
     /// The index of expiries knows it.
     pub(super) indexed: bool,
+    /// The store knows it.
+    pub(super) stored: bool,
 }
 
 impl Entry {
     pub(super) fn new(position: Position, message: Message, expires: Timestamp) -> Self {
-        Self { position, message, expires, returns: 0, lane: 0, indexed: false }
+        Self { position, message, expires, returns: 0, lane: 0, indexed: false, stored: false }
     }
 
     /// It was delivered before.

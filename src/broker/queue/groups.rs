@@ -78,6 +78,15 @@ impl Groups {
         false
     }
 
+    /// A message of an earlier process waits for its retry: its group has one under way.
+    pub(super) fn hold(&mut self, entry: &mut Entry) {
+        let id = self.group_of(&entry.message);
+        entry.lane = lane(id);
+        if let Some(group) = self.groups.get_mut(id) {
+            group.busy = true;
+        }
+    }
+
     /// Appends a new message to its group.
     pub(super) fn push(&mut self, mut entry: Entry, index: &mut ExpiryIndex) {
         let id = self.group_of(&entry.message);

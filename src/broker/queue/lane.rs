@@ -1,87 +1,233 @@
 //! Messages in the order of their positions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::effect::Position;
 use super::super::time::Timestamp;
 use super::entry::Entry;
 use super::expiry::ExpiryIndex;
+use super::window::Window;
 use crate::sparse::SparseDeque;
 
 /// First in, first out; what comes back goes to where it stood.
 ///
 /// Push and pop cost O(1) for messages that were never delivered, O(log r) among the r that came
-/// back.
+/// back. A deep lane is in three parts: its head is in memory, what is [`Paged`] lies in the store, and
+/// its tail is in memory again.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    fresh: SparseDeque<Entry>,
-    returned: BTreeMap<Position, Entry>,
-    /// The latest expiry among `fresh`: whoever expires before it is out of order.
+    head: SparseDeque<Entry>,
+    paged: Option<Paged>,
+    /// Behind what is paged; empty where nothing is.
+    tail: SparseDeque<Entry>,
+    /// What came back, and what expires out of turn and so can't leave memory.
+    placed: BTreeMap<Position, Entry>,
+    /// Where messages stood that the store still has among those that are paged, and that left all the
+    /// same: they expired, and are on their way.
+    away: BTreeSet<Position>,
+    /// The latest expiry among all but those: whoever expires before it is out of order.
     latest: Option<Timestamp>,
+}
+
+/// Messages that lie in the store: all that it knows to stand ready from one position to before another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Paged {
+    pub(super) from: Position,
+    pub(super) to: Position,
+    pub(super) count: usize,
+    /// Bytes in their bodies.
+    pub(super) bytes: u64,
 }
 
 impl Lane {
     pub(super) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.returned.is_empty()
+        self.head.is_empty() && self.placed.is_empty() && self.paged.is_none()
+    }
+
+    /// Whether the message that is next is in memory.
+    pub(super) fn has_next(&self) -> bool {
+        !self.head.is_empty()
+            || self
+                .placed
+                .first_key_value()
+                .is_some_and(|(&placed, _)| self.paged.is_none_or(|paged| placed < paged.from))
     }
 
     /// Appends a new message. Where it expires in turn, and `in_turn` says that turns count, the
     /// index need not know it.
     pub(super) fn push(&mut self, mut entry: Entry, in_turn: bool, index: &mut ExpiryIndex) {
-        if self.fresh.is_empty() {
+        if self.head.is_empty() && self.paged.is_none() {
             self.latest = None;
         }
         if !in_turn || self.latest.is_some_and(|latest| entry.expires < latest) {
             index.add(&mut entry);
         }
         self.latest = self.latest.max(Some(entry.expires));
-        self.fresh.push_back(entry);
+        if self.paged.is_some() {
+            self.tail.push_back(entry);
+        } else {
+            self.head.push_back(entry);
+        }
     }
 
     /// Puts a message back where it stood.
     pub(super) fn put_back(&mut self, mut entry: Entry, index: &mut ExpiryIndex) {
         index.add(&mut entry);
-        self.returned.insert(entry.position, entry);
+        self.placed.insert(entry.position, entry);
     }
 
-    /// Takes the message that is next.
+    /// Takes the message that is next; `None` as well if it is not in memory.
     pub(super) fn pop(&mut self) -> Option<Entry> {
-        let Some((&returned, _)) = self.returned.first_key_value() else {
-            return self.fresh.pop_front();
+        let Some((&placed, _)) = self.placed.first_key_value() else {
+            return self.head.pop_front();
         };
-        match self.fresh.front() {
-            Some(fresh) if fresh.position < returned => self.fresh.pop_front(),
-            _ => self.returned.pop_first().map(|(_, entry)| entry),
+        match (self.head.front(), self.paged) {
+            (Some(first), _) if first.position < placed => self.head.pop_front(),
+            (None, Some(paged)) if paged.from < placed => None,
+            _ => self.placed.pop_first().map(|(_, entry)| entry),
         }
     }
 
-    /// Takes a message from wherever it stands.
+    /// Takes a message in memory from wherever it stands.
     pub(super) fn take(&mut self, position: Position) -> Option<Entry> {
-        self.fresh.take(position.0).or_else(|| self.returned.remove(&position))
+        let deques = self.head.take(position.0).or_else(|| self.tail.take(position.0));
+        deques.or_else(|| {
+            let is_paged = |paged: Paged| paged.from <= position && position < paged.to;
+            if self.paged.is_some_and(is_paged) {
+                self.away.insert(position);
+            }
+            self.placed.remove(&position)
+        })
     }
 
     /// The first of those that expire in turn: when, and where it stands.
     pub(super) fn first_in_turn(&self) -> Option<(Timestamp, Position)> {
-        let first = self.fresh.front()?;
+        let first = self.head.front()?;
         let in_turn = !first.indexed && first.expires != Timestamp::NEVER;
         in_turn.then_some((first.expires, first.position))
     }
 
     /// Takes the first of those that expire in turn.
     pub(super) fn pop_in_turn(&mut self) -> Option<Entry> {
-        self.fresh.pop_front()
+        self.head.pop_front()
     }
 
-    /// Where its messages stand, in no particular order.
+    /// Where its messages in memory stand, in no particular order.
     pub(super) fn positions(&self) -> impl Iterator<Item = Position> {
-        self.returned.keys().copied().chain(self.fresh.iter().map(|entry| entry.position))
+        let deques = self.head.iter().chain(self.tail.iter());
+        self.placed.keys().copied().chain(deques.map(|entry| entry.position))
     }
 
-    /// Takes everything, in order.
+    /// Takes everything in memory, in order, and forgets what is not.
     pub(super) fn drain(&mut self) -> Vec<Entry> {
-        let mut entries: Vec<Entry> = std::mem::take(&mut self.returned).into_values().collect();
-        entries.extend(self.fresh.drain());
+        self.paged = None;
+        self.away.clear();
+        let mut entries: Vec<Entry> = std::mem::take(&mut self.placed).into_values().collect();
+        entries.extend(self.head.drain());
+        entries.extend(self.tail.drain());
         entries.sort_by_key(|entry| entry.position);
         entries
+    }
+
+    /// What lies in the store.
+    pub(super) fn paged(&self) -> Option<Paged> {
+        self.paged
+    }
+
+    /// How many messages its head has in memory.
+    pub(super) fn head_len(&self) -> usize {
+        self.head.len()
+    }
+
+    /// Messages of an earlier process that lie in the store.
+    pub(super) fn restore(&mut self, paged: Paged) {
+        debug_assert!(self.is_empty(), "a queue is restored before it is used");
+        self.paged = (paged.count > 0).then_some(paged);
+    }
+
+    /// Lets messages leave memory from behind the head as long as there is more in memory than two
+    /// windows: the store is to have them from now on. `may_leave` says which ones can.
+    pub(super) fn page_out(
+        &mut self,
+        window: Window,
+        may_leave: impl Fn(&Entry) -> bool,
+        left: &mut Vec<Entry>,
+    ) {
+        if self.paged.is_none() {
+            self.split(window, &may_leave);
+        }
+        while self.tail.len() > window.messages
+            && let Some(first) = self.tail.front()
+        {
+            if first.indexed {
+                // It is known by its time, so it stays at hand.
+                self.placed.extend(self.tail.pop_front().map(|entry| (entry.position, entry)));
+                continue;
+            }
+            let Some(paged) = self.paged.as_mut().filter(|_| may_leave(first)) else { return };
+            paged.to = Position(first.position.0 + 1);
+            paged.count += 1;
+            paged.bytes += first.message.body_len();
+            left.extend(self.tail.pop_front());
+        }
+        self.join_if_all_in_memory();
+    }
+
+    fn join_if_all_in_memory(&mut self) {
+        if self.paged.is_some_and(|paged| paged.from >= paged.to) {
+            self.paged = None;
+            let tail = std::mem::take(&mut self.tail);
+            self.head.append(tail);
+        }
+    }
+
+    /// Makes what is behind the first window the tail, if the next of them may leave.
+    fn split(&mut self, window: Window, may_leave: &impl Fn(&Entry) -> bool) {
+        let Some(behind) = self.head.at_or_after(window.messages) else { return };
+        if !may_leave(behind) {
+            return;
+        }
+        let at = behind.position;
+        self.paged = Some(Paged { from: at, to: at, count: 0, bytes: 0 });
+        self.tail = self.head.split_off(window.messages);
+    }
+
+    /// What was in the store up to `next` is in memory again.
+    pub(super) fn paged_in(
+        &mut self,
+        entries: Vec<Entry>,
+        next: Position,
+        index: &mut ExpiryIndex,
+    ) {
+        let in_turn = self.head.iter().filter(|entry| !entry.indexed);
+        let mut latest = in_turn.map(|entry| entry.expires).max();
+        for mut entry in entries {
+            // Known to be in turn where it left memory, but not what an earlier process left.
+            if latest.is_some_and(|latest| entry.expires < latest) {
+                index.add(&mut entry);
+            } else {
+                latest = Some(entry.expires);
+            }
+            self.forget_paged(&entry);
+            self.head.push_back(entry);
+        }
+        if let Some(paged) = &mut self.paged {
+            paged.from = next;
+        }
+        self.away = self.away.split_off(&next);
+        self.join_if_all_in_memory();
+    }
+
+    /// A message is no longer among those in the store.
+    pub(super) fn forget_paged(&mut self, entry: &Entry) {
+        if let Some(paged) = &mut self.paged {
+            paged.count = paged.count.saturating_sub(1);
+            paged.bytes = paged.bytes.saturating_sub(entry.message.body_len());
+        }
+    }
+
+    /// Whether a message that the store has is not among those that are paged: it is at hand, or left.
+    pub(super) fn is_elsewhere(&self, position: Position) -> bool {
+        self.placed.contains_key(&position) || self.away.contains(&position)
     }
 }

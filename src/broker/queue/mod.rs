@@ -16,13 +16,16 @@ mod entry;
 mod expiry;
 mod groups;
 mod held;
+mod journal;
 mod lane;
+mod paging;
 mod priorities;
 mod ready;
 mod schedule;
 mod settlement;
 #[cfg(test)]
 mod tests;
+mod window;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,11 +37,16 @@ use self::departures::{Departure, Departures};
 use self::duplicates::Duplicates;
 pub use self::entry::Entry;
 use self::held::Holdings;
+use self::journal::Journal;
+pub use self::paging::Restored;
 use self::ready::ReadyList;
 use self::schedule::Schedule;
 pub use self::settlement::{Holder, Return};
-use super::effect::{Effects, Persist, Position};
+pub use self::window::Window;
+use super::effect::{DeliverySink, Effects, Position};
+use super::memory::MemoryGauge;
 use super::message::Message;
+use super::persist::Persist;
 use super::policy::QueueKind;
 use super::queue_cell::QueueId;
 use super::queue_settings::{DeadLetterTarget, Overflow, QueueSettings};
@@ -70,41 +78,15 @@ pub struct Queue {
     /// It has more to do than one call may: the caller is to come back at once.
     backlog: bool,
     deleted: bool,
-    journal: Option<Journal>,
+    journal: Journal,
+    memory: Arc<MemoryGauge>,
+    /// How much of it is kept in memory, if the store takes the rest.
+    window: Window,
+    /// Those whose `basic.get` waits for the store.
+    waiting: Vec<Arc<dyn DeliverySink>>,
     totals: Totals,
     /// Consumers that got something in the dispatch that runs; kept to reuse its memory.
     touched: Vec<ConsumerHandle>,
-}
-
-/// A durable queue's line to the store.
-#[derive(Debug)]
-struct Journal {
-    queue: QueueId,
-    store: Arc<dyn Persist>,
-}
-
-impl Journal {
-    fn enqueued(journal: Option<&Self>, entry: &Entry) {
-        if let Some(journal) = journal
-            && entry.message.is_persistent()
-        {
-            journal.store.enqueued(journal.queue, entry.position, &entry.message);
-        }
-    }
-
-    fn forget(journal: Option<&Self>, position: Position, message: &Message) {
-        if let Some(journal) = journal
-            && message.is_persistent()
-        {
-            journal.store.settled(journal.queue, position);
-        }
-    }
-
-    /// A message left for good: tells the store, and how many bytes of memory are free now.
-    fn settled(journal: Option<&Self>, entry: &Entry) -> usize {
-        Self::forget(journal, entry.position, &entry.message);
-        entry.message.release()
-    }
 }
 
 /// Why a consumer can't be added.
@@ -125,6 +107,17 @@ pub struct Fetched {
     pub number: u64,
     /// How many wait behind it.
     pub behind: usize,
+}
+
+/// What `basic.get` comes to.
+#[derive(Debug, Clone)]
+pub enum Get {
+    /// A message.
+    Message(Fetched),
+    /// There is none.
+    Empty,
+    /// There is one, which the store was asked for.
+    Later,
 }
 
 /// Counts of a queue, exact at the moment of the call.
@@ -214,12 +207,16 @@ pub struct QueueOptions {
     pub settings: Arc<QueueSettings>,
     /// What ties `now` to the calendar.
     pub epoch: Epoch,
+    /// Tells whether memory is short.
+    pub memory: Arc<MemoryGauge>,
+    /// How much of it is kept in memory, where a store takes the rest.
+    pub window: Window,
 }
 
 impl Queue {
     /// An empty queue, in use for the first time `now`.
     pub fn new(options: QueueOptions, now: Instant) -> Self {
-        let QueueOptions { auto_delete, settings, epoch } = options;
+        let QueueOptions { auto_delete, settings, epoch, memory, window } = options;
         Self {
             ready: ReadyList::new(&settings),
             consumers: ConsumerSet::new(settings.single_active_consumer),
@@ -236,16 +233,20 @@ impl Queue {
             alarm: None,
             backlog: false,
             deleted: false,
-            journal: None,
+            journal: Journal::default(),
+            memory,
+            window,
+            waiting: Vec::new(),
             totals: Totals::default(),
             touched: Vec::new(),
         }
     }
 
-    /// Records what happens to persistent messages from now on, under the number of the queue.
+    /// Leaves to a store, under the number of the queue, what is too much for memory, and in a
+    /// `durable` queue records from now on what happens to persistent messages.
     #[must_use]
-    pub fn durable(mut self, queue: QueueId, store: Arc<dyn Persist>) -> Self {
-        self.journal = Some(Journal { queue, store });
+    pub fn stored(mut self, queue: QueueId, store: Arc<dyn Persist>, durable: bool) -> Self {
+        self.journal = Journal::new(queue, store, durable);
         self
     }
 
@@ -310,12 +311,13 @@ impl Queue {
     }
 
     fn accept(&mut self, message: &Message, now: Timestamp) {
-        let due = message.extras().due;
-        let entry = Entry::new(self.position(), message.clone(), Timestamp::NEVER);
-        Journal::enqueued(self.journal.as_ref(), &entry);
+        let mut entry = Entry::new(self.position(), message.clone(), Timestamp::NEVER);
         self.totals.accepted += 1;
-        match due {
-            Some(due) if due > now => self.schedule.add(due, entry),
+        match message.extras().due {
+            Some(due) if due > now => {
+                self.journal.entered(&mut entry, Some(due));
+                self.schedule.add(due, entry);
+            }
             _ => self.append(entry, now),
         }
     }
@@ -330,6 +332,7 @@ impl Queue {
         if let Some(time_to_live) = time_to_live {
             entry.expires = now.after(time_to_live);
         }
+        self.journal.entered(&mut entry, None);
         self.ready.push(entry);
     }
 
@@ -370,14 +373,28 @@ impl Queue {
         position
     }
 
-    /// Takes the next message for `basic.get`. With `no_ack` it is settled at once.
-    pub fn get(&mut self, no_ack: bool, now: Instant, out: &mut Effects) -> Option<Fetched> {
+    /// Takes the next message for `basic.get`. With `no_ack` it is settled at once. Where it has to be
+    /// read from the store first, `sink` is told when it is there.
+    pub fn get(
+        &mut self,
+        no_ack: bool,
+        sink: &Arc<dyn DeliverySink>,
+        now: Instant,
+        out: &mut Effects,
+    ) -> Get {
         let now = self.epoch.timestamp(now);
         self.last_used = now;
         while !self.drop_expired(now, out) {}
-        let fetched = self.ready.pop().map(|entry| self.fetch(entry, no_ack, now, out));
+        let got = match self.ready.pop() {
+            Some(entry) => Get::Message(self.fetch(entry, no_ack, now, out)),
+            None if self.ready.paged() > 0 => {
+                self.waiting.push(Arc::clone(sink));
+                Get::Later
+            }
+            None => Get::Empty,
+        };
         self.run(now, out);
-        fetched
+        got
     }
 
     fn fetch(&mut self, entry: Entry, no_ack: bool, now: Timestamp, out: &mut Effects) -> Fetched {
@@ -387,6 +404,7 @@ impl Queue {
             self.fetched.pass()
         } else {
             self.unacked += 1;
+            self.journal.delivered(&entry);
             self.fetched.add(entry.clone(), now)
         };
         Fetched { entry, number, behind: self.ready.len() }
@@ -469,11 +487,20 @@ impl Queue {
 
     /// Drops all ready messages; how many there were.
     pub fn purge(&mut self, out: &mut Effects) -> usize {
-        let entries = self.ready.drain();
+        let count = self.purge_ready(out);
+        self.journal.flush();
+        count
+    }
+
+    fn purge_ready(&mut self, out: &mut Effects) -> usize {
+        let (entries, paged) = self.ready.drain();
         for entry in &entries {
             self.purged(entry, out);
         }
-        entries.len()
+        let Some(paged) = paged else { return entries.len() };
+        self.journal.cleared(paged.from, paged.to);
+        self.totals.purged += paged.count as u64;
+        entries.len() + paged.count
     }
 
     /// The messages that wait for their time, the first to come first, `max` of them at most.
@@ -508,7 +535,7 @@ impl Queue {
     pub fn delete(&mut self, out: &mut Effects) -> usize {
         self.deleted = true;
         out.deleted = true;
-        let count = self.purge(out);
+        let count = self.purge_ready(out);
         let mut rest: Vec<Entry> = self.schedule.drain().collect();
         rest.extend(self.fetched.drain().map(|(_, entry)| entry));
         for mut consumer in self.consumers.drain() {
@@ -525,6 +552,10 @@ impl Queue {
             self.totals.purged += u64::from(departure.recorded);
             self.departed(&departure, out);
         }
+        for sink in self.waiting.drain(..) {
+            sink.try_again();
+        }
+        self.journal.close();
         count
     }
 
@@ -536,7 +567,7 @@ impl Queue {
     fn purged(&mut self, entry: &Entry, out: &mut Effects) {
         self.left(entry);
         self.totals.purged += 1;
-        out.freed += Journal::settled(self.journal.as_ref(), entry);
+        self.settled(entry, out);
     }
 
     /// A message that left the ready list or its holder is acknowledged.
@@ -544,7 +575,7 @@ impl Queue {
         self.ready.settled(entry);
         self.left(entry);
         self.totals.acknowledged += 1;
-        out.freed += Journal::settled(self.journal.as_ref(), entry);
+        self.settled(entry, out);
     }
 
     /// Gives a message up that has left the ready list: to the dead-letter exchange, if there is one.
@@ -554,7 +585,7 @@ impl Queue {
             self.departures.add(Departure { entry, reason, at: now, recorded: true });
         } else {
             self.totals.dropped.0[reason as usize] += 1;
-            out.freed += Journal::settled(self.journal.as_ref(), &entry);
+            self.settled(&entry, out);
         }
     }
 
@@ -576,11 +607,13 @@ impl Queue {
         self.run(now, out);
     }
 
-    fn departed(&self, departure: &Departure, out: &mut Effects) {
-        let Departure { entry, recorded, .. } = departure;
-        if *recorded {
-            Journal::forget(self.journal.as_ref(), entry.position, &entry.message);
-        }
+    fn departed(&mut self, departure: &Departure, out: &mut Effects) {
+        self.settled(&departure.entry, out);
+    }
+
+    /// A message left for good: tells the store, and how many bytes of memory are free now.
+    fn settled(&mut self, entry: &Entry, out: &mut Effects) {
+        self.journal.settled(entry);
         out.freed += entry.message.release();
     }
 }

@@ -24,15 +24,23 @@ impl PriorityLanes {
     /// Appends a new message behind those of its priority; a priority above the highest counts as
     /// that one.
     pub(super) fn push(&mut self, mut entry: Entry, index: &mut ExpiryIndex) {
-        let lane = entry.message.priority().min(self.max);
-        entry.lane = u32::from(lane);
-        self.lane(lane).push(entry, false, index);
+        self.assign(&mut entry);
+        self.put(entry, |lane, entry| lane.push(entry, false, index));
+    }
+
+    /// Gives a message its lane.
+    pub(super) fn assign(&self, entry: &mut Entry) {
+        entry.lane = u32::from(entry.message.priority().min(self.max));
     }
 
     /// Puts a message back where it stood.
     pub(super) fn put_back(&mut self, entry: Entry, index: &mut ExpiryIndex) {
+        self.put(entry, |lane, entry| lane.put_back(entry, index));
+    }
+
+    fn put(&mut self, entry: Entry, put: impl FnOnce(&mut Lane, Entry)) {
         let lane = u8::try_from(entry.lane).unwrap_or(self.max);
-        self.lane(lane).put_back(entry, index);
+        put(self.lane(lane), entry);
     }
 
     /// Takes the first message of the highest priority.

@@ -1,13 +1,14 @@
 //! The messages of a queue that wait for a consumer, by the queue's discipline.
 
-use super::super::effect::Position;
+use super::super::effect::{Position, Wanted};
 use super::super::queue_settings::QueueSettings;
 use super::super::time::Timestamp;
 use super::entry::Entry;
 use super::expiry::ExpiryIndex;
 use super::groups::Groups;
-use super::lane::Lane;
+use super::lane::{Lane, Paged};
 use super::priorities::PriorityLanes;
+use super::window::Window;
 
 /// Ready messages.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) struct ReadyList {
     expiries: ExpiryIndex,
     len: usize,
     bytes: u64,
+    /// The store was asked for what is next.
+    reading: bool,
 }
 
 /// Which message is next.
@@ -36,7 +39,7 @@ impl ReadyList {
             (None, Some(max)) => Discipline::Priority(PriorityLanes::new(max)),
             (None, None) => Discipline::Fifo(Lane::default()),
         };
-        Self { discipline, expiries: ExpiryIndex::default(), len: 0, bytes: 0 }
+        Self { discipline, expiries: ExpiryIndex::default(), len: 0, bytes: 0, reading: false }
     }
 
     /// How many messages wait.
@@ -53,7 +56,96 @@ impl ReadyList {
     pub(super) fn is_deliverable(&mut self) -> bool {
         match &mut self.discipline {
             Discipline::Groups(groups) => groups.is_deliverable(),
-            _ => self.len > 0,
+            Discipline::Fifo(lane) => lane.has_next(),
+            Discipline::Priority(_) => self.len > 0,
+        }
+    }
+
+    /// How many of its messages lie in the store.
+    pub(super) fn paged(&self) -> usize {
+        self.paged_out().map_or(0, |paged| paged.count)
+    }
+
+    fn paged_out(&self) -> Option<Paged> {
+        match &self.discipline {
+            Discipline::Fifo(lane) => lane.paged(),
+            _ => None,
+        }
+    }
+
+    /// Whether messages may be left to the store: only where the next one is always the oldest.
+    pub(super) fn can_page(&self) -> bool {
+        matches!(self.discipline, Discipline::Fifo(_))
+    }
+
+    /// Lets messages leave memory where there are too many for it: those that are given back are in the
+    /// store from now on. `may_leave` says which ones can.
+    pub(super) fn page_out(
+        &mut self,
+        window: Window,
+        may_leave: impl Fn(&Entry) -> bool,
+    ) -> Vec<Entry> {
+        let mut left = Vec::new();
+        let in_memory = self.len - self.paged();
+        let bytes = self.bytes - self.paged_out().map_or(0, |paged| paged.bytes);
+        let window = window.fitted(in_memory, bytes);
+        if in_memory > 2 * window.messages
+            && let Discipline::Fifo(lane) = &mut self.discipline
+        {
+            lane.page_out(window, may_leave, &mut left);
+        }
+        left
+    }
+
+    /// What to ask of the store now, by whether anybody waits for messages.
+    pub(super) fn wanted(&mut self, window: Window, demand: bool) -> Option<Wanted> {
+        let Discipline::Fifo(lane) = &self.discipline else { return None };
+        let Paged { from, to, count, bytes } = lane.paged().filter(|_| !self.reading)?;
+        let messages_max = window.fitted(count, bytes).wanted(lane.head_len(), demand);
+        self.reading = messages_max > 0;
+        self.reading.then_some(Wanted { from, to, messages_max, bytes_max: window.bytes })
+    }
+
+    /// The store was asked, and has answered. Whether what it gave is what is next: all may have been
+    /// purged meanwhile.
+    pub(super) fn has_read(&mut self, from: Position) -> bool {
+        self.reading = false;
+        self.paged_out().is_some_and(|paged| paged.from == from)
+    }
+
+    /// What was in the store up to `next` is in memory again. The messages keep the places they have.
+    pub(super) fn paged_in(&mut self, mut entries: Vec<Entry>, next: Position) {
+        if let Discipline::Fifo(lane) = &mut self.discipline {
+            entries.retain(|entry| !lane.is_elsewhere(entry.position));
+            lane.paged_in(entries, next, &mut self.expiries);
+        }
+    }
+
+    /// A message that the store had is not ready: somebody had it when the process ended.
+    pub(super) fn forget_paged(&mut self, entry: &Entry) {
+        self.len -= 1;
+        self.bytes -= entry.message.body_len();
+        if let Discipline::Fifo(lane) = &mut self.discipline {
+            lane.forget_paged(entry);
+        }
+    }
+
+    /// Messages of an earlier process that lie in the store.
+    pub(super) fn restore(&mut self, paged: Paged) {
+        if let Discipline::Fifo(lane) = &mut self.discipline {
+            self.len += paged.count;
+            self.bytes += paged.bytes;
+            lane.restore(paged);
+        }
+    }
+
+    /// A message of an earlier process is not ready: it was delivered, or waits for its retry. It can
+    /// be put back as if it had been popped.
+    pub(super) fn hold(&mut self, entry: &mut Entry) {
+        match &mut self.discipline {
+            Discipline::Fifo(_) => {}
+            Discipline::Priority(lanes) => lanes.assign(entry),
+            Discipline::Groups(groups) => groups.hold(entry),
         }
     }
 
@@ -139,8 +231,13 @@ impl ReadyList {
         self.left(entry)
     }
 
-    /// Takes everything, for good.
-    pub(super) fn drain(&mut self) -> Vec<Entry> {
+    /// Takes everything in memory, for good, and forgets what is not.
+    pub(super) fn drain(&mut self) -> (Vec<Entry>, Option<Paged>) {
+        let paged = self.paged_out();
+        (self.drain_memory(), paged)
+    }
+
+    fn drain_memory(&mut self) -> Vec<Entry> {
         self.expiries = ExpiryIndex::default();
         (self.len, self.bytes) = (0, 0);
         match &mut self.discipline {

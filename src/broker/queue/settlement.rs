@@ -129,8 +129,15 @@ impl Queue {
         }
         let retry = self.settings.retry.filter(|retry| waits(retry.kind, why));
         match retry.map(|retry| retry.delay(entry.returns)) {
-            Some(delay) if delay > 0 => self.schedule.add(now.after(delay), entry),
-            _ => self.ready.put_back(entry),
+            Some(delay) if delay > 0 => {
+                let due = now.after(delay);
+                self.journal.returned(&entry, Some(due));
+                self.schedule.add(due, entry);
+            }
+            _ => {
+                self.journal.returned(&entry, None);
+                self.ready.put_back(entry);
+            }
         }
     }
 

@@ -1,0 +1,130 @@
+//! A deep queue keeps its ends in memory and leaves the rest to the store.
+
+use std::time::Instant;
+
+use super::super::effect::{Effects, Page, Position, StoredEntry};
+use super::super::time::Timestamp;
+use super::lane::Paged;
+use super::{Entry, Queue, Return, Window};
+
+/// What the store knows of a queue's messages when the broker starts.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// The first position that was never taken.
+    pub next_position: u64,
+    /// Where the first message stands that waits for no time.
+    pub first: Position,
+    /// How many of them there are.
+    pub ready: usize,
+    /// Bytes in their bodies.
+    pub bytes: u64,
+    /// Those that wait for their time.
+    pub scheduled: Vec<(Timestamp, StoredEntry)>,
+}
+
+impl Queue {
+    /// Whether what stood ready in an earlier process is to be handed to
+    /// [`Queue::restore_ready`] at once: the next one is not always the oldest, or what is in the queue
+    /// decides what may enter it.
+    pub fn is_restored_at_once(&self) -> bool {
+        !self.ready.can_page() || self.duplicates.as_ref().is_some_and(|it| it.are_those_queued())
+    }
+
+    /// Takes up what an earlier process left. The messages that are ready stay in the store until they
+    /// are wanted.
+    pub fn restore(&mut self, restored: Restored) {
+        let Restored { next_position, first, ready, bytes, scheduled } = restored;
+        self.next_position = self.next_position.max(next_position);
+        self.totals.accepted += (ready + scheduled.len()) as u64;
+        for (due, stored) in scheduled {
+            let mut entry = self.known(stored);
+            if entry.is_redelivered() {
+                self.ready.hold(&mut entry);
+            }
+            self.schedule.add(due, entry);
+        }
+        if !self.is_restored_at_once() {
+            let to = Position(self.next_position);
+            self.ready.restore(Paged { from: first, to, count: ready, bytes });
+        }
+    }
+
+    /// Takes up messages that stood ready, in the order of their positions.
+    pub fn restore_ready(&mut self, entries: Vec<StoredEntry>, now: Instant, out: &mut Effects) {
+        let now = self.epoch.timestamp(now);
+        for stored in entries {
+            let delivered = stored.delivered;
+            let mut entry = self.known(stored);
+            if delivered {
+                self.ready.hold(&mut entry);
+                self.take_back(entry, Return::Released, now, out);
+            } else {
+                self.ready.push(entry);
+            }
+        }
+        self.run(now, out);
+    }
+
+    /// The store has read what [`Effects::wanted`] asked for.
+    pub fn paged_in(&mut self, page: Page, now: Instant, out: &mut Effects) {
+        let Page { from, next, entries } = page;
+        if self.deleted || !self.ready.has_read(from) {
+            out.freed += entries.iter().map(|stored| stored.message.release()).sum::<usize>();
+            return;
+        }
+        let now = self.epoch.timestamp(now);
+        let entries = entries.into_iter().map(|stored| (stored.delivered, entry(stored)));
+        let (delivered, entries): (Vec<_>, Vec<_>) = entries.partition(|(delivered, _)| *delivered);
+        self.ready.paged_in(entries.into_iter().map(|(_, entry)| entry).collect(), next);
+        for (_, entry) in delivered {
+            self.ready.forget_paged(&entry);
+            self.take_back(entry, Return::Released, now, out);
+        }
+        self.run(now, out);
+        for sink in self.waiting.drain(..) {
+            sink.try_again();
+        }
+    }
+
+    /// What every call does with what is too much for memory, and with what is missing there.
+    pub(super) fn page(&mut self, out: &mut Effects) {
+        if !self.journal.can_page() {
+            return;
+        }
+        // Where memory is short, messages leave it that do not outlive the process, too.
+        let short = self.memory.is_short();
+        let window = if short { Window::NARROW } else { self.window };
+        for entry in self.ready.page_out(window, |entry| short || entry.stored) {
+            self.journal.paged_out(&entry);
+            out.freed += entry.message.release();
+        }
+        let demand = !self.waiting.is_empty() || !self.consumers.is_empty() || self.has_too_many();
+        if let Some(wanted) = self.ready.wanted(window, demand) {
+            out.wanted = Some(wanted);
+        }
+    }
+
+    fn has_too_many(&self) -> bool {
+        self.settings.drops_head()
+            && self.settings.is_exceeded_by(self.ready.len() as u64, self.ready.bytes())
+    }
+
+    /// Leaves to the store what is too much for memory now.
+    pub fn relieve(&mut self, now: Instant, out: &mut Effects) {
+        self.run(self.epoch.timestamp(now), out);
+    }
+
+    /// A message of an earlier process.
+    fn known(&mut self, stored: StoredEntry) -> Entry {
+        if let Some(duplicates) = &mut self.duplicates {
+            duplicates.restored(&stored.message);
+        }
+        entry(stored)
+    }
+}
+
+/// A message as it was when it left memory.
+fn entry(stored: StoredEntry) -> Entry {
+    let StoredEntry { position, message, expires, returns, .. } = stored;
+    Entry { returns, stored: true, ..Entry::new(position, message, expires) }
+}

@@ -1,0 +1,38 @@
+//! How much of a deep queue is in memory.
+
+/// What a queue keeps in memory at its head, and as much again at its tail. The rest it leaves to the
+/// store, if that keeps messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of their bodies: large messages make the window narrower.
+    pub bytes: u64,
+}
+
+/// Messages that are read for a queue that nobody consumes from: enough to know when the first expires.
+const GLANCE: usize = 16;
+
+impl Window {
+    /// Some milliseconds of work for a fast consumer.
+    pub const WIDE: Self = Self { messages: 16 * 1024, bytes: 16 * 1024 * 1024 };
+
+    /// Where memory is short.
+    pub const NARROW: Self = Self { messages: 256, bytes: 1024 * 1024 };
+
+    /// As wide as its bytes allow, for messages of this many bytes each.
+    pub(super) fn fitted(self, messages: usize, bytes: u64) -> Self {
+        let each = (bytes / (messages as u64).max(1)).max(1);
+        let fit = usize::try_from(self.bytes / each).unwrap_or(usize::MAX);
+        Self { messages: self.messages.min(fit.max(GLANCE)), bytes: self.bytes }
+    }
+
+    /// How many more messages a head of this length wants, by whether anybody waits for them.
+    pub(super) fn wanted(self, head: usize, demand: bool) -> usize {
+        match (demand, head) {
+            (true, _) if head <= self.messages / 2 => self.messages - head,
+            (false, 0) => GLANCE.min(self.messages),
+            _ => 0,
+        }
+    }
+}
