@@ -42,6 +42,8 @@ impl DeliverySink for Sink {
     fn taken_back(&self, _subscription: Subscription, _numbers: Vec<u64>) {}
 
     fn timed_out(&self, _subscription: Subscription, _timeout: u64, _dropped: bool) {}
+
+    fn try_again(&self) {}
 }
 
 fn message() -> Message {
@@ -71,11 +73,7 @@ fn through_a_queue(criterion: &mut Criterion) {
     let now = now();
     let sink = Arc::new(Sink::default());
     let bound = Arc::new(OutboxBound::new(1 << 20));
-    let options = QueueOptions {
-        auto_delete: false,
-        settings: Arc::new(QueueSettings::plain()),
-        epoch: Epoch::new(now, 0),
-    };
+    let options = QueueOptions::new(false, QueueSettings::plain(), Epoch::new(now, 0));
     let mut queue = Queue::new(options, now);
     let mut effects = Effects::default();
     let options = ConsumerOptions {

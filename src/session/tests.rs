@@ -12,16 +12,19 @@ use amqp_codec::{
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 
+use super::outbox::Outbox;
 use super::{Client, Host, HostSettings, Peer, Reading};
 use crate::auth::{User, Users};
-use crate::broker::effect::{Effects, Persist, Position};
-use crate::broker::message::Message;
+use crate::broker::effect::{DeliverySink, Effects, Wanted};
+use crate::broker::memory::MemoryGauge;
+use crate::broker::persist::{Persist, QueueRecord};
+use crate::broker::queue::Get;
 use crate::broker::queue_cell::QueueId;
 use crate::broker::time::Epoch;
 use crate::broker::vhost::VHostOptions;
 use crate::protocol::connection::{Settings, State};
 use crate::protocol::handshake::Limits;
-use crate::store::{Confirmation, MemoryStore, Store};
+use crate::store::{Confirmation, MemoryStore, Requester, Store, Unit};
 
 /// The only clock reading in these tests: an origin to count from.
 #[expect(clippy::disallowed_methods)]
@@ -48,10 +51,12 @@ fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc
         anonymous_user: String::new(),
         connections_max: 0,
         vhosts: vec![short("/")],
-        memory_high_watermark: watermark,
         outbox_bytes_max,
         store,
-        vhost_options: VHostOptions::new(Epoch::new(origin(), 0)),
+        vhost_options: VHostOptions {
+            memory: Arc::new(MemoryGauge::new(watermark)),
+            ..VHostOptions::new(Epoch::new(origin(), 0))
+        },
         seed: Some(1),
     })
 }
@@ -181,7 +186,9 @@ impl TestClient {
         encode_frame(&Frame::Header(ChannelId(1), Box::new(header)), &mut self.input);
         self.process();
         let queue = host.vhost(&short("/")).unwrap().queue(&short("requests")).unwrap();
-        let got = queue.state.lock().get(true, self.now, &mut Effects::default()).unwrap();
+        let sink: Arc<dyn DeliverySink> = Arc::new(Outbox::new(Box::new(|| {})));
+        let got = queue.state.lock().get(true, &sink, self.now, &mut Effects::default());
+        let Get::Message(got) = got else { panic!("it is there") };
         let properties = PropertiesRef::parse(got.entry.message.properties()).unwrap();
         String::from_utf8_lossy(properties.reply_to.unwrap()).into_owned()
     }
@@ -247,12 +254,34 @@ impl std::fmt::Debug for SlowStore {
 }
 
 impl Persist for SlowStore {
-    fn enqueued(&self, _queue: QueueId, _position: Position, _message: &Message) {}
+    fn record(&self, _queue: QueueId, records: &mut Vec<QueueRecord>) {
+        records.clear();
+    }
 
-    fn settled(&self, _queue: QueueId, _position: Position) {}
+    fn remove_queue(&self, _queue: QueueId) {}
+
+    fn put(&self, _key: Vec<u8>, _value: Vec<u8>) {}
+
+    fn remove(&self, _key: Vec<u8>) {}
+
+    fn keeps_messages(&self) -> bool {
+        true
+    }
 }
 
 impl Store for SlowStore {
+    fn unit(&self) -> Unit<'_> {
+        Unit::NONE
+    }
+
+    fn nested_unit(&self) -> Unit<'_> {
+        Unit::NONE
+    }
+
+    fn fetch(&self, _queue: QueueId, _wanted: Wanted, _requester: Box<dyn Requester>) {
+        unreachable!("no queue is deep");
+    }
+
     fn when_durable(&self, confirmation: Box<dyn Confirmation>) {
         self.0.lock().push(confirmation);
     }

@@ -13,8 +13,8 @@ use leveret::broker::credit::{ChannelCredit, OutboxBound};
 use leveret::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
 use leveret::broker::message::{Message, MessageExtras, MessageParts};
 use leveret::broker::queue::{
-    ConsumeRefused, ConsumerHandle, ConsumerOptions, DeathReason, Fetched, Holder, Prefetch, Queue,
-    QueueOptions, Return,
+    ConsumeRefused, ConsumerHandle, ConsumerOptions, DeathReason, Fetched, Get, Holder, Prefetch,
+    Queue, QueueOptions, Return,
 };
 use leveret::broker::queue_settings::{
     DeadLetterTarget, GroupProperty, MessageGroup, QueueSettings,
@@ -53,6 +53,8 @@ impl DeliverySink for Sink {
     fn taken_back(&self, _subscription: Subscription, _numbers: Vec<u64>) {
         panic!("nothing is held for too long");
     }
+
+    fn try_again(&self) {}
 
     fn timed_out(&self, _subscription: Subscription, _timeout: u64, _dropped: bool) {
         panic!("nothing is held for too long");
@@ -152,11 +154,7 @@ impl Pair {
     #[expect(clippy::disallowed_methods, reason = "an origin; the queue only passes it on")]
     fn new(rules: &Rules) -> Self {
         let now = Instant::now();
-        let options = QueueOptions {
-            auto_delete: true,
-            settings: Arc::new(settings(rules)),
-            epoch: Epoch::new(now, EPOCH_MS),
-        };
+        let options = QueueOptions::new(true, settings(rules), Epoch::new(now, EPOCH_MS));
         let real = Real {
             queue: Queue::new(options, now),
             origin: now,
@@ -242,7 +240,12 @@ impl Pair {
 
     fn get(&mut self, no_ack: bool) {
         let Self { real, reference } = self;
-        let got = real.queue.get(no_ack, real.now, &mut real.effects);
+        let sink: Arc<dyn DeliverySink> = Arc::new(Sink::default());
+        let got = match real.queue.get(no_ack, &sink, real.now, &mut real.effects) {
+            Get::Message(fetched) => Some(fetched),
+            Get::Empty => None,
+            Get::Later => panic!("all messages are in memory"),
+        };
         let number = reference.fetched + 1;
         let expected = reference.deliver(None, no_ack, number);
         reference.fetched += u64::from(expected.is_some());

@@ -6,16 +6,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use amqp_codec::{FieldValue, PropertiesRef};
-use leveret::broker::effect::{Persist, Position};
+use leveret::broker::effect::{Position, Wanted};
 use leveret::broker::message::Message;
+use leveret::broker::persist::{Persist, QueueRecord};
 use leveret::broker::queue_cell::QueueId;
 use leveret::broker::time::Timestamp;
-use leveret::store::{Confirmation, Store};
+use leveret::store::{Confirmation, Requester, Store, Unit};
 use parking_lot::Mutex;
 
 use crate::discipline::{GROUP_HEADER, Overflow};
 use crate::life::{Deaths, Life};
 use crate::plan::QueuePlan;
+use crate::shelf::Shelf;
 
 /// Keeps the journal of every durable queue, and holds confirmations back.
 #[derive(Default)]
@@ -37,6 +39,7 @@ struct State {
     names: BTreeMap<&'static str, QueueId>,
     /// Places that somebody is about to leave for another, where he is already.
     moving: BTreeSet<(QueueId, Position)>,
+    shelves: BTreeMap<QueueId, Shelf>,
 }
 
 /// What a durable queue recorded.
@@ -179,6 +182,22 @@ impl SimStore {
 }
 
 impl State {
+    /// Whether it is a message that outlives the process: others are here only to spare memory.
+    fn is_recorded(&self, queue: QueueId, position: Position) -> bool {
+        self.queues.get(&queue).is_some_and(|journal| journal.live.contains_key(&position))
+            || self.shelves.get(&queue).is_none_or(|shelf| !shelf.was_transient(position))
+    }
+
+    /// Messages that were left to the store were purged.
+    fn cleared(&mut self, queue: QueueId, from: Position, to: Position) {
+        let live = self.queues.get(&queue).into_iter().flat_map(|it| it.live.range(from..to));
+        let shelf = &self.shelves[&queue];
+        let gone = live.map(|(position, _)| *position).filter(|it| !shelf.holds(*it));
+        for position in gone.collect::<Vec<Position>>() {
+            self.settled(queue, position);
+        }
+    }
+
     fn enqueued(&mut self, queue: QueueId, position: Position, message: &Message) {
         let properties = message.properties();
         let properties = PropertiesRef::parse(properties).expect("properties are well-formed");
@@ -283,16 +302,59 @@ impl State {
 }
 
 impl Persist for SimStore {
-    fn enqueued(&self, queue: QueueId, position: Position, message: &Message) {
-        self.state.lock().enqueued(queue, position, message);
+    fn record(&self, queue: QueueId, records: &mut Vec<QueueRecord>) {
+        let mut state = self.state.lock();
+        for record in records.drain(..) {
+            state.shelves.entry(queue).or_default().keep(&record);
+            match record {
+                QueueRecord::Entered { position, message, .. } => {
+                    state.enqueued(queue, position, &message);
+                }
+                QueueRecord::Settled(position) => {
+                    if state.is_recorded(queue, position) {
+                        state.settled(queue, position);
+                    }
+                }
+                QueueRecord::Cleared(from, to) => state.cleared(queue, from, to),
+                QueueRecord::PagedOut { .. }
+                | QueueRecord::Delivered(_)
+                | QueueRecord::Returned { .. } => {}
+            }
+        }
     }
 
-    fn settled(&self, queue: QueueId, position: Position) {
-        self.state.lock().settled(queue, position);
+    fn remove_queue(&self, queue: QueueId) {
+        let mut state = self.state.lock();
+        let live = state.queues.get(&queue).into_iter().flat_map(|journal| journal.live.keys());
+        for position in live.copied().collect::<Vec<Position>>() {
+            state.settled(queue, position);
+        }
+        state.shelves.remove(&queue);
+    }
+
+    fn put(&self, _key: Vec<u8>, _value: Vec<u8>) {}
+
+    fn remove(&self, _key: Vec<u8>) {}
+
+    fn keeps_messages(&self) -> bool {
+        true
     }
 }
 
 impl Store for SimStore {
+    fn unit(&self) -> Unit<'_> {
+        Unit::NONE
+    }
+
+    fn nested_unit(&self) -> Unit<'_> {
+        Unit::NONE
+    }
+
+    fn fetch(&self, queue: QueueId, wanted: Wanted, requester: Box<dyn Requester>) {
+        let page = self.state.lock().shelves.entry(queue).or_default().page(wanted);
+        requester.arrived(page);
+    }
+
     fn when_durable(&self, confirmation: Box<dyn Confirmation>) {
         let mut state = self.state.lock();
         let records = state.records;

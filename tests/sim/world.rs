@@ -9,8 +9,9 @@ use amqp_codec::{FieldTable, FieldValue};
 use bytes::Bytes;
 use leveret::auth::{User, Users};
 use leveret::broker::effect::Position;
+use leveret::broker::memory::MemoryGauge;
 use leveret::broker::policy::Policy;
-use leveret::broker::queue::QueueCounts;
+use leveret::broker::queue::{QueueCounts, Window};
 use leveret::broker::queue_cell::QueueId;
 use leveret::broker::time::{Epoch, Timestamp};
 use leveret::broker::vhost::VHostOptions;
@@ -124,6 +125,7 @@ impl World {
         let mut users = Users::default();
         users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
         let watermark = if rng.random_bool(0.6) { 0 } else { rng.random_range(30_000..400_000) };
+        let window = [1, 3, 20, 1000][rng.random_range(0..4)];
         let epoch = Epoch::new(origin, EPOCH_MS);
         let host = Host::new(HostSettings {
             connection: Settings {
@@ -137,10 +139,13 @@ impl World {
             anonymous_user: String::new(),
             connections_max: 0,
             vhosts: vec![short("/")],
-            memory_high_watermark: watermark,
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],
             store: Arc::<SimStore>::clone(&store),
-            vhost_options: VHostOptions::new(epoch),
+            vhost_options: VHostOptions {
+                memory: Arc::new(MemoryGauge::new(watermark)),
+                window: Window { messages: window, bytes: 1 << 20 },
+                ..VHostOptions::new(epoch)
+            },
             seed: Some(seed),
         });
         let clients_max = rng.random_range(1..=6);

@@ -213,6 +213,14 @@ pub struct QueueOptions {
     pub window: Window,
 }
 
+impl QueueOptions {
+    /// Those of a queue whose memory nobody counts.
+    pub fn new(auto_delete: bool, settings: QueueSettings, epoch: Epoch) -> Self {
+        let (memory, window) = (Arc::default(), Window::WIDE);
+        Self { auto_delete, settings: Arc::new(settings), epoch, memory, window }
+    }
+}
+
 impl Queue {
     /// An empty queue, in use for the first time `now`.
     pub fn new(options: QueueOptions, now: Instant) -> Self {

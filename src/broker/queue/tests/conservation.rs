@@ -23,7 +23,7 @@ fn live(it: &mut Setting) {
         it.send(drafts.map(|draft| draft.ttl(30)));
         it.send([draft("later").due(25 * round + 40), draft("high").priority(7)]);
         assert!(adds_up(it));
-        let first = it.queue.get(false, it.now, &mut it.out);
+        let first = it.fetch(false);
         it.get(round % 2 == 0);
         assert!(adds_up(it));
         if let Some(Fetched { number, .. }) = first {

@@ -237,7 +237,7 @@ fn many_groups_are_no_burden() {
         it.queue.enqueue([&message], it.now, &mut it.out);
     }
     let mut next = 0;
-    while let Some(got) = it.queue.get(false, it.now, &mut it.out) {
+    while let Some(got) = it.fetch(false) {
         assert_eq!(got.entry.position, Position(next));
         it.queue.acknowledge(Holder::Fetched, [got.number], it.now, &mut it.out);
         next += 1;

@@ -111,7 +111,7 @@ fn many_messages_over_all_priorities_come_out_in_order() {
         it.queue.enqueue(&messages, it.now, &mut it.out);
     }
     let mut seen = Vec::new();
-    while let Some(got) = it.queue.get(true, it.now, &mut it.out) {
+    while let Some(got) = it.fetch(true) {
         seen.push((got.entry.message.priority(), got.entry.position));
     }
     assert_eq!(seen.len(), 256 * EACH);

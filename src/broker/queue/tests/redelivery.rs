@@ -94,7 +94,7 @@ fn a_delivery_tells_how_often_it_came_back() {
     let mut it = Setting::new();
     it.enqueue(&["0"]);
     for returns in 0..4 {
-        let got = it.queue.get(false, it.now, &mut it.out).expect("it is there");
+        let got = it.fetch(false).expect("it is there");
         assert_eq!((got.entry.returns, got.entry.is_redelivered()), (returns, returns > 0));
         it.queue.requeue(Holder::Fetched, [got.number], Return::Nacked, it.now, &mut it.out);
     }

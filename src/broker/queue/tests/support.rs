@@ -12,6 +12,7 @@ use super::super::*;
 use crate::broker::credit::{ChannelCredit, OutboxBound};
 use crate::broker::effect::{Delivery, DeliverySink, Subscription};
 use crate::broker::message::{MessageExtras, MessageParts};
+use crate::broker::persist::QueueRecord;
 use crate::broker::queue_settings::{
     DeadLetterTarget, GroupProperty, MessageGroup, QueueSettings, TimeoutAction,
 };
@@ -154,6 +155,8 @@ impl DeliverySink for Sink {
     fn timed_out(&self, _subscription: Subscription, timeout: u64, dropped: bool) {
         self.timed_out.lock().push((timeout, dropped));
     }
+
+    fn try_again(&self) {}
 }
 
 /// What a durable queue wrote down.
@@ -167,12 +170,29 @@ impl Record {
 }
 
 impl Persist for Record {
-    fn enqueued(&self, _queue: QueueId, position: Position, _message: &Message) {
-        self.0.lock().push((position.0, "enqueued"));
+    fn record(&self, _queue: QueueId, records: &mut Vec<QueueRecord>) {
+        let written = |record: QueueRecord| match record {
+            QueueRecord::Entered { position, .. } => (position.0, "entered"),
+            QueueRecord::PagedOut { position, .. } => (position.0, "paged out"),
+            QueueRecord::Delivered(position) => (position.0, "delivered"),
+            QueueRecord::Returned { position, due: None, .. } => (position.0, "returned"),
+            QueueRecord::Returned { position, .. } => (position.0, "returned for later"),
+            QueueRecord::Settled(position) => (position.0, "settled"),
+            QueueRecord::Cleared(from, _) => (from.0, "cleared"),
+        };
+        self.0.lock().extend(records.drain(..).map(written));
     }
 
-    fn settled(&self, _queue: QueueId, position: Position) {
-        self.0.lock().push((position.0, "settled"));
+    fn remove_queue(&self, _queue: QueueId) {
+        self.0.lock().push((u64::MAX, "removed"));
+    }
+
+    fn put(&self, _key: Vec<u8>, _value: Vec<u8>) {}
+
+    fn remove(&self, _key: Vec<u8>) {}
+
+    fn keeps_messages(&self) -> bool {
+        true
     }
 }
 
@@ -256,7 +276,7 @@ impl TestConsumer {
 
 pub(super) fn options(auto_delete: bool, settings: QueueSettings) -> QueueOptions {
     let epoch = Epoch::new(origin(), EPOCH_MS);
-    QueueOptions { auto_delete, settings: Arc::new(settings), epoch }
+    QueueOptions::new(auto_delete, settings, epoch)
 }
 
 /// Where dead letters go, who may lose them.
@@ -309,7 +329,7 @@ impl Setting {
         let store = Arc::<Record>::clone(&record);
         let mut settings = QueueSettings::plain();
         change(&mut settings);
-        let it = Self::of(options(false, settings), |queue| queue.durable(QueueId(7), store));
+        let it = Self::of(options(false, settings), |queue| queue.stored(QueueId(7), store, true));
         (it, record)
     }
 
@@ -380,8 +400,18 @@ impl Setting {
         }
     }
 
+    /// `basic.get`.
+    pub(super) fn fetch(&mut self, no_ack: bool) -> Option<Fetched> {
+        let sink: Arc<dyn DeliverySink> = Arc::new(Sink::default());
+        match self.queue.get(no_ack, &sink, self.now, &mut self.out) {
+            Get::Message(fetched) => Some(fetched),
+            Get::Empty => None,
+            Get::Later => panic!("all messages are in memory"),
+        }
+    }
+
     pub(super) fn get(&mut self, no_ack: bool) -> Option<(String, usize)> {
-        let Fetched { entry, number, behind } = self.queue.get(no_ack, self.now, &mut self.out)?;
+        let Fetched { entry, number, behind } = self.fetch(no_ack)?;
         self.fetched.push(Logged::new(entry.position, number));
         Some((body(&entry.message), behind))
     }
