@@ -282,6 +282,14 @@ impl Store for SlowStore {
         unreachable!("no queue is deep");
     }
 
+    fn is_congested(&self) -> bool {
+        false
+    }
+
+    fn is_disk_low(&self) -> bool {
+        false
+    }
+
     fn when_durable(&self, confirmation: Box<dyn Confirmation>) {
         self.0.lock().push(confirmation);
     }

@@ -34,6 +34,12 @@ pub trait Store: Persist + fmt::Debug {
     /// another thread.
     fn fetch(&self, queue: QueueId, wanted: Wanted, requester: Box<dyn Requester>);
 
+    /// Whether publishers are to wait until more is written.
+    fn is_congested(&self) -> bool;
+
+    /// Whether publishers are to wait until there is room on the disk.
+    fn is_disk_low(&self) -> bool;
+
     /// Calls `confirmation` once everything recorded before this call is as safe as the store's
     /// durability level promises: at once or later, on this thread or another.
     fn when_durable(&self, confirmation: Box<dyn Confirmation>);
