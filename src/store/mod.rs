@@ -1,8 +1,15 @@
 //! Durability: what outlives the process, and when a publisher may be told so.
 
+pub mod disk;
+mod encoding;
 mod error;
+pub mod frame;
+pub mod log;
 mod memory;
 mod place;
+pub mod record;
+mod segment;
+pub mod sim_disk;
 
 use std::fmt;
 
