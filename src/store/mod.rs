@@ -1,12 +1,19 @@
 //! Durability: what outlives the process, and when a publisher may be told so.
 
+mod block;
 mod error;
+mod index;
+mod key_value;
 mod memory;
 mod place;
+#[cfg(test)]
+mod test_folder;
 
 use std::fmt;
 
 pub use self::error::StoreError;
+pub use self::index::{Changes, CheckpointMark, Index, IndexReport, Live, ReadBlock, Summary};
+pub use self::key_value::{Batch, KeyValue, MemoryKeyValue, Pair, Pairs, SledKeyValue};
 pub use self::memory::MemoryStore;
 pub use self::place::{Location, Place, SegmentId};
 use crate::broker::effect::Persist;
