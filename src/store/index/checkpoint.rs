@@ -119,7 +119,7 @@ impl<'a> Fold<'a> {
         if queue.removed {
             summary.next_position = queue.next_position;
         }
-        if summary == Summary::default() {
+        if summary.count == 0 && summary.next_position == 0 {
             self.batch.remove(keys::summary(id));
         } else {
             self.batch.put(keys::summary(id), keys::summary_value(&summary));
