@@ -30,7 +30,8 @@ impl Directory {
         fs::create_dir_all(dir).map_err(|error| StoreError::io("create", dir, error))?;
         let path = dir.join(MARKER);
         check_ours(dir, &path)?;
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = file.map_err(|error| StoreError::io("open", &path, error))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -64,7 +65,9 @@ fn check_format(dir: &Path, path: &Path, file: &mut File) -> Result<(), StoreErr
     let mut text = String::new();
     let read = file.take(1024).read_to_string(&mut text);
     match read {
-        Ok(0) => return write_format(dir, file).map_err(|error| StoreError::io("write to", path, error)),
+        Ok(0) => {
+            return write_format(dir, file).map_err(|error| StoreError::io("write to", path, error));
+        }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::InvalidData => text.clear(),
         Err(error) => return Err(StoreError::io("read", path, error)),

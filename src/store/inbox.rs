@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex};
 
-use super::{Confirmation, Requester, StoreError, Unit};
+use super::unit::{Unit, Units};
+use super::{Confirmation, Requester, StoreError};
 use crate::broker::effect::Wanted;
 use crate::broker::persist::QueueRecord;
 use crate::broker::queue_cell::QueueId;
@@ -23,7 +24,7 @@ const BYTES_MANY: usize = 1024 * 1024;
 const LINGER: Duration = Duration::from_millis(2);
 
 /// What a record costs in memory, beside the message in it.
-const RECORD_BYTES: usize = std::mem::size_of::<InboxRecord>();
+const RECORD_BYTES: usize = size_of::<InboxRecord>();
 
 /// One thing to be written.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ pub(super) struct Inbox {
     arrived: Condvar,
     /// Shared by those who hold a unit of records together; whoever takes what has gathered waits until
     /// there are none.
-    units: RwLock<()>,
+    units: Units,
 }
 
 #[derive(Default)]
@@ -114,11 +115,11 @@ struct State {
 
 impl Inbox {
     pub(super) fn unit(&self) -> Unit<'_> {
-        Unit(Some(self.units.read()))
+        self.units.begin()
     }
 
     pub(super) fn nested_unit(&self) -> Unit<'_> {
-        Unit(Some(self.units.read_recursive()))
+        self.units.begin_nested()
     }
 
     /// Takes what happened in a queue, in order.
@@ -193,13 +194,14 @@ impl Inbox {
     /// unit of records is torn apart.
     pub(super) fn take(&self, max: Duration) -> Gathered {
         self.wait(max);
-        let _no_unit = self.units.write();
-        let mut state = self.state.lock();
-        let gathered = std::mem::take(&mut state.gathered);
-        state.gathered.closed = gathered.closed;
-        state.in_hand = gathered.bytes;
-        state.unsafe_yet |= !gathered.records.is_empty();
-        gathered
+        self.units.between(|| {
+            let mut state = self.state.lock();
+            let gathered = std::mem::take(&mut state.gathered);
+            state.gathered.closed = gathered.closed;
+            state.in_hand = gathered.bytes;
+            state.unsafe_yet |= !gathered.records.is_empty();
+            gathered
+        })
     }
 
     /// Waits for a while; whether the store is being closed.

@@ -1,7 +1,7 @@
 //! Reads messages back for queues that left them to the store.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::Receiver;
 
 use super::error::StoreError;
 use super::inbox::Fetch;
@@ -58,7 +58,10 @@ impl PageReader {
     }
 
     /// The messages of a queue that wait for their time.
-    pub(super) fn scheduled(&self, queue: QueueId) -> Result<Vec<(Place, StoredEntry)>, StoreError> {
+    pub(super) fn scheduled(
+        &self,
+        queue: QueueId,
+    ) -> Result<Vec<(Place, StoredEntry)>, StoreError> {
         let found = self.index.scheduled(queue)?;
         let places: Vec<Place> = found.iter().map(|(_, place)| *place).collect();
         Ok(places.into_iter().zip(self.entries(found)?).collect())
@@ -74,11 +77,6 @@ impl PageReader {
         });
         entries.collect()
     }
-}
-
-/// Where the writer sends what is to be read, once all that was recorded before is written.
-pub(super) fn queue() -> (Sender<Fetch>, Receiver<Fetch>) {
-    channel()
 }
 
 /// Reads what is asked for, until nobody can ask any more.

@@ -12,8 +12,8 @@ use super::error::StoreError;
 use super::inbox::{Checkpointed, Fetch, Gathered, Survivor};
 use super::index::{CheckpointMark, Index};
 use super::log::{Appended, Log};
-use super::recovery::index_mark;
 use super::record::FrameBuilder;
+use super::recovery::index_mark;
 
 /// How often the writer looks around though nobody needs it: at the free space, and whether a
 /// checkpoint is due.
@@ -134,15 +134,7 @@ impl Writer {
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
-        while let Err(error) = self.log.sync() {
-            if !error.is_disk_full() || self.log.is_failed() {
-                return Err(error);
-            }
-            self.shared.set_disk_low(true, &error.to_string());
-            if self.shared.inbox.sleep(IDLE) {
-                return Err(error);
-            }
-        }
+        self.log.sync()?;
         self.synced_at = self.shared.now();
         Ok(())
     }
@@ -182,10 +174,7 @@ impl Writer {
     }
 
     /// A checkpoint is complete: what is to be written anew because of it.
-    fn take_up(
-        &mut self,
-        checkpointed: Option<Checkpointed>,
-    ) -> Result<Vec<Survivor>, StoreError> {
+    fn take_up(&mut self, checkpointed: Option<Checkpointed>) -> Result<Vec<Survivor>, StoreError> {
         match checkpointed {
             None => Ok(Vec::new()),
             Some(Checkpointed::Failed(error)) => Err(error),
