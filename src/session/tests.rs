@@ -46,6 +46,7 @@ fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc
             anonymous: false,
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "test".to_owned(),
+            durability: "none",
         },
         users,
         anonymous_user: String::new(),

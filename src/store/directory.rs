@@ -66,7 +66,8 @@ fn check_format(dir: &Path, path: &Path, file: &mut File) -> Result<(), StoreErr
     let read = file.take(1024).read_to_string(&mut text);
     match read {
         Ok(0) => {
-            return write_format(dir, file).map_err(|error| StoreError::io("write to", path, error));
+            return write_format(dir, file)
+                .map_err(|error| StoreError::io("write to", path, error));
         }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::InvalidData => text.clear(),
