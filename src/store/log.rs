@@ -11,6 +11,8 @@ mod check;
 mod files;
 mod reader;
 mod recovery;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
