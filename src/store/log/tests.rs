@@ -406,6 +406,28 @@ fn a_call_that_fails_loses_nothing() {
 }
 
 #[test]
+fn after_a_roll_that_failed_a_smaller_frame_may_go_where_it_fits() {
+    for (call, seed) in (1..10).flat_map(|call| (0..20).map(move |seed| (call, seed))) {
+        let disk = SimDisk::new(seed);
+        let (mut log, _) = open(&disk).unwrap();
+        append(&mut log, 1..=3);
+        log.sync().unwrap();
+        disk.plan(disk.calls() + call, Fault::Error(io::ErrorKind::Other));
+        let mut next = 4 + u64::from(log.append(&mut frame(4)).is_ok());
+        while next < 5 {
+            let mut small = FrameBuilder::new();
+            small.removed(&next.to_le_bytes());
+            next += u64::from(log.append(&mut small).is_ok());
+        }
+        if log.sync().is_ok() {
+            disk.lose_power();
+            disk.restart();
+            assert_eq!(frames_of(&disk), [1, 2, 3, 4], "call {call}, seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn after_a_failed_sync_nothing_is_appended() {
     let disk = disk_with(1);
     let (mut log, _) = open(&disk).unwrap();
