@@ -330,6 +330,8 @@ fn confirms_do_not_reach_the_next_channel_of_the_same_number() {
     let host = host(Arc::<SlowStore>::clone(&store), 1 << 20, 0);
     let mut client = TestClient::connect(&host);
     client.declare("q");
+    store.confirm_all();
+    assert_eq!(client.read(), ["1 queue.declare-ok"], "once it lasts");
     client.call(1, confirm::Select { no_wait: false });
     client.publish(1, "q", b"old");
     client.call(1, close());
