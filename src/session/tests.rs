@@ -142,7 +142,8 @@ impl TestClient {
         let (exchange, routing_key) = (short(""), short(queue));
         self.write(channel, basic::Publish { exchange, routing_key, mandatory, immediate: false });
         let id = ChannelId(channel);
-        let properties = amqp_codec::BasicProperties::default();
+        let properties =
+            amqp_codec::BasicProperties { delivery_mode: Some(2), ..Default::default() };
         let header = ContentHeader { class_id: 60, body_size: body.len() as u64, properties };
         encode_frame(&Frame::Header(id, Box::new(header)), &mut self.input);
         for piece in body.chunks(100_000) {
