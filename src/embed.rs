@@ -6,6 +6,7 @@ use std::sync::Arc;
 use amqp_codec::ShortString;
 
 use crate::auth::{User, Users};
+use crate::broker::definition::DefinitionError;
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
 use crate::broker::policy::QueueKind;
@@ -54,6 +55,9 @@ pub enum StartError {
     /// A name is too long for AMQP.
     #[error("default_vhost is longer than 255 bytes; choose a shorter name")]
     VHostName(#[from] amqp_codec::TooLong),
+    /// What an earlier process stored makes no sense.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
 }
 
 impl Broker {
@@ -68,7 +72,7 @@ impl Broker {
     /// # Errors
     /// [`StartError`], and nothing listens.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let host = Host::new(host_settings(&config)?);
+        let host = Host::new(host_settings(&config)?)?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let server = Server::start(addresses, config.port, &host)?;
@@ -277,6 +281,7 @@ fn host_settings(config: &Config) -> Result<HostSettings, StartError> {
                 usize::try_from(config.memory_high_watermark_bytes).unwrap_or(usize::MAX),
             )),
             window: Window::WIDE,
+            queue_ids: Arc::default(),
             queue_defaults: QueueDefaults {
                 consumer_timeout: Some(config.consumer_timeout_ms).filter(|&timeout| timeout > 0),
                 timeout_action: match config.consumer_timeout_action {
@@ -290,6 +295,8 @@ fn host_settings(config: &Config) -> Result<HostSettings, StartError> {
                 DefaultQueueType::Quorum => QueueKind::Quorum,
             },
         },
+        definitions: Vec::new(),
+        now: now(),
         seed: None,
     })
 }
