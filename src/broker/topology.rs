@@ -152,9 +152,11 @@ impl Topology {
                 });
             }
         }
-        self.insert_exchange(name, properties.clone())?;
-        if properties.durable {
-            self.definitions.put(|| exchange_definition(name, properties));
+        self.insert_exchange(name, properties)?;
+        if let Some(exchange) = self.exchanges.get(name)
+            && exchange.properties.durable
+        {
+            self.definitions.put(|| exchange_definition(name, exchange.properties.clone()));
         }
         Ok(true)
     }
