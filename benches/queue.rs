@@ -132,8 +132,11 @@ fn host() -> Arc<Host> {
         outbox_bytes_max: 1 << 20,
         store: Arc::new(MemoryStore),
         vhost_options: VHostOptions::new(Epoch::new(now(), 0)),
+        definitions: Vec::new(),
+        now: now(),
         seed: Some(1),
     })
+    .expect("nothing to restore")
 }
 
 /// A client with channel 1 open.

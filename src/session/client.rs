@@ -747,7 +747,10 @@ impl Session {
             let mut effects = Effects::default();
             let any = DeleteConditions::default();
             // It may be gone already; then there is nothing to do.
+            // Durable exchanges may go with their last bindings.
+            let unit = self.host.store.unit();
             let _ = self.vhost.delete_queue(&queue, any, self.id, &mut effects);
+            drop(unit);
             self.host.carry_out(&queue, &mut effects, now);
         }
     }

@@ -58,8 +58,11 @@ fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc
             memory: Arc::new(MemoryGauge::new(watermark)),
             ..VHostOptions::new(Epoch::new(origin(), 0))
         },
+        definitions: Vec::new(),
+        now: origin(),
         seed: Some(1),
     })
+    .expect("nothing to restore")
 }
 
 fn plain_host() -> Arc<Host> {

@@ -158,8 +158,11 @@ impl World {
                 window: Window { messages: window, bytes: 1 << 20 },
                 ..VHostOptions::new(epoch)
             },
+            definitions: Vec::new(),
+            now: origin,
             seed: Some(seed),
         });
+        let host = host.expect("nothing to restore");
         let clients_max = rng.random_range(1..=6);
         let all_persistent = rng.random_bool(0.5);
         let ledger = Ledger::default();

@@ -43,6 +43,7 @@ use self::ready::{Drained, ReadyList};
 use self::schedule::Schedule;
 pub use self::settlement::{Holder, Return};
 pub use self::window::Window;
+use super::deduplication::KeptKey;
 use super::effect::{DeliverySink, Effects, Position};
 use super::memory::MemoryGauge;
 use super::message::Message;
@@ -251,9 +252,13 @@ impl Queue {
     }
 
     /// Leaves to a store, under the number of the queue, what is too much for memory, and in a
-    /// `durable` queue records from now on what happens to persistent messages.
+    /// `durable` queue records from now on what happens to persistent messages, and the keys of a
+    /// deduplication window.
     #[must_use]
     pub fn stored(mut self, queue: QueueId, store: Arc<dyn Persist>, durable: bool) -> Self {
+        if durable && let Some(duplicates) = &mut self.duplicates {
+            duplicates.keep(queue, Arc::clone(&store), self.epoch);
+        }
         self.journal = Journal::new(queue, store, durable);
         self
     }
@@ -305,6 +310,16 @@ impl Queue {
             }
         }
         self.run(now, out);
+        if let Some(duplicates) = &mut self.duplicates {
+            duplicates.write_down();
+        }
+    }
+
+    /// Takes up the keys of a deduplication window that an earlier process left in the store.
+    pub fn restore_seen(&mut self, keys: Vec<KeptKey>, now: Instant) {
+        if let Some(duplicates) = &mut self.duplicates {
+            duplicates.restore(keys, now);
+        }
     }
 
     fn is_duplicate(&mut self, message: &Message, now: Instant) -> bool {
@@ -575,6 +590,9 @@ impl Queue {
         }
         for sink in self.waiting.drain(..) {
             sink.try_again();
+        }
+        if let Some(duplicates) = &mut self.duplicates {
+            duplicates.clear();
         }
         self.journal.close();
         count
