@@ -321,7 +321,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn the_index_holds_what_the_log_says(steps in prop::collection::vec(step(), 1..40)) {
