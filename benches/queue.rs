@@ -122,6 +122,7 @@ fn host() -> Arc<Host> {
             anonymous: false,
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "bench".to_owned(),
+            durability: "none",
         },
         users,
         anonymous_user: String::new(),

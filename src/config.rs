@@ -42,6 +42,12 @@ pub struct Config {
     /// Memory in use, in bytes, above which publishers have to wait. 0: no limit. `cli` makes it
     /// 40 % of the machine's memory, which is more than plain data can know.
     pub memory_high_watermark_bytes: u64,
+    /// Where durable state lies. `cli` finds a place if there is none.
+    pub data_dir: Option<PathBuf>,
+    /// What a publisher's confirm means.
+    pub durability: Durability,
+    /// Free bytes in `data_dir` below which publishers have to wait.
+    pub disk_free_limit: u64,
     /// Bytes of deliveries that may wait for a consumer's socket; until they drain the consumer gets
     /// no more.
     pub consumer_outbox_bytes: usize,
@@ -76,6 +82,9 @@ impl Default for Config {
             loopback_users: vec!["guest".to_owned()],
             allow_anonymous: false,
             memory_high_watermark_bytes: 0,
+            data_dir: None,
+            durability: Durability::Fsync,
+            disk_free_limit: 50_000_000,
             // Some milliseconds of a fast network, so that a consumer never waits for the broker;
             // and small enough that a thousand consumers who stop reading cost a GiB.
             consumer_outbox_bytes: 1024 * 1024,
@@ -109,6 +118,41 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")
+    }
+}
+
+/// What a publisher's confirm means, and what outlives the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Persistent messages and definitions are on the disk: they outlive a loss of power.
+    Fsync,
+    /// The system has them: they outlive the process.
+    Os,
+    /// Nothing outlives the process, and nothing is written.
+    None,
+}
+
+impl Durability {
+    /// As it is written in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fsync => "fsync",
+            Self::Os => "os",
+            Self::None => "none",
+        }
+    }
+}
+
+impl FromStr for Durability {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "fsync" => Ok(Self::Fsync),
+            "os" => Ok(Self::Os),
+            "none" => Ok(Self::None),
+            _ => Err(UnknownWord),
+        }
     }
 }
 

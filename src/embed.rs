@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
+use parking_lot::Mutex;
 
 use crate::auth::{User, Users};
 use crate::broker::definition::DefinitionError;
@@ -11,16 +12,19 @@ use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
 use crate::broker::policy::QueueKind;
 use crate::broker::policy::{EffectiveDefinition, Policy, PolicyError};
-use crate::broker::queue::{QueueCounts, ScheduledMessage, Totals, Window};
-use crate::broker::queue_cell::QueueCell;
+use crate::broker::queue::{QueueCounts, Restored, ScheduledMessage, Totals, Window};
+use crate::broker::queue_cell::{QueueCell, QueueId, QueueIds};
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
-use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType};
+use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability};
 use crate::net::{Server, ServerError, epoch, now};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::Limits;
 use crate::session::{Host, HostSettings};
-use crate::store::MemoryStore;
+use crate::store::log::LogOptions;
+use crate::store::{
+    self, CheckpointRule, DurableOptions, DurableStore, MemoryStore, Recovered, Store, StoreError,
+};
 
 /// A running broker. Dropping it stops it: sockets close, and everything it held is gone.
 ///
@@ -37,6 +41,7 @@ pub struct Broker {
     server: Server,
     host: Arc<Host>,
     config: Config,
+    durable: Option<Arc<DurableStore>>,
 }
 
 /// Configures a [`Broker`] for a test: on this machine only, on any free port, in memory.
@@ -52,6 +57,12 @@ pub enum StartError {
     /// A listener failed.
     #[error(transparent)]
     Server(#[from] ServerError),
+    /// Where durable state is to lie was not said.
+    #[error("there is no data directory; choose one with --data-dir, or --durability none")]
+    NoDataDir,
+    /// The store can't be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// A name is too long for AMQP.
     #[error("default_vhost is longer than 255 bytes; choose a shorter name")]
     VHostName(#[from] amqp_codec::TooLong),
@@ -64,7 +75,8 @@ impl Broker {
     /// Configures a broker for a test.
     pub fn builder() -> BrokerBuilder {
         let bind = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
-        BrokerBuilder { config: Config { bind, port: 0, ..Config::default() } }
+        let durability = Durability::None;
+        BrokerBuilder { config: Config { bind, port: 0, durability, ..Config::default() } }
     }
 
     /// Starts a broker. Once this returns every listener accepts.
@@ -72,11 +84,16 @@ impl Broker {
     /// # Errors
     /// [`StartError`], and nothing listens.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        let host = Host::new(host_settings(&config)?)?;
+        let Opened { store, durable, recovered } = open_store(&config)?;
+        let Recovered { values, queues, first_free } = recovered;
+        let host = Host::new(host_settings(&config, store, values, first_free)?)?;
+        if let Some(durable) = &durable {
+            restore(&host, durable, queues)?;
+        }
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let server = Server::start(addresses, config.port, &host)?;
-        Ok(Self { server, host, config })
+        Ok(Self { server, host, config, durable })
     }
 
     /// Where it listens for AMQP.
@@ -218,6 +235,27 @@ impl Broker {
     /// Stops it gracefully: clients are told (320) and given a few seconds to take it in.
     pub async fn stop(self) {
         self.server.stop().await;
+        if let Some(durable) = self.durable {
+            // What there is to say was said in the log.
+            let _ = tokio::task::spawn_blocking(move || durable.close()).await;
+        }
+    }
+
+    /// Returns when the broker can't keep its promises any more, because its disk failed. Never, for one
+    /// that keeps nothing.
+    pub async fn failed(&self) -> Arc<StoreError> {
+        let Some(durable) = &self.durable else { return std::future::pending().await };
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let tell = Mutex::new(Some(tell));
+        durable.on_failure(move |error| {
+            if let Some(tell) = tell.lock().take() {
+                let _ = tell.send(error);
+            }
+        });
+        match told.await {
+            Ok(error) => error,
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 
@@ -252,7 +290,57 @@ impl BrokerBuilder {
     }
 }
 
-fn host_settings(config: &Config) -> Result<HostSettings, StartError> {
+/// Where durable state goes, and what was there.
+struct Opened {
+    store: Arc<dyn Store>,
+    durable: Option<Arc<DurableStore>>,
+    recovered: Recovered,
+}
+
+fn open_store(config: &Config) -> Result<Opened, StartError> {
+    let durability = match config.durability {
+        Durability::Fsync => store::Durability::Fsync,
+        Durability::Os => store::Durability::Os,
+        Durability::None => {
+            let (store, recovered) = (Arc::new(MemoryStore), Recovered::default());
+            return Ok(Opened { store, durable: None, recovered });
+        }
+    };
+    let dir = config.data_dir.as_deref().ok_or(StartError::NoDataDir)?;
+    let options = DurableOptions {
+        durability,
+        disk_free_limit: config.disk_free_limit,
+        checkpoint: CheckpointRule::default(),
+        log: LogOptions::default(),
+        clock: now,
+    };
+    let (store, recovered) = DurableStore::open(dir, options)?;
+    let durable = Arc::new(store);
+    let store: Arc<dyn Store> = Arc::<DurableStore>::clone(&durable);
+    Ok(Opened { store, durable: Some(durable), recovered })
+}
+
+/// Gives queues back what an earlier process left in them.
+fn restore(
+    host: &Arc<Host>,
+    durable: &Arc<DurableStore>,
+    queues: Vec<(QueueId, Restored)>,
+) -> Result<(), StoreError> {
+    let of_relief = Arc::downgrade(host);
+    durable.on_relief(move || {
+        if let Some(host) = of_relief.upgrade() {
+            host.store_relieved();
+        }
+    });
+    host.restore(queues, &|queue, wanted| durable.page(queue, wanted), now())
+}
+
+fn host_settings(
+    config: &Config,
+    store: Arc<dyn Store>,
+    definitions: Vec<(Vec<u8>, Vec<u8>)>,
+    first_free: QueueId,
+) -> Result<HostSettings, StartError> {
     let mut users = Users::default();
     let loopback_only = config.loopback_users.contains(&config.default_user);
     let password = config.default_pass.expose().to_owned();
@@ -268,20 +356,21 @@ fn host_settings(config: &Config) -> Result<HostSettings, StartError> {
             anonymous: config.allow_anonymous,
             handshake_timeout: config.handshake_timeout,
             cluster_name: "leveret@localhost".to_owned(),
+            durability: config.durability.name(),
         },
         users,
         anonymous_user: config.default_user.clone(),
         vhosts: vec![ShortString::new(&config.default_vhost)?],
         connections_max: config.max_connections,
         outbox_bytes_max: config.consumer_outbox_bytes,
-        store: Arc::new(MemoryStore),
+        store,
         vhost_options: VHostOptions {
             epoch: epoch(),
             memory: Arc::new(MemoryGauge::new(
                 usize::try_from(config.memory_high_watermark_bytes).unwrap_or(usize::MAX),
             )),
             window: Window::WIDE,
-            queue_ids: Arc::default(),
+            queue_ids: Arc::new(QueueIds::starting_at(first_free.0)),
             queue_defaults: QueueDefaults {
                 consumer_timeout: Some(config.consumer_timeout_ms).filter(|&timeout| timeout > 0),
                 timeout_action: match config.consumer_timeout_action {
@@ -295,7 +384,7 @@ fn host_settings(config: &Config) -> Result<HostSettings, StartError> {
                 DefaultQueueType::Quorum => QueueKind::Quorum,
             },
         },
-        definitions: Vec::new(),
+        definitions,
         now: now(),
         seed: None,
     })

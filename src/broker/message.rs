@@ -190,6 +190,16 @@ impl Message {
         self.head().entries.store(queues, Ordering::Relaxed);
     }
 
+    /// Whether more than one queue holds the message, as far as is known at this moment.
+    pub fn is_shared(&self) -> bool {
+        self.head().entries.load(Ordering::Relaxed) > 1
+    }
+
+    /// Tells messages apart while both of them are there: the same one in two queues has the same.
+    pub fn address(&self) -> usize {
+        self.0.as_ptr().addr()
+    }
+
     /// Notes that one queue let go of the message; the bytes that are free now: all of
     /// [`Message::memory`] for the last queue, otherwise none.
     ///

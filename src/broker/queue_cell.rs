@@ -18,7 +18,7 @@ use super::queue_settings::{QueueDefaults, QueueSettings};
 pub struct ConnectionId(pub u64);
 
 /// Tells apart two queues that had the same name one after the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct QueueId(pub u64);
 
 /// What a queue is declared with.

@@ -89,6 +89,20 @@ struct Options {
     /// as 40%, or 0 for no limit [default: 40%]
     #[arg(long, global = true, value_name = "BYTES")]
     memory_high_watermark: Option<String>,
+
+    /// Keep durable state in this directory [default: $XDG_DATA_HOME/leveret or
+    /// ~/.local/share/leveret, without a home /var/lib/leveret]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+
+    /// What a confirm means: fsync (on disk), os (outlives the process), none (memory only, nothing is
+    /// written) [default: fsync]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    durability: Option<String>,
+
+    /// Publishers wait while less than this is free in the data directory [default: 50MB]
+    #[arg(long, global = true, value_name = "BYTES")]
+    disk_free_limit: Option<String>,
 }
 
 impl Args {
@@ -117,6 +131,9 @@ impl Args {
             ("max_message_size", &options.max_message_size),
             ("max_connections", &options.max_connections),
             ("memory_high_watermark", &options.memory_high_watermark),
+            ("data_dir", &options.data_dir),
+            ("durability", &options.durability),
+            ("disk_free_limit", &options.disk_free_limit),
         ];
         let given = |(key, text): (_, &Option<String>)| Some((key, Given::Text(text.clone()?)));
         bind.into_iter().chain(singles.into_iter().filter_map(given))

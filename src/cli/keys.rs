@@ -131,6 +131,27 @@ pub(super) static KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "data_dir",
+        expects: "a directory",
+        set: |draft, given| {
+            let dir = given.text().filter(|dir| !dir.is_empty()).map(PathBuf::from);
+            put(&mut draft.config.data_dir, dir.map(Some))
+        },
+    },
+    Key {
+        name: "durability",
+        expects: "fsync, os or none",
+        set: |draft, given| put(&mut draft.config.durability, given.word()),
+    },
+    Key {
+        name: "disk_free_limit",
+        expects: "a number of bytes, such as 50MB",
+        set: |draft, given| {
+            let bytes = given.bytes(0..=i64::MAX).map(i64::cast_unsigned);
+            put(&mut draft.config.disk_free_limit, bytes)
+        },
+    },
+    Key {
         name: "consumer_timeout",
         expects: "a number of milliseconds, or 0 for no limit",
         set: |draft, given| {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fmt, fs, io};
 
@@ -50,7 +51,7 @@ pub fn load_config(
     for (key, given) in args.given() {
         loading.set(key, &given, || Origin::Flag(key))?;
     }
-    Ok(loading.finish(memory::available()))
+    Ok(loading.finish(memory::available(), &environment))
 }
 
 /// A configuration that is being put together, and what was odd on the way.
@@ -140,7 +141,7 @@ impl Loading {
         })
     }
 
-    fn finish(self, memory: Option<u64>) -> (Config, Vec<Warning>) {
+    fn finish(self, memory: Option<u64>, environment: &Environment) -> (Config, Vec<Warning>) {
         let Self { draft: Draft { mut config, watermark }, mut warnings } = self;
         config.memory_high_watermark_bytes = match (watermark, memory) {
             (Watermark::Bytes(bytes), _) => bytes,
@@ -150,8 +151,16 @@ impl Loading {
                 0
             }
         };
+        config.data_dir.get_or_insert_with(|| data_dir(environment));
         (config, warnings)
     }
+}
+
+/// Where durable state lies unless somebody says so.
+fn data_dir(environment: &Environment) -> PathBuf {
+    let home = || Some(Path::new(environment.get("HOME")?).join(".local/share"));
+    let data = environment.get("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
+    data.unwrap_or_else(|| PathBuf::from("/var/lib")).join("leveret")
 }
 
 /// The environment, without variables that are empty or whose names are no text.

@@ -4,12 +4,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{init_logging, load_config, parse_args};
 use crate::config::Config;
+use crate::store::StoreError;
 use crate::{Broker, StartError};
 
 /// Exit code for what the system refuses: a port in use, a file that cannot be written
@@ -24,6 +26,8 @@ const READY: &str = "Server startup complete";
 enum ServeError {
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("{0}; what was not confirmed may be lost")]
+    Store(Arc<StoreError>),
     #[error("cannot write the ready file {path}: {source}")]
     ReadyFile { path: String, source: io::Error },
     #[error("cannot start the runtime: {0}")]
@@ -72,6 +76,7 @@ fn serve(config: Config) -> Result<(), ServeError> {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            error = broker.failed() => return Err(ServeError::Store(error)),
         }
         tracing::info!("stopping");
         broker.stop().await;

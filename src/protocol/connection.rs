@@ -49,6 +49,8 @@ pub struct Settings {
     pub handshake_timeout: Duration,
     /// The name in the server properties.
     pub cluster_name: String,
+    /// What a confirm means, as the server properties tell it: `fsync`, `os` or `none`.
+    pub durability: &'static str,
 }
 
 /// Something went wrong on a channel (or, for channel 0, on the connection).
@@ -213,8 +215,8 @@ impl Connection {
                 @ (ProtocolHeader::Amqp091 | ProtocolHeader::Amqp09 | ProtocolHeader::Amqp08),
             ) => {
                 input.advance(ProtocolHeader::AMQP_0_9_1.len());
-                let Settings { anonymous, cluster_name, .. } = &self.settings;
-                let start = handshake::start(header, *anonymous, cluster_name);
+                let Settings { anonymous, cluster_name, durability, .. } = &self.settings;
+                let start = handshake::start(header, *anonymous, cluster_name, durability);
                 self.output.method(ChannelId::CONNECTION, start);
                 self.state = State::AwaitingStartOk;
                 true

@@ -41,7 +41,12 @@ pub const HANDSHAKE_FRAME_MAX: u32 = 8192;
 const FRAME_MIN: u32 = 4096;
 
 /// `connection.start`, in the version that the client asked for; what follows is 0-9-1 in any case.
-pub fn start(header: ProtocolHeader, anonymous: bool, cluster_name: &str) -> connection::Start {
+pub fn start(
+    header: ProtocolHeader,
+    anonymous: bool,
+    cluster_name: &str,
+    durability: &str,
+) -> connection::Start {
     let (version_major, version_minor) = match header {
         ProtocolHeader::Amqp08 => (8, 0),
         _ => (0, 9),
@@ -50,14 +55,14 @@ pub fn start(header: ProtocolHeader, anonymous: bool, cluster_name: &str) -> con
     connection::Start {
         version_major,
         version_minor,
-        server_properties: server_properties(cluster_name),
+        server_properties: server_properties(cluster_name, durability),
         mechanisms: Bytes::from_static(mechanisms.as_bytes()),
         locales: Bytes::from_static(b"en_US"),
     }
 }
 
 /// RabbitMQ's keys, because clients read them, and leveret's own name and version behind.
-fn server_properties(cluster_name: &str) -> FieldTable {
+fn server_properties(cluster_name: &str, durability: &str) -> FieldTable {
     let text = |value: &str| FieldValue::LongString(Bytes::copy_from_slice(value.as_bytes()));
     let capabilities = CAPABILITIES
         .into_iter()
@@ -73,6 +78,7 @@ fn server_properties(cluster_name: &str) -> FieldTable {
         ("version", text(RABBITMQ_VERSION)),
         ("leveret", text("leveret")),
         ("leveret_version", text(env!("CARGO_PKG_VERSION"))),
+        ("leveret_durability", text(durability)),
     ]
     .into_iter()
     .map(|(name, value)| (ShortString::truncated(name), value))

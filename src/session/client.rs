@@ -64,8 +64,10 @@ pub struct Client {
     connection: Connection,
     user: String,
     session: Option<Session>,
-    /// A publisher that waits for memory.
+    /// A publisher that waits for memory, the disk, or the store.
     blocked: bool,
+    /// It was told why. Where the store has a lot to write at the moment it is not.
+    told_blocked: bool,
     /// A request that could not be answered yet.
     unanswered: Option<Unanswered>,
     /// Bytes of incomplete bodies that are counted as message memory.
@@ -138,6 +140,7 @@ impl Client {
             user: String::new(),
             session: None,
             blocked: false,
+            told_blocked: false,
             unanswered: None,
             held: 0,
         }
@@ -176,11 +179,19 @@ impl Client {
             session.drain_outbox(output, DELIVERY_BYTES_MAX, now);
             session.write_confirms(output);
             if std::mem::take(&mut session.unblocked) && std::mem::take(&mut self.blocked) {
-                self.connection.unblocked();
+                self.go_on();
             }
         }
         self.answer_late(now);
         self.fail_channels(now);
+    }
+
+    /// A publisher that waited need not wait any more; one that was told so is told this as well. If there
+    /// is another reason by now, its next message tells.
+    fn go_on(&mut self) {
+        if std::mem::take(&mut self.told_blocked) {
+            self.connection.unblocked();
+        }
     }
 
     /// Answers a request that had to wait for the store, if it need not wait any more.
@@ -313,7 +324,7 @@ impl Client {
         }
         // The alarm stops a publisher at its next message, as in RabbitMQ; what it sent before
         // is taken in.
-        if self.host.memory.is_alarmed() {
+        if self.host.holds_publishers() {
             self.block(now);
         }
     }
@@ -460,7 +471,7 @@ impl Client {
         self.poll_outbox(now);
         let published =
             self.session.as_mut().is_some_and(|session| std::mem::take(&mut session.published));
-        if (published || self.holds_too_much()) && self.host.memory.is_alarmed() {
+        if (published || self.holds_too_much()) && self.host.holds_publishers() {
             self.block(now);
         }
     }
@@ -493,9 +504,12 @@ impl Client {
         }
         self.blocked = true;
         self.outbox.set_blocked(true);
-        self.connection.blocked("low on memory");
+        if let Some(reason) = self.host.alarm() {
+            self.connection.blocked(reason);
+            self.told_blocked = true;
+        }
         // The alarm may have cleared before the outbox was marked: then nobody else tells it.
-        if !self.host.memory.is_alarmed() {
+        if !self.host.holds_publishers() {
             self.outbox.unblock();
         }
     }
@@ -506,6 +520,7 @@ impl Client {
             session.end(now);
         }
         self.blocked = false;
+        self.told_blocked = false;
         self.unanswered = None;
         self.host.free_memory(std::mem::take(&mut self.held));
     }

@@ -151,6 +151,26 @@ impl Host {
         self.note_memory();
     }
 
+    /// The store has room again: publishers that waited for it go on.
+    pub fn store_relieved(&self) {
+        self.registry.unblock_all();
+    }
+
+    /// Why publishers are to wait, in RabbitMQ's words; `None` if they need not.
+    pub(super) fn alarm(&self) -> Option<&'static str> {
+        match (self.memory.is_alarmed(), self.store.is_disk_low()) {
+            (false, false) => None,
+            (true, false) => Some("low on memory"),
+            (false, true) => Some("low on disk"),
+            (true, true) => Some("low on memory & disk"),
+        }
+    }
+
+    /// Whether publishers are to wait, be it for a moment.
+    pub(super) fn holds_publishers(&self) -> bool {
+        self.alarm().is_some() || self.store.is_congested()
+    }
+
     /// Gives message memory back, and wakes the publishers that waited for it.
     pub(super) fn free_memory(&self, bytes: usize) {
         if self.memory.release(bytes) == Alarm::Cleared {

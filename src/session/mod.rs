@@ -13,6 +13,7 @@ mod policies;
 mod publish;
 mod registry;
 mod reply_to;
+mod restore;
 mod settle;
 mod source;
 #[cfg(test)]

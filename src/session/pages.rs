@@ -86,7 +86,8 @@ impl Host {
         }
     }
 
-    fn relieve(&self, now: Instant) {
+    /// Has all queues do what is due, and leave to the store what is too much for memory.
+    pub(super) fn relieve(&self, now: Instant) {
         for vhost in self.vhosts() {
             for queue in vhost.queues() {
                 let mut effects = Effects::default();

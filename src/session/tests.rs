@@ -46,6 +46,7 @@ fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc
             anonymous: false,
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "test".to_owned(),
+            durability: "none",
         },
         users,
         anonymous_user: String::new(),
@@ -283,6 +284,14 @@ impl Store for SlowStore {
 
     fn fetch(&self, _queue: QueueId, _wanted: Wanted, _requester: Box<dyn Requester>) {
         unreachable!("no queue is deep");
+    }
+
+    fn is_congested(&self) -> bool {
+        false
+    }
+
+    fn is_disk_low(&self) -> bool {
+        false
     }
 
     fn when_durable(&self, confirmation: Box<dyn Confirmation>) {

@@ -76,6 +76,11 @@ impl StoreError {
         Self::Io { action, path: path.into(), source }
     }
 
+    /// Whether a file was not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Whether there was no room left on the disk: what is to be tried again later.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Io { source, .. } if matches!(

@@ -39,6 +39,14 @@ impl Store for MemoryStore {
         debug_assert!(false, "no queue leaves messages to a store that keeps none");
     }
 
+    fn is_congested(&self) -> bool {
+        false
+    }
+
+    fn is_disk_low(&self) -> bool {
+        false
+    }
+
     fn when_durable(&self, confirmation: Box<dyn Confirmation>) {
         confirmation.durable();
     }

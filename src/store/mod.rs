@@ -1,15 +1,40 @@
 //! Durability: what outlives the process, and when a publisher may be told so.
 
+mod batch;
+mod block;
+mod checkpointer;
+mod directory;
+pub mod disk;
+mod durable;
+mod encoding;
 mod error;
+pub mod frame;
+mod inbox;
+mod index;
+mod key_value;
+pub mod log;
 mod memory;
 mod place;
+mod reader;
+pub mod record;
+mod recovery;
+mod segment;
+pub mod sim_disk;
+#[cfg(test)]
+mod test_folder;
+mod unit;
+mod writer;
 
 use std::fmt;
 
+pub use self::durable::{Durability, DurableOptions, DurableStore, Recovered};
 pub use self::error::StoreError;
+pub use self::index::{Changes, CheckpointMark, Index, IndexReport, Live, ReadBlock, Summary};
+pub use self::key_value::{Batch, KeyValue, MemoryKeyValue, Pair, Pairs, SledKeyValue};
 pub use self::memory::MemoryStore;
 pub use self::place::{Location, Place, SegmentId};
-use parking_lot::RwLockReadGuard;
+pub use self::unit::Unit;
+pub use self::writer::CheckpointRule;
 
 use crate::broker::effect::{Page, Wanted};
 use crate::broker::persist::Persist;
@@ -34,18 +59,15 @@ pub trait Store: Persist + fmt::Debug {
     /// another thread.
     fn fetch(&self, queue: QueueId, wanted: Wanted, requester: Box<dyn Requester>);
 
+    /// Whether publishers are to wait until more is written.
+    fn is_congested(&self) -> bool;
+
+    /// Whether publishers are to wait until there is room on the disk.
+    fn is_disk_low(&self) -> bool;
+
     /// Calls `confirmation` once everything recorded before this call is as safe as the store's
     /// durability level promises: at once or later, on this thread or another.
     fn when_durable(&self, confirmation: Box<dyn Confirmation>);
-}
-
-/// What holds a unit of records together; see [`Store::unit`].
-#[derive(Debug)]
-pub struct Unit<'a>(Option<RwLockReadGuard<'a, ()>>);
-
-impl Unit<'static> {
-    /// For a store that knows no halves.
-    pub const NONE: Self = Self(None);
 }
 
 /// Somebody who wants messages back.

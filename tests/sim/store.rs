@@ -355,6 +355,14 @@ impl Store for SimStore {
         requester.arrived(page);
     }
 
+    fn is_congested(&self) -> bool {
+        false
+    }
+
+    fn is_disk_low(&self) -> bool {
+        false
+    }
+
     fn when_durable(&self, confirmation: Box<dyn Confirmation>) {
         let mut state = self.state.lock();
         let records = state.records;

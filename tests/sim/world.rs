@@ -134,6 +134,7 @@ impl World {
                 anonymous: false,
                 handshake_timeout: Duration::from_secs(10),
                 cluster_name: "simulation".to_owned(),
+                durability: "none",
             },
             users,
             anonymous_user: String::new(),

@@ -30,6 +30,7 @@ impl Peer {
             anonymous: false,
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "test".to_owned(),
+            durability: "none",
         };
         Self { connection: Connection::new(settings, now), now, input: BytesMut::new() }
     }

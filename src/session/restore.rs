@@ -1,0 +1,78 @@
+//! Queues of an earlier process.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::host::Host;
+use crate::broker::effect::{Effects, Page, Position, Wanted};
+use crate::broker::queue::Restored;
+use crate::broker::queue_cell::{QueueCell, QueueId};
+use crate::store::StoreError;
+
+/// Reads messages of a queue.
+type ReadPage<'a> = &'a dyn Fn(QueueId, Wanted) -> Result<Page, StoreError>;
+
+/// What is read at a time, for queues that are read at once.
+const PAGE_MESSAGES: usize = 8192;
+const PAGE_BYTES: u64 = 16 * 1024 * 1024;
+
+impl Host {
+    /// Gives queues back what the store has for them. What belongs to none is removed from it.
+    ///
+    /// # Errors
+    /// What `read` says.
+    pub fn restore(
+        &self,
+        restored: Vec<(QueueId, Restored)>,
+        read: ReadPage<'_>,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let queues = self.vhosts().flat_map(|vhost| vhost.queues());
+        let queues: HashMap<QueueId, Arc<QueueCell>> =
+            queues.map(|queue| (queue.id, queue)).collect();
+        let mut messages = 0;
+        for (id, restored) in restored {
+            match queues.get(&id) {
+                Some(queue) => {
+                    messages += restored.ready + restored.scheduled.len();
+                    self.restore_queue(queue, restored, read, now)?;
+                }
+                // It was only there to spare memory, or its deletion came between two records.
+                None => self.store.remove_queue(id),
+            }
+        }
+        if self.store.keeps_messages() {
+            tracing::info!(queues = queues.len(), messages, "restored");
+        }
+        self.relieve(now);
+        Ok(())
+    }
+
+    fn restore_queue(
+        &self,
+        queue: &Arc<QueueCell>,
+        restored: Restored,
+        read: ReadPage<'_>,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let (mut from, to) = (restored.first, Position(restored.next_position));
+        let scheduled = restored.scheduled.iter();
+        self.use_memory(scheduled.map(|(_, entry)| entry.message.memory()).sum());
+        let at_once = {
+            let mut state = queue.state.lock();
+            state.restore(restored);
+            state.is_restored_at_once()
+        };
+        while at_once && from < to {
+            let wanted = Wanted { from, to, messages_max: PAGE_MESSAGES, bytes_max: PAGE_BYTES };
+            let page = read(queue.id, wanted)?;
+            from = page.next;
+            self.use_memory(page.entries.iter().map(|entry| entry.message.memory()).sum());
+            let mut effects = Effects::default();
+            queue.state.lock().restore_ready(page.entries, now, &mut effects);
+            self.carry_out(queue, &mut effects, now);
+        }
+        Ok(())
+    }
+}

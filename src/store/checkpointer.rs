@@ -1,0 +1,111 @@
+//! Brings the index on disk up to date beside the writer, and lets segments go that are not needed.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use super::durable::Shared;
+use super::error::StoreError;
+use super::inbox::{Checkpointed, Survivor};
+use super::index::{CheckpointMark, Index};
+use super::log::{LogFiles, LogFrame, LogReader};
+use super::place::SegmentId;
+use super::record::{MessageRecord, NewPlace, Record};
+
+/// A segment is given up when less than this share of it is needed.
+const SPARSE: f64 = 0.3;
+
+/// Bytes of messages that are written anew after one checkpoint: what the writer does in a moment.
+const SURVIVORS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The writer froze the index at this mark.
+#[derive(Debug)]
+pub(super) struct CheckpointRequest {
+    pub(super) mark: CheckpointMark,
+}
+
+/// Makes checkpoints as they are asked for.
+pub(super) struct Checkpointer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: Arc<Index>,
+    pub(super) files: Arc<LogFiles>,
+    pub(super) log: LogReader,
+}
+
+impl Checkpointer {
+    /// Runs until nobody can ask any more.
+    pub(super) fn run(&self, requests: &Receiver<CheckpointRequest>) {
+        while let Ok(CheckpointRequest { mark }) = requests.recv() {
+            let checkpointed = match self.checkpoint(mark) {
+                Ok(survivors) => Checkpointed::Done(survivors),
+                Err(error) => Checkpointed::Failed(error),
+            };
+            self.shared.inbox.checkpointed(checkpointed);
+        }
+    }
+
+    /// Writes the index; then removes segments that nothing refers to, and says what is to be written
+    /// anew so that others can be.
+    pub(super) fn checkpoint(&self, mark: CheckpointMark) -> Result<Vec<Survivor>, StoreError> {
+        self.index.write_frozen()?;
+        let all: Vec<(SegmentId, u64)> =
+            self.files.segments().iter().map(|segment| (segment.id, segment.bytes)).collect();
+        let dead = self.index.dead_segments(&all, mark);
+        if !dead.is_empty() {
+            self.files.remove(&dead)?;
+        }
+        let mut survivors = Vec::new();
+        let mut bytes = 0;
+        for segment in self.index.sparse_segments(&all, mark, SPARSE) {
+            if bytes >= SURVIVORS_BYTES_MAX {
+                break;
+            }
+            self.survivors(segment, &mut survivors, &mut bytes)?;
+        }
+        Ok(survivors)
+    }
+
+    /// The messages of a segment that are still needed.
+    fn survivors(
+        &self,
+        segment: SegmentId,
+        survivors: &mut Vec<Survivor>,
+        bytes: &mut usize,
+    ) -> Result<(), StoreError> {
+        let mut found = Vec::new();
+        self.files.frames_of(segment, &mut |frame| {
+            for record in frame.records() {
+                let record = record.map_err(|error| frame.corrupt(error))?;
+                if let Record::Message(message) | Record::Moved(message) = record {
+                    let places = self.live_places(frame, &message)?;
+                    if !places.is_empty() {
+                        found.push((message.span.location(frame.segment, frame.offset), places));
+                    }
+                }
+            }
+            Ok(())
+        })?;
+        let locations: Vec<_> = found.iter().map(|(location, _)| *location).collect();
+        for (record, (_, places)) in self.log.read_many(&locations).into_iter().zip(found) {
+            let record = record?;
+            *bytes += record.len();
+            survivors.push(Survivor { record, places });
+        }
+        Ok(())
+    }
+
+    fn live_places(
+        &self,
+        frame: &LogFrame<'_>,
+        message: &MessageRecord<'_>,
+    ) -> Result<Vec<NewPlace>, StoreError> {
+        let location = message.span.location(frame.segment, frame.offset);
+        let mut live = Vec::new();
+        for place in message.places {
+            let known = self.index.place(place.queue, place.position)?;
+            if known.is_some_and(|known| known.location == location) {
+                live.push(place);
+            }
+        }
+        Ok(live)
+    }
+}

@@ -1,0 +1,89 @@
+//! A data directory: whose it is, of which version, and that nobody else has it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use super::error::StoreError;
+
+/// The file that says what the directory is. It is locked as long as a broker runs.
+const MARKER: &str = "leveret.store";
+
+/// What stands in it, before the number of the format.
+const TITLE: &str = "leveret data directory, format ";
+
+/// The format that this version writes.
+const FORMAT: u32 = 1;
+
+/// An open data directory. Others are kept out until it is dropped.
+#[derive(Debug)]
+pub(super) struct Directory {
+    _lock: File,
+}
+
+impl Directory {
+    /// Opens a directory, or makes one.
+    ///
+    /// # Errors
+    /// It can't be written, another broker has it, it holds something else, or is of a later version.
+    pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
+        fs::create_dir_all(dir).map_err(|error| StoreError::io("create", dir, error))?;
+        let path = dir.join(MARKER);
+        check_ours(dir, &path)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = file.map_err(|error| StoreError::io("open", &path, error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::InUse { path: dir.to_owned() });
+            }
+            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path, error)),
+        }
+        check_format(dir, &path, &mut file)?;
+        Ok(Self { _lock: file })
+    }
+}
+
+/// A directory without the marker may hold nothing else.
+fn check_ours(dir: &Path, marker: &Path) -> Result<(), StoreError> {
+    if marker.exists() {
+        return Ok(());
+    }
+    let failed = |error| StoreError::io("list", dir, error);
+    let first = fs::read_dir(dir).map_err(failed)?.next().transpose().map_err(failed)?;
+    match first {
+        Some(entry) => {
+            let found = format!("it holds {}", entry.file_name().to_string_lossy());
+            Err(StoreError::Foreign { path: dir.to_owned(), found })
+        }
+        None => Ok(()),
+    }
+}
+
+fn check_format(dir: &Path, path: &Path, file: &mut File) -> Result<(), StoreError> {
+    let mut text = String::new();
+    let read = file.take(1024).read_to_string(&mut text);
+    match read {
+        Ok(0) => {
+            return write_format(dir, file)
+                .map_err(|error| StoreError::io("write to", path, error));
+        }
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => text.clear(),
+        Err(error) => return Err(StoreError::io("read", path, error)),
+    }
+    let format = text.strip_prefix(TITLE).and_then(|rest| rest.trim_end().parse().ok());
+    let path = PathBuf::from(dir);
+    match format {
+        Some(FORMAT) => Ok(()),
+        Some(found) if found > FORMAT => Err(StoreError::Newer { path, found, known: FORMAT }),
+        _ => Err(StoreError::Foreign { path, found: format!("{MARKER} says something else") }),
+    }
+}
+
+fn write_format(dir: &Path, file: &mut File) -> io::Result<()> {
+    writeln!(file, "{TITLE}{FORMAT}")?;
+    file.sync_all()?;
+    File::open(dir)?.sync_all()
+}

@@ -1,0 +1,80 @@
+//! Both maps, and what a crash leaves of the simulated one.
+
+use super::*;
+use crate::store::test_folder::TestFolder;
+
+fn batch(pairs: &[(&str, Option<&str>)]) -> Batch {
+    let mut batch = Batch::default();
+    for (key, value) in pairs {
+        match value {
+            Some(value) => batch.put(key.as_bytes().to_vec(), value.as_bytes().to_vec()),
+            None => batch.remove(key.as_bytes().to_vec()),
+        }
+    }
+    batch
+}
+
+fn all(map: &dyn KeyValue) -> Vec<String> {
+    let text = |pair: Result<Pair, StoreError>| {
+        let (key, value) = pair.unwrap();
+        format!("{}={}", String::from_utf8(key).unwrap(), String::from_utf8(value).unwrap())
+    };
+    map.range(b"", b"~").map(text).collect()
+}
+
+fn assert_is_an_ordered_map(map: &dyn KeyValue) {
+    map.apply(batch(&[("b", Some("2")), ("a", Some("1")), ("c", Some("3"))])).unwrap();
+    map.apply(batch(&[("b", None), ("c", Some("4"))])).unwrap();
+    map.flush().unwrap();
+    assert_eq!(all(map), ["a=1", "c=4"]);
+    assert_eq!(map.get(b"c").unwrap(), Some(b"4".to_vec()));
+    assert_eq!(map.get(b"b").unwrap(), None);
+    assert_eq!(map.range(b"a", b"c").count(), 1, "the end is not in it");
+    assert_eq!(map.range(b"c", b"a").count(), 0);
+}
+
+#[test]
+fn the_one_in_memory() {
+    assert_is_an_ordered_map(&MemoryKeyValue::default());
+}
+
+#[test]
+fn the_one_on_disk_is_there_again() {
+    let folder = TestFolder::new("key-value");
+    let map = SledKeyValue::open(folder.path(), 1 << 20).unwrap();
+    assert_is_an_ordered_map(&map);
+    drop(map);
+    let map = SledKeyValue::open(folder.path(), 1 << 20).unwrap();
+    assert_eq!(all(&map), ["a=1", "c=4"]);
+}
+
+#[test]
+fn a_crash_loses_whole_batches_from_the_end() {
+    let map = MemoryKeyValue::default();
+    map.apply(batch(&[("a", Some("1"))])).unwrap();
+    map.flush().unwrap();
+    map.apply(batch(&[("a", None), ("b", Some("2"))])).unwrap();
+    map.apply(batch(&[("c", Some("3"))])).unwrap();
+    assert_eq!(all(&map.crash(0)), ["a=1"]);
+    assert_eq!(all(&map.crash(1)), ["b=2"]);
+    assert_eq!(all(&map.crash(2)), ["b=2", "c=3"]);
+    assert_eq!(all(&map.crash(3)), ["a=1"]);
+}
+
+#[test]
+fn a_fault_happens_once_and_changes_nothing() {
+    let map = MemoryKeyValue::default();
+    map.fail_after(1);
+    map.apply(batch(&[("a", Some("1"))])).unwrap();
+    assert!(map.apply(batch(&[("b", Some("2"))])).is_err());
+    assert_eq!(all(&map), ["a=1"]);
+    map.apply(batch(&[("b", Some("2"))])).unwrap();
+    assert_eq!(all(&map), ["a=1", "b=2"]);
+}
+
+#[test]
+fn the_end_of_a_prefix() {
+    assert_eq!(after_prefix(b"ab"), b"ac");
+    assert_eq!(after_prefix(&[1, 0xFF]), [2]);
+    assert_eq!(after_prefix(&[0xFF]), [0xFF, 0xFF]);
+}

@@ -1,0 +1,146 @@
+//! From what lies on the disk to the broker's state.
+
+use std::sync::Arc;
+
+use super::batch::new_place;
+use super::disk::Disk;
+use super::error::StoreError;
+use super::index::{Changes, CheckpointMark, Index, Summary};
+use super::key_value::KeyValue;
+use super::log::{Log, LogFrame, LogMark, LogOptions};
+use super::reader::PageReader;
+use super::record::{MessageRecord, Record};
+use crate::broker::effect::Position;
+use crate::broker::queue::Restored;
+use crate::broker::queue_cell::QueueId;
+
+/// A store that was brought up to date.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) index: Arc<Index>,
+    pub(super) log: Log,
+    pub(super) pages: PageReader,
+    /// What its queues hold.
+    pub(super) queues: Vec<(QueueId, Summary)>,
+}
+
+/// Brings the index up to date: what it was at the last checkpoint, and then the log since.
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    dir: &std::path::Path,
+    kv: Arc<dyn KeyValue>,
+    options: LogOptions,
+) -> Result<Opened, StoreError> {
+    let (index, mark) = Index::open(kv)?;
+    let recovery = Log::open(disk, &dir.join("log"), options)?;
+    let segments = recovery.segments();
+    tracing::info!(
+        segments = segments.len(),
+        bytes = segments.iter().map(|segment| segment.bytes).sum::<u64>(),
+        "recovering: reading the log since the last checkpoint"
+    );
+    let (mut frames, mut first) = (0_u64, true);
+    let log = recovery.replay(mark.map(log_mark), &mut |frame| {
+        if std::mem::take(&mut first) && mark.is_none() && frame.sequence > 1 {
+            tracing::warn!(
+                "there is no index: it is rebuilt from the log, which begins at frame {}; what was \
+                 only in the index is lost",
+                frame.sequence
+            );
+        }
+        frames += 1;
+        apply(frame, &index)
+    })?;
+    if let Some(cut) = log.cut() {
+        tracing::warn!(
+            "{}: {} bytes behind byte {} were never completed, and are cut off",
+            cut.path.display(),
+            cut.bytes,
+            cut.offset
+        );
+    }
+    let boot = super::SegmentId(log.mark().segment.0 + 1);
+    let queues = index.finish_recovery(boot)?;
+    let index = Arc::new(index);
+    let pages = PageReader::new(Arc::clone(&index), log.reader());
+    tracing::info!(frames, queues = queues.len(), "recovered");
+    Ok(Opened { index, log, pages, queues })
+}
+
+impl Opened {
+    /// What a queue is restored from.
+    pub(super) fn restored(
+        &self,
+        queue: QueueId,
+        summary: &Summary,
+    ) -> Result<Restored, StoreError> {
+        let scheduled =
+            if summary.scheduled > 0 { self.pages.scheduled(queue)? } else { Vec::new() };
+        let waiting: u64 = scheduled.iter().map(|(place, _)| place.body_len).sum();
+        let ready = summary.count.saturating_sub(summary.scheduled);
+        let scheduled = scheduled
+            .into_iter()
+            .filter_map(|(place, entry)| place.due.map(|due| (due, entry)))
+            .collect();
+        Ok(Restored {
+            next_position: summary.next_position,
+            first: Position(summary.first),
+            ready: usize::try_from(ready).unwrap_or(usize::MAX),
+            bytes: summary.bytes.saturating_sub(waiting),
+            scheduled,
+        })
+    }
+}
+
+/// The log's mark as the index keeps it.
+pub(super) fn index_mark(mark: LogMark) -> CheckpointMark {
+    let LogMark { segment, offset, sequence } = mark;
+    CheckpointMark { segment, offset: offset.into(), sequence }
+}
+
+fn log_mark(mark: CheckpointMark) -> LogMark {
+    let CheckpointMark { segment, offset, sequence } = mark;
+    LogMark { segment, offset: u32::try_from(offset).unwrap_or(u32::MAX), sequence }
+}
+
+/// Lets the records of a frame take effect once more.
+fn apply(frame: &LogFrame<'_>, index: &Index) -> Result<(), StoreError> {
+    let mut changes = index.changes();
+    for record in frame.records() {
+        match record.map_err(|error| frame.corrupt(error))? {
+            Record::Message(message) => enter(frame, &message, &mut changes),
+            Record::Moved(message) => {
+                let location = message.span.location(frame.segment, frame.offset);
+                for place in message.places {
+                    changes.moved(place.queue, place.position, location);
+                }
+            }
+            Record::Settled { queue, positions } => {
+                for range in positions {
+                    changes.settled(queue, Position(*range.start()), Position(*range.end()));
+                }
+            }
+            Record::Delivered { queue, positions } => {
+                for range in positions {
+                    changes.delivered(queue, Position(*range.start()), Position(*range.end()));
+                }
+            }
+            Record::Returned { queue, position, returns, due } => {
+                changes.returned(queue, position, returns, due);
+            }
+            Record::Cleared { queue, from, to } => changes.cleared(queue, from, to),
+            Record::RemovedQueue { queue } => changes.removed_queue(queue),
+            Record::Put { key, value } => changes.put(key.to_vec(), value.to_vec()),
+            Record::Removed { key } => changes.removed(key.to_vec()),
+        }
+    }
+    Ok(())
+}
+
+fn enter(frame: &LogFrame<'_>, message: &MessageRecord<'_>, changes: &mut Changes<'_>) {
+    let location = message.span.location(frame.segment, frame.offset);
+    for place in message.places {
+        let known = new_place(&place, location, message.body_len, message.transient);
+        changes.entered(place.queue, place.position, &known);
+    }
+}

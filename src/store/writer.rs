@@ -1,0 +1,203 @@
+//! The one thread that writes: what has gathered becomes a commit frame, and then it is safe.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use super::batch::Batch;
+use super::checkpointer::CheckpointRequest;
+use super::durable::{Durability, Shared};
+use super::error::StoreError;
+use super::inbox::{Checkpointed, Fetch, Gathered, Survivor};
+use super::index::{CheckpointMark, Index};
+use super::log::{Appended, Log};
+use super::record::FrameBuilder;
+use super::recovery::index_mark;
+
+/// How often the writer looks around though nobody needs it: at the free space, and whether a
+/// checkpoint is due.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// The frame's buffer is given back where a frame was larger than this.
+const FRAME_BYTES_KEPT: usize = 8 * 1024 * 1024;
+
+/// When a checkpoint is due.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckpointRule {
+    /// After so many bytes of log.
+    pub bytes: u64,
+    /// After so long, if anything changed.
+    pub interval: Duration,
+}
+
+impl Default for CheckpointRule {
+    /// A recovery reads 256 MiB at most, which takes a fraction of a second.
+    fn default() -> Self {
+        Self { bytes: 256 * 1024 * 1024, interval: Duration::from_secs(60) }
+    }
+}
+
+/// Writes what gathers in the inbox.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: Arc<Index>,
+    pub(super) log: Log,
+    pub(super) frame: FrameBuilder,
+    pub(super) fetches: Sender<Fetch>,
+    pub(super) checkpoints: Sender<CheckpointRequest>,
+    pub(super) rule: CheckpointRule,
+    pub(super) checkpointed_at: Instant,
+    /// Bytes that were written since the last checkpoint began.
+    pub(super) since_checkpoint: u64,
+    /// One was begun and is not finished.
+    pub(super) is_checkpointing: bool,
+    pub(super) looked_at_space: Instant,
+    /// The end of the log where its last frame was synced.
+    pub(super) synced_at: Instant,
+}
+
+impl Writer {
+    /// Writes until the store is closed; the error that ended it.
+    pub(super) fn run(&mut self) -> Result<(), StoreError> {
+        loop {
+            let gathered = self.shared.inbox.take(IDLE);
+            let closed = gathered.closed;
+            self.step(gathered)?;
+            if closed {
+                return self.close();
+            }
+        }
+    }
+
+    /// Writes what has gathered, makes it safe, and tells those who wait.
+    pub(super) fn step(&mut self, gathered: Gathered) -> Result<(), StoreError> {
+        let Gathered { records, confirmations, fetches, checkpointed, .. } = gathered;
+        let survivors = self.take_up(checkpointed)?;
+        let batch = Batch::new(records, survivors);
+        if !batch.is_empty() {
+            self.write(batch)?;
+        }
+        for fetch in fetches {
+            // The reader is gone only when all is over.
+            let _ = self.fetches.send(fetch);
+        }
+        let safe = self.make_safe(!confirmations.is_empty())?;
+        if self.shared.inbox.written(safe) {
+            self.shared.relieve();
+        }
+        for confirmation in confirmations {
+            confirmation.durable();
+        }
+        self.look_around()
+    }
+
+    fn write(&mut self, batch: Batch) -> Result<(), StoreError> {
+        self.frame.clear();
+        let spans = batch.encode(&mut self.frame);
+        let at = self.append()?;
+        batch.apply(&spans, at, &self.index);
+        self.since_checkpoint += self.frame.len() as u64;
+        if self.frame.len() > FRAME_BYTES_KEPT {
+            self.frame = FrameBuilder::new();
+        }
+        Ok(())
+    }
+
+    /// Appends the frame, and waits for room where there is none: nobody is told of it before it is
+    /// written, so nothing is lost.
+    fn append(&mut self) -> Result<Appended, StoreError> {
+        loop {
+            match self.log.append(&mut self.frame) {
+                Err(error) if error.is_disk_full() => {
+                    self.shared.set_disk_low(true, &error.to_string());
+                    if self.shared.inbox.sleep(IDLE) {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Syncs, if somebody waits for it or nobody did for long; whether all that was written is as safe as
+    /// it is to be.
+    fn make_safe(&mut self, awaited: bool) -> Result<bool, StoreError> {
+        if self.shared.durability == Durability::Os || self.log.is_synced() {
+            return Ok(true);
+        }
+        let now = self.shared.now();
+        if awaited || now.duration_since(self.synced_at) >= IDLE {
+            self.sync()?;
+        }
+        Ok(self.log.is_synced())
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.log.sync()?;
+        self.synced_at = self.shared.now();
+        Ok(())
+    }
+
+    /// What is to be done now and then.
+    fn look_around(&mut self) -> Result<(), StoreError> {
+        let now = self.shared.now();
+        if now.duration_since(self.looked_at_space) >= IDLE {
+            self.looked_at_space = now;
+            let free = self.log.files().available_space()?;
+            let limit = self.shared.disk_free_limit;
+            let text = format!("{free} bytes are free, disk_free_limit is {limit}");
+            self.shared.set_disk_low(free < limit, &text);
+        }
+        let elapsed = now.duration_since(self.checkpointed_at) >= self.rule.interval;
+        let due = self.since_checkpoint >= self.rule.bytes || elapsed && self.since_checkpoint > 0;
+        if due && !self.is_checkpointing {
+            self.begin_checkpoint()?;
+        }
+        Ok(())
+    }
+
+    fn begin_checkpoint(&mut self) -> Result<(), StoreError> {
+        let mark = self.freeze()?;
+        self.is_checkpointing = true;
+        let _ = self.checkpoints.send(CheckpointRequest { mark });
+        Ok(())
+    }
+
+    fn freeze(&mut self) -> Result<CheckpointMark, StoreError> {
+        self.sync()?;
+        let mark = index_mark(self.log.mark());
+        self.index.freeze(mark);
+        self.since_checkpoint = 0;
+        self.checkpointed_at = self.shared.now();
+        Ok(mark)
+    }
+
+    /// A checkpoint is complete: what is to be written anew because of it.
+    fn take_up(&mut self, checkpointed: Option<Checkpointed>) -> Result<Vec<Survivor>, StoreError> {
+        match checkpointed {
+            None => Ok(Vec::new()),
+            Some(Checkpointed::Failed(error)) => Err(error),
+            Some(Checkpointed::Done(survivors)) => {
+                self.is_checkpointing = false;
+                if !survivors.is_empty() {
+                    // The next one lets their segments go.
+                    self.since_checkpoint += 1;
+                }
+                Ok(survivors)
+            }
+        }
+    }
+
+    /// Leaves everything in the index, so that the next start has nothing to read.
+    fn close(&mut self) -> Result<(), StoreError> {
+        if self.shared.durability == Durability::Fsync {
+            self.sync()?;
+        }
+        self.index.write_frozen()?;
+        self.freeze()?;
+        self.index.write_frozen()?;
+        self.shared.closed.store(true, Ordering::Release);
+        Ok(())
+    }
+}
