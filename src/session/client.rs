@@ -201,12 +201,15 @@ impl Client {
         let try_again = std::mem::take(&mut session.try_again);
         match self.unanswered.take() {
             Some(Unanswered::Committing(id, answer)) if committed => {
-                if session.channels.get(&id).is_some_and(|channel| !channel.closing) {
+                if session.is_open(id) {
                     self.connection.output().method(id, answer);
                 }
             }
             Some(Unanswered::Getting(id, get)) if try_again => {
-                self.method(id, Method::BasicGet(get), now);
+                // Its channel may have closed for a delivery that was held for too long.
+                if session.is_open(id) {
+                    self.method(id, Method::BasicGet(get), now);
+                }
             }
             unanswered => self.unanswered = unanswered,
         }
@@ -217,8 +220,7 @@ impl Client {
         while let Some(session) = &mut self.session
             && let Some(failure) = session.failures.pop()
         {
-            let is_open = |channel: &SessionChannel| !channel.closing;
-            if session.channels.get(&failure.channel).is_some_and(is_open) {
+            if session.is_open(failure.channel) {
                 self.fail(&failure, now);
             }
         }
@@ -541,6 +543,10 @@ impl Session {
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
         self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
+    }
+
+    fn is_open(&self, id: ChannelId) -> bool {
+        self.channels.get(&id).is_some_and(|channel| !channel.closing)
     }
 
     /// Hands over what was gathered.

@@ -146,7 +146,8 @@ impl TestClient {
         let (exchange, routing_key) = (short(""), short(queue));
         self.write(channel, basic::Publish { exchange, routing_key, mandatory, immediate: false });
         let id = ChannelId(channel);
-        let properties = amqp_codec::BasicProperties::default();
+        let properties =
+            amqp_codec::BasicProperties { delivery_mode: Some(2), ..Default::default() };
         let header = ContentHeader { class_id: 60, body_size: body.len() as u64, properties };
         encode_frame(&Frame::Header(id, Box::new(header)), &mut self.input);
         for piece in body.chunks(100_000) {
@@ -342,6 +343,8 @@ fn confirms_do_not_reach_the_next_channel_of_the_same_number() {
     let host = host(Arc::<SlowStore>::clone(&store), 1 << 20, 0);
     let mut client = TestClient::connect(&host);
     client.declare("q");
+    store.confirm_all();
+    assert_eq!(client.read(), ["1 queue.declare-ok"], "once it lasts");
     client.call(1, confirm::Select { no_wait: false });
     client.publish(1, "q", b"old");
     client.call(1, close());

@@ -21,6 +21,8 @@ struct Kept {
     expires: Timestamp,
     returns: u32,
     due: Option<Timestamp>,
+    /// Somebody has it.
+    delivered: bool,
 }
 
 impl Shelf {
@@ -34,19 +36,27 @@ impl Shelf {
                 self.add(position, message, expires, None);
             }
             QueueRecord::Delivered(position) => {
-                assert!(self.kept.contains_key(&position), "{position:?} is delivered, and gone");
+                let kept = self.kept.get_mut(&position);
+                let kept = kept.unwrap_or_else(|| panic!("{position:?} is delivered, and gone"));
+                assert!(kept.due.is_none(), "{position:?} is delivered before its time");
+                assert!(!kept.delivered, "{position:?} is delivered to two");
+                kept.delivered = true;
             }
             QueueRecord::Returned { position, returns, due } => {
                 let kept = self.kept.get_mut(&position);
                 let kept = kept.unwrap_or_else(|| panic!("{position:?} came back, and is gone"));
-                (kept.returns, kept.due) = (returns, due);
+                assert!(kept.delivered || kept.due.is_some(), "{position:?} comes back from nobody");
+                (kept.returns, kept.due, kept.delivered) = (returns, due, false);
             }
             QueueRecord::Settled(position) => {
                 let gone = self.kept.remove(&position);
                 assert!(gone.is_some(), "{position:?} is settled once, after it was enqueued");
             }
             QueueRecord::Cleared(from, to) => {
-                self.kept.retain(|position, it| !(from..to).contains(position) || it.due.is_some());
+                let gone = self.kept.extract_if(from..to, |_, kept| kept.due.is_none());
+                for (position, kept) in gone {
+                    assert!(!kept.delivered, "{position:?} is cleared, and somebody has it");
+                }
             }
         }
     }
@@ -59,7 +69,7 @@ impl Shelf {
         due: Option<Timestamp>,
     ) {
         // Counted on its own when it comes back.
-        let kept = Kept { message: message.duplicate(), expires, returns: 0, due };
+        let kept = Kept { message: message.duplicate(), expires, returns: 0, due, delivered: false };
         assert!(self.kept.insert(position, kept).is_none(), "{position:?} is taken twice");
     }
 
@@ -72,6 +82,11 @@ impl Shelf {
         self.transient.contains(&position)
     }
 
+    /// How many of them there were.
+    pub(crate) fn transient(&self) -> u64 {
+        self.transient.len() as u64
+    }
+
     pub(crate) fn page(&self, wanted: Wanted) -> Page {
         let Wanted { from, to, messages_max, .. } = wanted;
         let ready = self.kept.range(from..to).filter(|(_, kept)| kept.due.is_none());
@@ -82,7 +97,7 @@ impl Shelf {
                 message: kept.message.duplicate(),
                 expires: kept.expires,
                 returns: kept.returns,
-                delivered: false,
+                delivered: kept.delivered,
                 transient: self.was_transient(position),
             })
             .collect();

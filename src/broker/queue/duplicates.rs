@@ -113,6 +113,13 @@ impl Duplicates {
         }
     }
 
+    /// No other messages than these are in the queue.
+    pub(super) fn keep_only<'a>(&mut self, messages: impl Iterator<Item = &'a Message>) {
+        if let Self::WhileQueued(keys) = self {
+            *keys = messages.filter_map(key).map(Into::into).collect();
+        }
+    }
+
     /// A message left the queue: one like it may come again.
     pub(super) fn left(&mut self, message: &Message) {
         if let Self::WhileQueued(keys) = self

@@ -39,7 +39,7 @@ pub use self::entry::Entry;
 use self::held::Holdings;
 use self::journal::Journal;
 pub use self::paging::Restored;
-use self::ready::ReadyList;
+use self::ready::{Drained, ReadyList};
 use self::schedule::Schedule;
 pub use self::settlement::{Holder, Return};
 pub use self::window::Window;
@@ -516,14 +516,27 @@ impl Queue {
     }
 
     fn purge_ready(&mut self, out: &mut Effects) -> usize {
-        let (entries, paged) = self.ready.drain();
+        let Drained { entries, paged, ranges } = self.ready.drain();
         for entry in &entries {
             self.purged(entry, out);
         }
-        let Some(paged) = paged else { return entries.len() };
-        self.journal.cleared(paged.from, paged.to);
-        self.totals.purged += paged.count as u64;
-        entries.len() + paged.count
+        for (from, to) in ranges {
+            self.journal.cleared(from, to);
+        }
+        if paged > 0 {
+            self.totals.purged += paged as u64;
+            self.forget_duplicates();
+        }
+        entries.len() + paged
+    }
+
+    /// Messages left that nobody saw again: only those like the ones that are here still count as
+    /// known.
+    fn forget_duplicates(&mut self) {
+        let Some(duplicates) = &mut self.duplicates else { return };
+        let scheduled = self.schedule.iter().map(|(_, entry)| entry);
+        let held = self.consumers.held().chain(self.fetched.iter());
+        duplicates.keep_only(scheduled.chain(held).map(|entry| &entry.message));
     }
 
     /// The messages that wait for their time, the first to come first, `max` of them at most.
