@@ -15,11 +15,12 @@ use parking_lot::Mutex;
 use super::outbox::Outbox;
 use super::{Client, Host, HostSettings, Peer, Reading};
 use crate::auth::{User, Users};
+use crate::broker::definition::{Definition, QueueDefinition};
 use crate::broker::effect::{DeliverySink, Effects, Wanted};
 use crate::broker::memory::MemoryGauge;
 use crate::broker::persist::{Persist, QueueRecord};
 use crate::broker::queue::Get;
-use crate::broker::queue_cell::QueueId;
+use crate::broker::queue_cell::{QueueId, QueueProperties};
 use crate::broker::time::Epoch;
 use crate::broker::vhost::VHostOptions;
 use crate::protocol::connection::{Settings, State};
@@ -37,9 +38,13 @@ fn short(text: &str) -> ShortString {
 }
 
 fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc<Host> {
+    Host::new(settings(store, outbox_bytes_max, watermark)).expect("nothing to restore")
+}
+
+fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> HostSettings {
     let mut users = Users::default();
     users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
-    Host::new(HostSettings {
+    HostSettings {
         connection: Settings {
             limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
             body_max: 16 * 1024 * 1024,
@@ -61,8 +66,7 @@ fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc
         definitions: Vec::new(),
         now: origin(),
         seed: Some(1),
-    })
-    .expect("nothing to restore")
+    }
 }
 
 fn plain_host() -> Arc<Host> {
@@ -306,6 +310,22 @@ fn ack(delivery_tag: u64, multiple: bool) -> basic::Ack {
 
 fn close() -> channel::Close {
     channel::Close { reply_code: 200, reply_text: short(""), class_id: 0, method_id: 0 }
+}
+
+#[test]
+fn vhosts_that_were_written_down_are_there_again() {
+    let old = ShortString::from_static("old");
+    let properties = QueueProperties { durable: true, ..QueueProperties::default() };
+    let queue = QueueDefinition { name: short("q"), id: QueueId(3), properties };
+    let [vhost, queue] = [Definition::VHost, Definition::Queue(queue)]
+        .map(|definition| (definition.key(&old), definition.value(&old)));
+    let bad = (queue.0.clone(), b"{}".to_vec());
+    let with =
+        |definitions| HostSettings { definitions, ..settings(Arc::new(MemoryStore), 1 << 20, 0) };
+    let host = Host::new(with(vec![queue, vhost])).unwrap();
+    assert_eq!(host.vhost(&old).unwrap().queue(&short("q")).unwrap().id, QueueId(3));
+    assert!(host.vhost(&ShortString::from_static("/")).is_some(), "the configured one");
+    assert!(Host::new(with(vec![bad])).is_err());
 }
 
 #[test]

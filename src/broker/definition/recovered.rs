@@ -102,7 +102,7 @@ impl SeenKeys {
     fn add(&mut self, key: Vec<u8>, value: &[u8]) -> Result<(), DefinitionError> {
         let mut parts = KeyParts::of(&key);
         let owner = if Kind::of(&key) == Some(Kind::SeenByQueue) {
-            parts.number().map(|id| self.queues.entry(QueueId(id))).map(|entry| entry.or_default())
+            parts.number().map(|id| self.queues.entry(QueueId(id)).or_default())
         } else {
             let names = parts.name().zip(parts.name());
             names.map(|names| self.exchanges.entry(names).or_default())
