@@ -160,6 +160,8 @@ stats! {
     died_twice,
     queues_expired,
     policies_changed,
+    pages_read,
+    transient_paged_out,
 }
 
 impl Ledger {

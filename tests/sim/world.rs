@@ -124,7 +124,10 @@ pub(crate) fn run(seed: u64, origin: Instant) -> Stats {
         world.weigh_down();
     }
     world.end();
-    world.shared.ledger.stats
+    let (read, left) = world.shared.store.paging();
+    let stats = &mut world.shared.ledger.stats;
+    (stats.pages_read, stats.transient_paged_out) = (read, left);
+    *stats
 }
 
 impl World {
