@@ -108,24 +108,26 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
         (prop::bool::weighted(0.3), prop::bool::weighted(0.3)),
         prop::option::weighted(0.7, paging()),
     )
-        .prop_map(|(limits, (max_priority, delivery_limit), (single_active, groups), paging)| {
-            let (time_to_live, max_length, overflow, dead_letters) = limits;
-            // Where messages leave groups from the middle, whose turn is next depends on when the
-            // queue tidies up: not a matter of one list.
-            let refuses = overflow != Overflow::DropHead;
-            let rules = Rules {
-                time_to_live: None,
-                max_length: max_length.filter(|_| !groups || refuses),
-                overflow,
-                dead_letters,
-                max_priority: max_priority.filter(|_| !groups),
-                delivery_limit,
-                single_active,
-                groups,
-                paging,
-            };
-            Rules { time_to_live: time_to_live.filter(|_| rules.is_mortal()), ..rules }
-        })
+        .prop_map(
+            |(limits, (max_priority, delivery_limit), (single_active, groups), paging)| {
+                let (time_to_live, max_length, overflow, dead_letters) = limits;
+                // Where messages leave groups from the middle, whose turn is next depends on when the
+                // queue tidies up: not a matter of one list.
+                let refuses = overflow != Overflow::DropHead;
+                let rules = Rules {
+                    time_to_live: None,
+                    max_length: max_length.filter(|_| !groups || refuses),
+                    overflow,
+                    dead_letters,
+                    max_priority: max_priority.filter(|_| !groups),
+                    delivery_limit,
+                    single_active,
+                    groups,
+                    paging,
+                };
+                Rules { time_to_live: time_to_live.filter(|_| rules.is_mortal()), ..rules }
+            },
+        )
 }
 
 fn paging() -> impl Strategy<Value = Paging> {

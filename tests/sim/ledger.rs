@@ -161,6 +161,8 @@ stats! {
     queues_expired,
     policies_changed,
     pages_read,
+    restored,
+    restored_again,
     transient_paged_out,
 }
 
