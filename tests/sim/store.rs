@@ -144,8 +144,7 @@ impl SimStore {
             let Some(Read { queue, wanted, page, requester }) = state.reads.pop_front() else {
                 return;
             };
-            let page =
-                page.unwrap_or_else(|| state.shelves.entry(queue).or_default().page(wanted));
+            let page = page.unwrap_or_else(|| state.shelves.entry(queue).or_default().page(wanted));
             drop(state);
             requester.arrived(page);
         }
@@ -160,6 +159,15 @@ impl SimStore {
     /// Whether a queue waits for messages that were left here.
     pub(crate) fn is_reading(&self, queue: QueueId) -> bool {
         self.state.lock().readers.contains(&queue)
+    }
+
+    /// What would be left of a queue's messages if the process ended now: all that is live.
+    pub(crate) fn after_crash(&self, queue: QueueId) -> Option<Shelf> {
+        let state = self.state.lock();
+        let left = state.shelves.get(&queue)?.after_crash();
+        let live = state.queues.get(&queue).into_iter().flat_map(|it| it.live.keys().copied());
+        assert!(left.positions().eq(live), "what is live in {queue:?} would be there");
+        Some(left)
     }
 
     /// Reads that wait to be answered.

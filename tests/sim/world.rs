@@ -91,6 +91,10 @@ impl Shared {
         self.epoch.timestamp(at)
     }
 
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     fn set_now(&mut self, now: Instant) {
         self.now = now;
         self.store.set_now(self.timestamp(now));
@@ -124,7 +128,10 @@ pub(crate) fn run(seed: u64, origin: Instant) -> Stats {
         world.weigh_down();
     }
     world.end();
-    world.shared.ledger.stats
+    let (read, left) = world.shared.store.paging();
+    let stats = &mut world.shared.ledger.stats;
+    (stats.pages_read, stats.transient_paged_out) = (read, left);
+    *stats
 }
 
 impl World {
@@ -286,7 +293,8 @@ impl World {
         let client = &mut self.clients[index];
         match what {
             0..400 => client.act(shared),
-            400..412 => {
+            400..404 => self.check_restart(),
+            404..412 => {
                 let count = shared.range(1, 3);
                 shared.store.look(count);
             }

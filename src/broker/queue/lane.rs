@@ -1,6 +1,6 @@
 //! Messages in the order of their positions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::effect::Position;
 use super::super::time::Timestamp;
@@ -22,9 +22,9 @@ pub(super) struct Lane {
     tail: SparseDeque<Entry>,
     /// What came back, and what expires out of turn and so can't leave memory.
     placed: BTreeMap<Position, Entry>,
-    /// Where messages stood that the store still has among those that are paged, and that left all the
-    /// same: they expired, and are on their way.
-    away: BTreeSet<Position>,
+    /// Where messages stood that left out of turn, and that may be read again with those around them:
+    /// they are on their way, or were when the store was asked. Whether they have arrived.
+    away: BTreeMap<Position, bool>,
     /// The latest expiry among all but those: whoever expires before it is out of order.
     latest: Option<Timestamp>,
 }
@@ -104,14 +104,21 @@ impl Lane {
     /// Takes a message in memory from wherever it stands.
     pub(super) fn take(&mut self, position: Position) -> Option<Entry> {
         let deques = self.head.take(position.0).or_else(|| self.tail.take(position.0));
-        deques.or_else(|| {
-            let entry = self.placed.remove(&position)?;
-            let is_paged = |paged: Paged| paged.from <= position && position < paged.to;
-            if self.paged.is_some_and(is_paged) {
-                self.away.insert(position);
-            }
-            Some(entry)
-        })
+        let entry = deques.or_else(|| self.placed.remove(&position))?;
+        if entry.stored && self.paged.is_none_or(|paged| paged.from <= position) {
+            self.away.insert(position, false);
+        }
+        Some(entry)
+    }
+
+    /// A message left for good.
+    pub(super) fn gone(&mut self, position: Position) {
+        let Some(has_arrived) = self.away.get_mut(&position) else { return };
+        *has_arrived = true;
+        // The store may have been asked before.
+        if self.paged.is_none_or(|paged| position < paged.from || paged.to <= position) {
+            self.away.remove(&position);
+        }
     }
 
     /// The first of those that expire in turn: when, and where it stands.
@@ -148,7 +155,7 @@ impl Lane {
     pub(super) fn paged_ranges(&self) -> Vec<(Position, Position)> {
         let Some(Paged { mut from, to, .. }) = self.paged else { return Vec::new() };
         let mut ranges = Vec::new();
-        for &away in self.away.range(from..to) {
+        for (&away, _) in self.away.range(from..to) {
             ranges.push((from, away));
             from = Position(away.0 + 1);
         }
@@ -206,7 +213,7 @@ impl Lane {
     fn join_if_all_in_memory(&mut self) {
         if self.paged.is_some_and(|paged| paged.from >= paged.to || paged.count == 0) {
             self.paged = None;
-            self.away.clear();
+            self.away.retain(|_, has_arrived| !*has_arrived);
             let tail = std::mem::take(&mut self.tail);
             self.head.append(tail);
         }
@@ -263,6 +270,6 @@ impl Lane {
     pub(super) fn is_paged(&self, position: Position) -> bool {
         self.paged.is_some_and(|paged| paged.from <= position)
             && !self.placed.contains_key(&position)
-            && !self.away.contains(&position)
+            && !self.away.contains_key(&position)
     }
 }

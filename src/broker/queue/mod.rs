@@ -652,6 +652,7 @@ impl Queue {
 
     /// A message left for good: tells the store, and how many bytes of memory are free now.
     fn settled(&mut self, entry: &Entry, out: &mut Effects) {
+        self.ready.gone(entry.position);
         self.journal.settled(entry);
         out.freed += entry.message.release();
     }

@@ -270,6 +270,13 @@ impl ReadyList {
         }
     }
 
+    /// A message left for good, wherever it was.
+    pub(super) fn gone(&mut self, position: Position) {
+        if let Discipline::Fifo(lane) = &mut self.discipline {
+            lane.gone(position);
+        }
+    }
+
     /// How many groups it remembers.
     #[cfg(test)]
     pub(super) fn groups(&self) -> usize {

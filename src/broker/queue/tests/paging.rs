@@ -203,6 +203,30 @@ fn a_dead_letter_outlives_a_purge() {
     deep.end();
 }
 
+/// What died before the messages around it went to the store, and is on its way still, is not read with
+/// them.
+#[test]
+fn a_dead_letter_is_not_read_again() {
+    for early in [false, true] {
+        let mut deep = Deep::with(3, |settings| settings.dead_letter = dead_letter_exchange());
+        deep.number(0..4);
+        deep.send([draft("eee").ttl(5)]);
+        deep.it.pass(5);
+        deep.number(5..20);
+        let reader = consumer().prefetch(4);
+        deep.it.add(&reader);
+        let page = if early { deep.read() } else { None };
+        assert_eq!(deep.it.bury().len(), 1);
+        page.into_iter().for_each(|page| deep.give(page));
+        deep.answer();
+        deep.it.remove(deep.it.handle(0));
+        let mut got = reader.received();
+        got.extend(deep.get_all());
+        assert_eq!(got, numbers((0..4).chain(5..20)));
+        deep.end();
+    }
+}
+
 /// The first behind the head dies early, so it stays at hand: it is delivered once, and not once more
 /// when what was around it is read.
 #[test]
@@ -277,7 +301,9 @@ fn the_oldest_are_dropped_from_the_store() {
     deep.number(40..45);
     deep.answer();
     assert_eq!(deep.it.counts().0, 10);
-    deep.it.reconfigure(|settings| (settings.max_length, settings.max_length_bytes) = (None, Some(12)));
+    deep.it.reconfigure(|settings| {
+        (settings.max_length, settings.max_length_bytes) = (None, Some(12))
+    });
     deep.answer();
     assert_eq!(deep.get_all(), numbers(41..45));
     deep.end();
