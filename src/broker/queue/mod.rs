@@ -83,6 +83,8 @@ pub struct Queue {
     memory: Arc<MemoryGauge>,
     /// How much of it is kept in memory, if the store takes the rest.
     window: Window,
+    /// What the store gave last was dead already: there is more to be read, though nobody consumes.
+    hungry: bool,
     /// Those whose `basic.get` waits for the store.
     waiting: Vec<Arc<dyn DeliverySink>>,
     totals: Totals,
@@ -245,6 +247,7 @@ impl Queue {
             journal: Journal::default(),
             memory,
             window,
+            hungry: false,
             waiting: Vec::new(),
             totals: Totals::default(),
             touched: Vec::new(),

@@ -94,6 +94,8 @@ impl Queue {
         now: Timestamp,
         out: &mut Effects,
     ) {
+        // What is all dead makes room for the next at once.
+        self.hungry = entries.iter().all(|it| it.expires <= now);
         let (delivered, ready): (Vec<_>, Vec<_>) = entries.into_iter().partition(|it| it.delivered);
         let delivered: Vec<Entry> = delivered.into_iter().map(entry).collect();
         for entry in &delivered {
@@ -119,7 +121,10 @@ impl Queue {
             self.journal.paged_out(&entry);
             out.freed += entry.message.release();
         }
-        let demand = !self.waiting.is_empty() || !self.consumers.is_empty() || self.has_too_many();
+        let demand = self.hungry
+            || !self.waiting.is_empty()
+            || !self.consumers.is_empty()
+            || self.has_too_many();
         if let Some(wanted) = self.ready.wanted(window, demand) {
             out.wanted = Some(wanted);
         }
