@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::super::effect::{Effects, Page, Position, StoredEntry};
 use super::super::time::Timestamp;
 use super::lane::Paged;
-use super::{Entry, Queue, Return};
+use super::{Duplicates, Entry, Queue, Return};
 
 /// What the store knows of a queue's messages when the broker starts.
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ impl Queue {
     /// [`Queue::restore_ready`] at once: the next one is not always the oldest, or what is in the queue
     /// decides what may enter it.
     pub fn is_restored_at_once(&self) -> bool {
-        !self.ready.can_page() || self.duplicates.as_ref().is_some_and(|it| it.are_those_queued())
+        !self.ready.can_page() || self.duplicates.as_ref().is_some_and(Duplicates::are_those_queued)
     }
 
     /// Takes up what an earlier process left. The messages that are ready stay in the store until they

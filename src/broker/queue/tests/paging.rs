@@ -302,7 +302,7 @@ fn the_oldest_are_dropped_from_the_store() {
     deep.answer();
     assert_eq!(deep.it.counts().0, 10);
     deep.it.reconfigure(|settings| {
-        (settings.max_length, settings.max_length_bytes) = (None, Some(12))
+        (settings.max_length, settings.max_length_bytes) = (None, Some(12));
     });
     deep.answer();
     assert_eq!(deep.get_all(), numbers(41..45));
