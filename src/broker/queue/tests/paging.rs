@@ -342,6 +342,12 @@ fn a_message_that_stays_holds_up_nobody() {
     deep.send((3..9).map(|number| draft(format!("{number:03}")).transient()));
     let all = deep.get_all();
     assert_eq!((all.len(), &*all[2], &*all[8]), (9, "eee", "008"));
+
+    deep.number(9..11);
+    deep.send([draft("eee").ttl(5)]);
+    deep.send((12..18).map(|number| draft(format!("{number:03}")).transient()));
+    deep.it.pass(5);
+    assert_eq!(deep.get_all(), numbers((9..11).chain(12..18)), "also once that has died");
     deep.end();
 }
 
