@@ -26,7 +26,8 @@ impl Rules {
     /// makes room.
     pub(crate) fn is_mortal(&self) -> bool {
         let drops = self.max_length.is_some() && self.overflow == Overflow::DropHead;
-        !self.groups && !(drops && self.paging.is_some())
+        let may_wait = drops && self.paging.is_some();
+        !(self.groups || may_wait)
     }
 }
 

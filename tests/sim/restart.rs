@@ -140,6 +140,5 @@ fn take_all(
         let page = store.0.lock().page(wanted);
         queue.paged_in(page, shared.now, out);
     }
-    let taken = std::mem::take(&mut *sink.0.lock());
-    taken
+    std::mem::take(&mut *sink.0.lock())
 }

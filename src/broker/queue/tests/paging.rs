@@ -302,7 +302,7 @@ fn the_oldest_are_dropped_from_the_store() {
     deep.answer();
     assert_eq!(deep.it.counts().0, 10);
     deep.it.reconfigure(|settings| {
-        (settings.max_length, settings.max_length_bytes) = (None, Some(12))
+        (settings.max_length, settings.max_length_bytes) = (None, Some(12));
     });
     deep.answer();
     assert_eq!(deep.get_all(), numbers(41..45));
@@ -342,6 +342,12 @@ fn a_message_that_stays_holds_up_nobody() {
     deep.send((3..9).map(|number| draft(format!("{number:03}")).transient()));
     let all = deep.get_all();
     assert_eq!((all.len(), &*all[2], &*all[8]), (9, "eee", "008"));
+
+    deep.number(9..11);
+    deep.send([draft("eee").ttl(5)]);
+    deep.send((12..18).map(|number| draft(format!("{number:03}")).transient()));
+    deep.it.pass(5);
+    assert_eq!(deep.get_all(), numbers((9..11).chain(12..18)), "also once that has died");
     deep.end();
 }
 

@@ -181,6 +181,25 @@ fn a_retry_from_among_the_paged_is_not_read_again() {
     }
 }
 
+/// The last that was in the store has been read, and behind it stands one that came back.
+#[test]
+fn nobody_waits_for_more_than_the_store_has() {
+    let mut deep = Deep::with(1, |settings| {
+        settings.retry = Some(DelayedRetry { kind: RetryKind::Failed, min: 100, max: 100 });
+    });
+    deep.number(0..8);
+    while deep.get(false).is_some() {}
+    deep.it.give_back(&[7], Return::Rejected);
+    deep.it.requeue(&[0, 1, 2, 3, 4, 5]);
+    deep.it.ack(&[6]);
+    let mut deep = deep.restart(10);
+    deep.pass(100);
+    let expected: Vec<String> =
+        numbers((0..6).chain([7])).into_iter().map(|it| it + " again").collect();
+    assert_eq!(deep.get_all(), expected);
+    deep.end();
+}
+
 /// The queue knows what it has, and takes nothing like it once more until it is gone.
 #[test]
 fn duplicates_are_known_after_a_restart() {

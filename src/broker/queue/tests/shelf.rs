@@ -53,14 +53,16 @@ impl Shelf {
     pub(super) fn page(&self, wanted: Wanted) -> Page {
         let Wanted { from, to, messages_max, bytes_max } = wanted;
         let state = self.0.lock();
-        let mut bytes = 0;
+        let (mut bytes, mut next) = (0, from);
         let mut entries = Vec::new();
         for (&position, kept) in state.kept.range(from..to).filter(|(_, kept)| kept.due.is_none()) {
             if entries.len() == messages_max || bytes > bytes_max {
-                return Page { from, next: position, entries };
+                // There may be more from here on, and may be not.
+                return Page { from, next, entries };
             }
             bytes += kept.message.body_len();
             entries.push(stored(position, kept));
+            next = Position(position.0 + 1);
         }
         Page { from, next: to, entries }
     }
