@@ -280,3 +280,20 @@ fn a_restored_queue_asks_for_what_expires_first() {
     assert_eq!(deep.it.counts(), (0, 0));
     deep.end();
 }
+
+/// What expired while nobody ran leaves at once, a window at a time, though nobody consumes.
+#[test]
+fn what_expired_meanwhile_is_read_in_few_pages() {
+    let mut deep = Deep::with(100, |settings| settings.dead_letter = dead_letter_exchange());
+    deep.send((0..1000).map(|number| body_of(number).ttl(50)));
+    deep.send([draft("live")]);
+    let mut deep = deep.restart(60);
+    let mut pages = 0;
+    while let Some(page) = deep.read() {
+        deep.give(page);
+        pages += 1;
+    }
+    assert!(pages <= 25, "{pages} pages of 100");
+    assert_eq!(deep.it.queue.counts().departing, 1000);
+    assert_eq!(deep.get_all().last().unwrap(), "live");
+}
