@@ -325,8 +325,8 @@ impl Client {
             Err(exception) => self.fail(&Failure { channel: id, exception }, now),
         }
         // The alarm stops a publisher at its next message, as in RabbitMQ; what it sent before
-        // is taken in.
-        if self.host.holds_publishers() {
+        // is taken in. The store stops it at the end of what was read at once.
+        if self.host.memory.is_alarmed() {
             self.block(now);
         }
     }

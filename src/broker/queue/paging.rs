@@ -6,7 +6,7 @@ use super::super::effect::{Effects, Page, Position, StoredEntry};
 use super::super::time::Timestamp;
 use super::duplicates::Duplicates;
 use super::lane::Paged;
-use super::{Duplicates, Entry, Queue, Return};
+use super::{Entry, Queue, Return};
 
 /// What the store knows of a queue's messages when the broker starts.
 #[derive(Debug, Default)]
