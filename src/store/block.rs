@@ -15,6 +15,7 @@
 //!
 //! What a queue usually holds (messages of one size, appended one after the other) takes a byte each.
 
+use super::encoding::{Input, Malformed, put_varint};
 use super::place::{Location, Place, SegmentId};
 use crate::broker::time::Timestamp;
 
@@ -34,9 +35,6 @@ const RETURNS: u8 = 0x80;
 
 /// A place with its position, counted from the block's first.
 pub(super) type Entry = (u16, Place);
-
-/// Why bytes are not a block.
-pub(super) type BlockError = &'static str;
 
 /// What both sides know of the entries before.
 struct Context {
@@ -126,14 +124,14 @@ fn rare(place: &Place) -> u64 {
 }
 
 /// Unpacks a block.
-pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Entry>, BlockError> {
+pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Entry>, Malformed> {
     let mut input = Input(bytes);
     if input.byte()? != VERSION {
-        return Err("a version that nobody wrote");
+        return Err(Malformed("a version that nobody wrote"));
     }
     let count = input.varint()?;
     if count > BLOCK_POSITIONS {
-        return Err("more entries than positions");
+        return Err(Malformed("more entries than positions"));
     }
     let mut entries = Vec::with_capacity(usize::try_from(count).unwrap_or_default());
     let mut context = Context::new();
@@ -142,26 +140,26 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Vec<Entry>, BlockError> {
         context.advance(position.into(), &place);
         entries.push((position, place));
     }
-    if input.0.is_empty() { Ok(entries) } else { Err("bytes after its last entry") }
+    if input.is_empty() { Ok(entries) } else { Err(Malformed("bytes after its last entry")) }
 }
 
-fn decode_entry(input: &mut Input<'_>, context: &Context) -> Result<Entry, BlockError> {
+fn decode_entry(input: &mut Input<'_>, context: &Context) -> Result<Entry, Malformed> {
     let flags = input.byte()?;
-    let gap = input.varint_if(flags, GAP)?;
+    let gap = varint_if(input, flags, GAP)?;
     let position = context.next_position.checked_add(gap).filter(|at| *at < BLOCK_POSITIONS);
-    let position = position.ok_or("a position outside of it")?;
-    let segment = small(apply(input.varint_if(flags, SEGMENT)?, context.segment.into()))?;
+    let position = position.ok_or(Malformed("a position outside of it"))?;
+    let segment = small(apply(varint_if(input, flags, SEGMENT)?, context.segment.into()))?;
     let offset = if flags & SEGMENT == 0 {
-        apply(input.varint_if(flags, OFFSET)?, context.end.into())
+        apply(varint_if(input, flags, OFFSET)?, context.end.into())
     } else {
         input.varint()?
     };
     let offset = small(offset)?;
-    let length = small(apply(input.varint_if(flags, LENGTH)?, context.length.into()))?;
-    let overhead = apply(input.varint_if(flags, OVERHEAD)?, context.overhead);
-    let expires = input.moment_if(flags, EXPIRES, context.expires)?;
-    let due = input.moment_if(flags, DUE, context.due)?;
-    let rare = input.varint_if(flags, RETURNS)?;
+    let length = small(apply(varint_if(input, flags, LENGTH)?, context.length.into()))?;
+    let overhead = apply(varint_if(input, flags, OVERHEAD)?, context.overhead);
+    let expires = moment_if(input, flags, EXPIRES, context.expires)?;
+    let due = moment_if(input, flags, DUE, context.due)?;
+    let rare = varint_if(input, flags, RETURNS)?;
     let place = Place {
         location: Location { segment: SegmentId(segment), offset, length },
         body_len: u64::from(length).wrapping_sub(overhead),
@@ -171,12 +169,12 @@ fn decode_entry(input: &mut Input<'_>, context: &Context) -> Result<Entry, Block
         delivered: rare & 2 != 0,
         transient: rare & 1 != 0,
     };
-    let position = u16::try_from(position).map_err(|_| "a position outside of it")?;
+    let position = u16::try_from(position).map_err(|_| Malformed("a position outside of it"))?;
     Ok((position, place))
 }
 
-fn small(number: u64) -> Result<u32, BlockError> {
-    u32::try_from(number).map_err(|_| "a number that is too large")
+fn small(number: u64) -> Result<u32, Malformed> {
+    u32::try_from(number).map_err(|_| Malformed("a number that is too large"))
 }
 
 /// How far `to` is from `from`, so that small steps in either direction are small numbers.
@@ -191,55 +189,20 @@ fn apply(difference: u64, from: u64) -> u64 {
     from.wrapping_add(step.cast_unsigned())
 }
 
-/// Seven bits to a byte, the lowest first.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    out.push(number.to_le_bytes()[0]);
+fn varint_if(input: &mut Input<'_>, flags: u8, flag: u8) -> Result<u64, Malformed> {
+    if flags & flag == 0 { Ok(0) } else { input.varint() }
 }
 
-/// Bytes that are still to be read.
-pub(super) struct Input<'a>(pub(super) &'a [u8]);
-
-impl Input<'_> {
-    fn byte(&mut self) -> Result<u8, BlockError> {
-        let (first, rest) = self.0.split_first().ok_or("it ends too early")?;
-        self.0 = rest;
-        Ok(*first)
+fn moment_if(
+    input: &mut Input<'_>,
+    flags: u8,
+    flag: u8,
+    from: u64,
+) -> Result<Option<Timestamp>, Malformed> {
+    if flags & flag == 0 {
+        return Ok(None);
     }
-
-    pub(super) fn varint(&mut self) -> Result<u64, BlockError> {
-        let mut number = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            if shift == 63 && byte > 1 {
-                return Err("a number that is too large");
-            }
-            number |= u64::from(byte & 0x7F) << shift;
-            if byte & 0x80 == 0 {
-                return Ok(number);
-            }
-        }
-        Err("a number that is too large")
-    }
-
-    fn varint_if(&mut self, flags: u8, flag: u8) -> Result<u64, BlockError> {
-        if flags & flag == 0 { Ok(0) } else { self.varint() }
-    }
-
-    fn moment_if(
-        &mut self,
-        flags: u8,
-        flag: u8,
-        from: u64,
-    ) -> Result<Option<Timestamp>, BlockError> {
-        if flags & flag == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Timestamp(apply(self.varint()?, from))))
-    }
+    Ok(Some(Timestamp(apply(input.varint()?, from))))
 }
 
 #[cfg(test)]

@@ -51,10 +51,10 @@ fn other_bytes_are_refused() {
     for end in 0..bytes.len() {
         assert!(decode(&bytes[..end]).is_err(), "cut off at {end}");
     }
-    assert_eq!(decode(&[&bytes[..], &[0]].concat()), Err("bytes after its last entry"));
-    assert_eq!(decode(&[2, 0]), Err("a version that nobody wrote"));
-    assert_eq!(decode(&[1, 0x81, 0x04]), Err("more entries than positions"));
-    assert_eq!(decode(&[1, 1, GAP, 0x80, 0x04]), Err("a position outside of it"));
+    assert_eq!(decode(&[&bytes[..], &[0]].concat()), Err(Malformed("bytes after its last entry")));
+    assert_eq!(decode(&[2, 0]), Err(Malformed("a version that nobody wrote")));
+    assert_eq!(decode(&[1, 0x81, 0x04]), Err(Malformed("more entries than positions")));
+    assert_eq!(decode(&[1, 1, GAP, 0x80, 0x04]), Err(Malformed("a position outside of it")));
     assert!(decode(&[&[1, 1, GAP][..], &[0xFF; 11]].concat()).is_err());
 }
 

@@ -1,6 +1,6 @@
 //! The index's keys and small values. The first byte of a key tells its kind.
 
-use super::super::block::{Input, put_varint};
+use super::super::encoding::{Input, put_varint};
 use super::super::place::SegmentId;
 use super::live::{Live, Summary};
 use super::{CheckpointMark, FORMAT};
