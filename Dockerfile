@@ -14,6 +14,10 @@ RUN useradd --system --uid 999 --home-dir /var/lib/leveret --create-home leveret
 USER leveret
 WORKDIR /var/lib/leveret
 
+# Durable queues and their messages: mount a volume here to keep them.
+ENV LEVERET_DATA_DIR=/var/lib/leveret/data
+VOLUME /var/lib/leveret
+
 # Clients reach a container from outside its loopback interface: let "guest" in, as RabbitMQ's image
 # does. Set LEVERET_DEFAULT_PASS, or publish the port on 127.0.0.1 only.
 ENV LEVERET_LOOPBACK_USERS=none

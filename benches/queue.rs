@@ -128,12 +128,14 @@ fn host() -> Arc<Host> {
         anonymous_user: String::new(),
         connections_max: 0,
         vhosts: vec![short("/")],
-        memory_high_watermark: 0,
         outbox_bytes_max: 1 << 20,
         store: Arc::new(MemoryStore),
         vhost_options: VHostOptions::new(Epoch::new(now(), 0)),
+        definitions: Vec::new(),
+        now: now(),
         seed: Some(1),
     })
+    .expect("nothing to restore")
 }
 
 /// A client with channel 1 open.

@@ -7,12 +7,13 @@ use amqp_codec::ShortString;
 use parking_lot::Mutex;
 
 use crate::auth::{User, Users};
+use crate::broker::definition::DefinitionError;
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
 use crate::broker::policy::QueueKind;
 use crate::broker::policy::{EffectiveDefinition, Policy, PolicyError};
 use crate::broker::queue::{QueueCounts, Restored, ScheduledMessage, Totals, Window};
-use crate::broker::queue_cell::{QueueCell, QueueId};
+use crate::broker::queue_cell::{QueueCell, QueueId, QueueIds};
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
 use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability};
@@ -65,6 +66,9 @@ pub enum StartError {
     /// A name is too long for AMQP.
     #[error("default_vhost is longer than 255 bytes; choose a shorter name")]
     VHostName(#[from] amqp_codec::TooLong),
+    /// What an earlier process stored makes no sense.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
 }
 
 impl Broker {
@@ -82,7 +86,7 @@ impl Broker {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let Opened { store, durable, recovered } = open_store(&config)?;
         let Recovered { values, queues, first_free } = recovered;
-        let host = Host::new(host_settings(&config, store, values, first_free)?);
+        let host = Host::new(host_settings(&config, store, values, first_free)?)?;
         if let Some(durable) = &durable {
             restore(&host, durable, queues)?;
         }
@@ -334,8 +338,8 @@ fn restore(
 fn host_settings(
     config: &Config,
     store: Arc<dyn Store>,
-    _definitions: Vec<(Vec<u8>, Vec<u8>)>,
-    _first_free: QueueId,
+    definitions: Vec<(Vec<u8>, Vec<u8>)>,
+    first_free: QueueId,
 ) -> Result<HostSettings, StartError> {
     let mut users = Users::default();
     let loopback_only = config.loopback_users.contains(&config.default_user);
@@ -366,6 +370,7 @@ fn host_settings(
                 usize::try_from(config.memory_high_watermark_bytes).unwrap_or(usize::MAX),
             )),
             window: Window::WIDE,
+            queue_ids: Arc::new(QueueIds::starting_at(first_free.0)),
             queue_defaults: QueueDefaults {
                 consumer_timeout: Some(config.consumer_timeout_ms).filter(|&timeout| timeout > 0),
                 timeout_action: match config.consumer_timeout_action {
@@ -379,6 +384,8 @@ fn host_settings(
                 DefaultQueueType::Quorum => QueueKind::Quorum,
             },
         },
+        definitions,
+        now: now(),
         seed: None,
     })
 }

@@ -38,6 +38,7 @@ impl Server {
             std::env::temp_dir().join(format!("leveret-limits-{}-{name}", std::process::id()));
         let mut process = Command::new(env!("CARGO_BIN_EXE_leveret"))
             .args(["serve", "--bind", "127.0.0.1", "--port", "0", "--log-level", "error"])
+            .args(["--durability", "none"])
             .arg("--ready-file")
             .arg(&ready_file)
             .args(flags)

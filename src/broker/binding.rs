@@ -6,6 +6,7 @@ use amqp_codec::{FieldTable, FieldValue, ShortString};
 use bytes::BytesMut;
 
 use super::queue_cell::QueueCell;
+use super::stored_key::StoredKey;
 
 /// The number of a binding within its vhost, as matchers hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,12 +50,27 @@ impl BindingKey {
         routing_key: &ShortString,
         arguments: &FieldTable,
     ) -> Self {
-        let (to_queue, destination) = match destination {
-            Destination::Queue(queue) => (true, queue.name.clone()),
-            Destination::Exchange(name) => (false, name.clone()),
+        let destination = match destination {
+            Destination::Queue(queue) => (true, &queue.name),
+            Destination::Exchange(name) => (false, name),
         };
-        let routing_key = routing_key.clone();
+        Self::of_names(destination, routing_key, arguments)
+    }
+
+    /// The same, where the destination is a name and whether it is a queue's.
+    pub(super) fn of_names(
+        (to_queue, destination): (bool, &ShortString),
+        routing_key: &ShortString,
+        arguments: &FieldTable,
+    ) -> Self {
+        let (destination, routing_key) = (destination.clone(), routing_key.clone());
         Self { to_queue, destination, routing_key, arguments: canonical(arguments) }
+    }
+
+    /// Puts it at the end of a key.
+    pub(super) fn put(&self, key: StoredKey) -> Vec<u8> {
+        let key = key.octet(if self.to_queue { b'q' } else { b'e' });
+        key.name(&self.destination).name(&self.routing_key).rest(&self.arguments)
     }
 }
 

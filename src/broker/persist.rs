@@ -51,8 +51,8 @@ pub enum QueueRecord {
 
 /// Where the broker records what must outlive the process.
 ///
-/// Called under the locks that order what is recorded: a queue's, or that of a vhost's topology. So the
-/// records of one queue are in its own order. An implementation takes a leaf lock at most, and does no
+/// Called under the locks that order what is recorded: a queue's, that of a vhost's topology, or that of
+/// an exchange's deduplication window. So the records of one queue are in its own order. An implementation takes a leaf lock at most, and does no
 /// I/O.
 pub trait Persist: Send + Sync + fmt::Debug {
     /// Takes what happened in a queue, in order, leaving `records` empty.

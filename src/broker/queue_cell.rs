@@ -1,7 +1,7 @@
 //! A queue as the vhost shares it: what never changes, beside the lock around what does.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use amqp_codec::{FieldTable, FieldValue, ShortString};
@@ -51,13 +51,24 @@ pub struct QueueCell {
     pub state: Mutex<Queue>,
 }
 
-/// Hands out queue numbers.
+/// Hands out queue numbers, to all vhosts of a broker. Messages are stored under them, so no two queues
+/// have the same one, not even in different lives of the broker.
 #[derive(Debug, Default)]
-pub(super) struct QueueIds(AtomicU64);
+pub struct QueueIds(AtomicU64);
 
 impl QueueIds {
+    /// Begins with this one.
+    pub fn starting_at(first: u64) -> Self {
+        Self(AtomicU64::new(first))
+    }
+
     pub(super) fn next(&self) -> QueueId {
-        QueueId(self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+        QueueId(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// This one is in use: the next ones are greater.
+    pub(super) fn skip(&self, used: QueueId) {
+        self.0.fetch_max(used.0.saturating_add(1), Ordering::Relaxed);
     }
 }
 
@@ -65,6 +76,12 @@ impl QueueProperties {
     /// Its type.
     pub fn kind(&self) -> QueueKind {
         QueueKind::of(&self.arguments)
+    }
+
+    /// Whether a queue with these is there again after a restart: one that belongs to a connection ends
+    /// with it.
+    pub(super) fn is_written_down(&self) -> bool {
+        self.durable && self.owner.is_none()
     }
 
     /// Makes it one of this type, if it names none and can be one.
@@ -81,6 +98,11 @@ impl QueueCell {
     /// Its type, as policies tell them apart.
     pub fn kind(&self) -> QueueKind {
         self.properties.kind()
+    }
+
+    /// Whether it is there again after a restart.
+    pub(super) fn is_written_down(&self) -> bool {
+        self.properties.is_written_down()
     }
 
     /// What is in force for it, as an administrator is shown it.

@@ -62,11 +62,25 @@ impl Route {
     /// A queue refused the message, and its publisher is told so: when it comes again it is no
     /// duplicate.
     pub fn forget(&self, message: &Message) {
+        self.each_window(message, |window, key| {
+            window.remove(key);
+        });
+    }
+
+    /// The queues have recorded the message: that it was seen may be stored, too. To be called within
+    /// the unit of records that the message was recorded in, so that neither is there without the
+    /// other, and before its publisher asks when it is safe.
+    pub fn write_down(&self, message: &Message) {
+        self.each_window(message, DeduplicationWindow::write_down);
+    }
+
+    fn each_window(&self, message: &Message, act: impl Fn(&mut DeduplicationWindow, &[u8])) {
+        if self.noted_in.is_empty() {
+            return;
+        }
         if let Some(key) = header(message.properties(), "x-deduplication-header") {
             let key = value_bytes(&key);
-            for window in &self.noted_in {
-                window.lock().remove(&key);
-            }
+            self.noted_in.iter().for_each(|window| act(&mut window.lock(), &key));
         }
     }
 
@@ -145,7 +159,9 @@ impl Router {
             });
             match verdict {
                 Verdict::Duplicate => route.duplicate = true,
-                Verdict::Matched if matched => {}
+                Verdict::Matched if matched => {
+                    route.noted_in.extend(exchange.deduplication_window().cloned());
+                }
                 Verdict::Matched => exchange.alternate.iter().for_each(|name| self.visit(name)),
             }
         }
@@ -174,7 +190,6 @@ impl Route {
     /// Notes what an exchange on the way means for the whole route.
     fn passes(&mut self, exchange: &Exchange) {
         self.by_key_alone &= exchange.is_decided_by_key();
-        self.noted_in.extend(exchange.deduplication_window().cloned());
         self.histories.extend(exchange.history().cloned());
     }
 }

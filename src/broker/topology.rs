@@ -4,11 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use amqp_codec::{FieldTable, FieldValue, ShortString};
 use foldhash::fast::RandomState;
 
 use super::binding::{Binding, BindingId, BindingKey, Destination};
+use super::deduplication::KeptKey;
+use super::definition::{Definition, DefinitionWriter, ExchangeDefinition};
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
 use super::exchange::{Exchange, ExchangeKind, ExchangeProperties, HistoryMemory, InvalidArgument};
 use super::policy::{AppliedPolicies, Policies};
@@ -30,16 +33,25 @@ pub struct Topology {
     vhost: ShortString,
     history_memory: Arc<HistoryMemory>,
     exchanges: HashMap<ShortString, Exchange, RandomState>,
-    bindings: Vec<Option<Binding>>,
+    bindings: Vec<Option<Bound>>,
     free: Vec<BindingId>,
     to_queue: HashMap<QueueId, HashSet<BindingId>>,
     to_exchange: HashMap<ShortString, HashSet<BindingId>, RandomState>,
     policies: Policies,
+    definitions: DefinitionWriter,
+}
+
+/// A binding that is there.
+#[derive(Debug)]
+struct Bound {
+    binding: Binding,
+    /// Both its ends outlive the process, and so does it.
+    durable: bool,
 }
 
 impl Topology {
-    /// The predeclared exchanges and nothing else.
-    pub fn new(vhost: ShortString) -> Self {
+    /// The predeclared exchanges and nothing else. What comes and goes is written down.
+    pub(super) fn new(vhost: ShortString, definitions: DefinitionWriter) -> Self {
         let mut exchanges = HashMap::<_, _, RandomState>::default();
         let history_memory = Arc::default();
         for (name, kind) in PREDECLARED {
@@ -64,7 +76,13 @@ impl Topology {
             to_queue: HashMap::new(),
             to_exchange: HashMap::default(),
             policies: Policies::default(),
+            definitions,
         }
+    }
+
+    /// Where what comes and goes is written down.
+    pub(super) fn definitions(&self) -> &DefinitionWriter {
+        &self.definitions
     }
 
     /// The policies of the vhost. They are kept here so that nothing is declared while they change.
@@ -102,7 +120,7 @@ impl Topology {
 
     /// The binding of this number.
     pub fn binding(&self, id: BindingId) -> Option<&Binding> {
-        self.bindings.get(id.0 as usize)?.as_ref()
+        self.bindings.get(id.0 as usize)?.as_ref().map(|bound| &bound.binding)
     }
 
     /// Declares an exchange; `true` if it is new.
@@ -134,19 +152,48 @@ impl Topology {
                 });
             }
         }
+        self.insert_exchange(name, properties)?;
+        if let Some(exchange) = self.exchanges.get(name)
+            && exchange.properties.durable
+        {
+            self.definitions.put(|| exchange_definition(name, exchange.properties.clone()));
+        }
+        Ok(true)
+    }
+
+    /// Adds an exchange of an earlier process, which is written down already.
+    ///
+    /// # Errors
+    /// 406, for an argument that its type can't take.
+    pub(super) fn restore_exchange(
+        &mut self,
+        name: &ShortString,
+        properties: ExchangeProperties,
+        seen: Vec<KeptKey>,
+        now: Instant,
+    ) -> Result<(), BrokerError> {
+        let exchange = self.insert_exchange(name, properties)?;
+        if let Some(window) = exchange.deduplication_window() {
+            window.lock().restore(seen, now);
+        }
+        Ok(())
+    }
+
+    fn insert_exchange(
+        &mut self,
+        name: &ShortString,
+        properties: ExchangeProperties,
+    ) -> Result<&Exchange, BrokerError> {
         let policies = self.policies.for_exchange(name.as_bytes());
         let exchange = Exchange::new(name, properties, policies, &self.history_memory);
         let exchange = exchange.map_err(|error| self.refused(name, error))?;
-        if exchange.deduplication_window().is_some()
-            && exchange.properties.arguments.get("x-cache-persistence") == Some(&"disk".into())
+        if let Some(window) = exchange.deduplication_window()
+            && exchange.keeps_what_it_saw()
+            && let Some(kept) = self.definitions.seen_by_exchange(name)
         {
-            tracing::warn!(
-                "exchange '{name}': 'x-cache-persistence' is kept, and its cache only in memory by \
-                 this version of leveret"
-            );
+            window.lock().keep(kept);
         }
-        self.exchanges.insert(name.clone(), exchange);
-        Ok(true)
+        Ok(self.exchanges.entry(name.clone()).insert_entry(exchange).into_mut())
     }
 
     /// An argument of a type that it never has is refused in the same words everywhere.
@@ -210,14 +257,32 @@ impl Topology {
     /// 403 for the default exchange, 404 for a missing source or destination exchange, 406 for
     /// a binding that the source can't take.
     pub fn bind(&mut self, binding: Binding) -> Result<bool, BrokerError> {
+        let Some(id) = self.insert_binding(binding)? else { return Ok(false) };
+        if let Some(Bound { binding, durable: true }) = &self.bindings[id.0 as usize] {
+            self.definitions.put(|| binding.into());
+        }
+        Ok(true)
+    }
+
+    /// Adds a binding of an earlier process, which is written down already; `false` if it is there.
+    ///
+    /// # Errors
+    /// As [`Topology::bind`].
+    pub(super) fn restore_binding(&mut self, binding: Binding) -> Result<bool, BrokerError> {
+        self.insert_binding(binding).map(|id| id.is_some())
+    }
+
+    /// Adds a binding; its number, if it is new.
+    fn insert_binding(&mut self, binding: Binding) -> Result<Option<BindingId>, BrokerError> {
         self.check_ends(&binding.source, &binding.destination)?;
         let key = BindingKey::new(&binding.destination, &binding.routing_key, &binding.arguments);
         let Some(source) = self.exchanges.get_mut(&binding.source) else {
             return Err(BrokerError::NotFound(self.resource(&binding.source)));
         };
         if source.binding(&key).is_some() {
-            return Ok(false);
+            return Ok(None);
         }
+        let from_durable = source.properties.durable;
         let id = self.free.pop().unwrap_or_else(|| {
             self.bindings.push(None);
             let last = u32::try_from(self.bindings.len() - 1);
@@ -227,14 +292,19 @@ impl Topology {
             self.free.push(id);
             return Err(error);
         }
-        match &binding.destination {
-            Destination::Queue(queue) => self.to_queue.entry(queue.id).or_default().insert(id),
+        let to_durable = match &binding.destination {
+            Destination::Queue(queue) => {
+                self.to_queue.entry(queue.id).or_default().insert(id);
+                queue.is_written_down()
+            }
             Destination::Exchange(name) => {
-                self.to_exchange.entry(name.clone()).or_default().insert(id)
+                self.to_exchange.entry(name.clone()).or_default().insert(id);
+                self.exchanges.get(name).is_some_and(|exchange| exchange.properties.durable)
             }
         };
-        self.bindings[id.0 as usize] = Some(binding);
-        Ok(true)
+        let durable = from_durable && to_durable;
+        self.bindings[id.0 as usize] = Some(Bound { binding, durable });
+        Ok(Some(id))
     }
 
     /// Removes a binding; `true` if it was there. What is missing is no error.
@@ -284,8 +354,11 @@ impl Topology {
 
     /// Takes a binding out of every index; an auto-delete exchange goes with its last one.
     fn remove_binding(&mut self, id: BindingId) {
-        let Some(binding) = self.bindings[id.0 as usize].take() else { return };
+        let Some(Bound { binding, durable }) = self.bindings[id.0 as usize].take() else { return };
         self.free.push(id);
+        if durable {
+            self.definitions.remove(|| (&binding).into());
+        }
         match &binding.destination {
             Destination::Queue(queue) => forget(&mut self.to_queue, &queue.id, id),
             Destination::Exchange(name) => forget(&mut self.to_exchange, name, id),
@@ -301,12 +374,22 @@ impl Topology {
     /// The exchange is taken out first, so that a cycle of auto-delete exchanges comes to an end.
     fn remove_exchange(&mut self, name: &ShortString) {
         let Some(exchange) = self.exchanges.remove(name) else { return };
+        if let Some(window) = exchange.deduplication_window() {
+            window.lock().clear();
+        }
         let from: Vec<BindingId> = exchange.binding_ids().collect();
         let to = self.to_exchange.remove(name).unwrap_or_default();
         for id in from.into_iter().chain(to) {
             self.remove_binding(id);
         }
+        if exchange.properties.durable {
+            self.definitions.remove(|| exchange_definition(name, exchange.properties));
+        }
     }
+}
+
+fn exchange_definition(name: &ShortString, properties: ExchangeProperties) -> Definition {
+    Definition::Exchange(ExchangeDefinition { name: name.clone(), properties })
 }
 
 fn forget<K: Eq + std::hash::Hash, S: std::hash::BuildHasher>(

@@ -1,6 +1,7 @@
 //! A virtual host: names, and what they name.
 
 mod policies;
+mod restore;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 
 pub use self::policies::QueueEffects;
 use super::binding::{Binding, BindingKey, Destination};
+use super::definition::{Definition, DefinitionWriter};
 use super::effect::Effects;
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
 use super::exchange::ExchangeProperties;
@@ -21,7 +23,7 @@ use super::persist::Persist;
 use super::policy::QueueKind;
 use super::queue::{Queue, QueueOptions, Window};
 use super::queue_arguments;
-use super::queue_cell::{ConnectionId, QueueCell, QueueIds, QueueProperties};
+use super::queue_cell::{ConnectionId, QueueCell, QueueId, QueueIds, QueueProperties};
 use super::queue_settings::{QueueDefaults, QueueSettings};
 use super::replay::{Replay, replay};
 use super::routing::{Publication, QueueSet, Route, Router, each_once, has_durable};
@@ -39,7 +41,6 @@ pub struct VHost {
     /// Held while policies change, so that what is in force everywhere in the end is what was set last.
     policy_change: Mutex<()>,
     queues: DashMap<ShortString, Arc<QueueCell>, RandomState>,
-    queue_ids: QueueIds,
     store: Arc<dyn Persist>,
     options: VHostOptions,
     /// Changes with everything that could change a route, so that routes can be remembered.
@@ -70,6 +71,8 @@ pub struct VHostOptions {
     pub memory: Arc<MemoryGauge>,
     /// How much of each queue is kept in memory, where a store takes the rest.
     pub window: Window,
+    /// Numbers the queues of all vhosts.
+    pub queue_ids: Arc<QueueIds>,
 }
 
 impl VHostOptions {
@@ -82,6 +85,7 @@ impl VHostOptions {
             default_queue_type: QueueKind::Classic,
             memory: Arc::default(),
             window: Window::WIDE,
+            queue_ids: Arc::default(),
         }
     }
 }
@@ -89,16 +93,21 @@ impl VHostOptions {
 impl VHost {
     /// A vhost with the predeclared exchanges.
     pub fn new(name: ShortString, store: Arc<dyn Persist>, options: VHostOptions) -> Self {
+        let definitions = DefinitionWriter::new(name.clone(), options.epoch, Arc::clone(&store));
         Self {
-            topology: RwLock::new(Topology::new(name.clone())),
+            topology: RwLock::new(Topology::new(name.clone(), definitions)),
             policy_change: Mutex::new(()),
             name,
             queues: DashMap::default(),
-            queue_ids: QueueIds::default(),
             store,
             options,
             version: AtomicU64::new(0),
         }
+    }
+
+    /// Has the vhost exist again after a restart.
+    pub fn write_down(&self) {
+        self.topology.write().definitions().put(|| Definition::VHost);
     }
 
     /// Its name.
@@ -163,7 +172,25 @@ impl VHost {
             return Ok(queue);
         }
         queue_arguments::validate(&self.resource(ResourceKind::Queue, name), &properties)?;
-        let id = self.queue_ids.next();
+        let id = self.options.queue_ids.next();
+        let queue = self.new_queue(&topology, (name.clone(), id), properties, now);
+        if queue.is_written_down() {
+            // Before anybody can find it: of messages in it, its definition is known.
+            topology.definitions().put(|| Definition::from(&*queue));
+        }
+        self.queues.insert(name.clone(), Arc::clone(&queue));
+        self.changed();
+        Ok(queue)
+    }
+
+    /// A queue with nothing in it, as it is before anybody can find it.
+    fn new_queue(
+        &self,
+        topology: &Topology,
+        (name, id): (ShortString, QueueId),
+        properties: QueueProperties,
+        now: Instant,
+    ) -> Arc<QueueCell> {
         let policies = topology.policies().for_queue(name.as_bytes(), properties.kind());
         let sources = policies.sources(&properties.arguments);
         let options = QueueOptions {
@@ -175,19 +202,17 @@ impl VHost {
         };
         let mut state = Queue::new(options, now);
         if self.store.keeps_messages() {
-            state = state.stored(id, Arc::clone(&self.store), properties.durable);
+            let durable = properties.is_written_down();
+            state = state.stored(id, Arc::clone(&self.store), durable);
         }
-        let queue = Arc::new(QueueCell {
+        Arc::new(QueueCell {
             id,
-            name: name.clone(),
+            name,
             vhost: self.name.clone(),
             policies: Mutex::new(policies),
             state: Mutex::new(state),
             properties,
-        });
-        self.queues.insert(name.clone(), Arc::clone(&queue));
-        self.changed();
-        Ok(queue)
+        })
     }
 
     /// In RabbitMQ's order, so that the same difference is named first.
@@ -262,6 +287,9 @@ impl VHost {
         };
         self.queues.remove_if(&queue.name, |_, current| current.id == queue.id);
         topology.unbind_queue(queue);
+        if queue.is_written_down() {
+            topology.definitions().remove(|| Definition::from(&**queue));
+        }
         self.changed();
         Ok(count)
     }

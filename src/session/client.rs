@@ -201,12 +201,15 @@ impl Client {
         let try_again = std::mem::take(&mut session.try_again);
         match self.unanswered.take() {
             Some(Unanswered::Committing(id, answer)) if committed => {
-                if session.channels.get(&id).is_some_and(|channel| !channel.closing) {
+                if session.is_open(id) {
                     self.connection.output().method(id, answer);
                 }
             }
             Some(Unanswered::Getting(id, get)) if try_again => {
-                self.method(id, Method::BasicGet(get), now);
+                // Its channel may have closed for a delivery that was held for too long.
+                if session.is_open(id) {
+                    self.method(id, Method::BasicGet(get), now);
+                }
             }
             unanswered => self.unanswered = unanswered,
         }
@@ -217,8 +220,7 @@ impl Client {
         while let Some(session) = &mut self.session
             && let Some(failure) = session.failures.pop()
         {
-            let is_open = |channel: &SessionChannel| !channel.closing;
-            if session.channels.get(&failure.channel).is_some_and(is_open) {
+            if session.is_open(failure.channel) {
                 self.fail(&failure, now);
             }
         }
@@ -323,8 +325,8 @@ impl Client {
             Err(exception) => self.fail(&Failure { channel: id, exception }, now),
         }
         // The alarm stops a publisher at its next message, as in RabbitMQ; what it sent before
-        // is taken in.
-        if self.host.holds_publishers() {
+        // is taken in. The store stops it at the end of what was read at once.
+        if self.host.memory.is_alarmed() {
             self.block(now);
         }
     }
@@ -543,6 +545,10 @@ impl Session {
         self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
     }
 
+    fn is_open(&self, id: ChannelId) -> bool {
+        self.channels.get(&id).is_some_and(|channel| !channel.closing)
+    }
+
     /// Hands over what was gathered.
     pub(super) fn flush(&mut self, now: Instant) {
         self.flush_publishes(now);
@@ -741,7 +747,10 @@ impl Session {
             let mut effects = Effects::default();
             let any = DeleteConditions::default();
             // It may be gone already; then there is nothing to do.
+            // Durable exchanges may go with their last bindings.
+            let unit = self.host.store.unit();
             let _ = self.vhost.delete_queue(&queue, any, self.id, &mut effects);
+            drop(unit);
             self.host.carry_out(&queue, &mut effects, now);
         }
     }

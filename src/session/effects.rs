@@ -66,6 +66,8 @@ impl Host {
     fn delete_unused(&self, queue: &Arc<QueueCell>, conditions: DeleteConditions) {
         let Some(vhost) = self.vhost(&queue.vhost) else { return };
         let mut effects = Effects::default();
+        // It goes with its bindings, or not at all.
+        let _unit = self.store.nested_unit();
         let _ = vhost.delete_as_broker(queue, conditions, &mut effects);
         self.free_memory(effects.freed);
         if effects.deleted {
@@ -206,8 +208,8 @@ impl Mover<'_> {
             properties: &obituary.properties,
             now: self.now,
         };
-        let mut queues = self.vhost.route_as_broker(self.router, &publication).queues;
-        queues.retain(|queue| {
+        let mut route = self.vhost.route_as_broker(self.router, &publication);
+        route.queues.retain(|queue| {
             let may_enter = obituary.may_enter(&queue.name);
             if !may_enter {
                 tracing::warn!(
@@ -217,7 +219,15 @@ impl Mover<'_> {
             }
             may_enter
         });
-        !queues.is_empty() && self.enter(&queues, &obituary.message(&letter.message))
+        let message = obituary.message(&letter.message);
+        let taken = !route.queues.is_empty() && self.enter(&route.queues, &message);
+        if taken {
+            route.write_down(&message);
+        } else {
+            route.forget(&message);
+        }
+        // A duplicate has arrived: the first time.
+        taken || (route.queues.is_empty() && route.duplicate)
     }
 
     fn enter(&mut self, queues: &QueueSet, message: &Message) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use amqp_codec::ShortString;
 use base64::Engine;
@@ -16,6 +17,8 @@ use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
 use super::timers::Timers;
 use crate::auth::Users;
+use crate::broker::definition::{DefinitionError, Recovered};
+use crate::broker::effect::Effects;
 use crate::broker::memory::{Alarm, MemoryGauge};
 use crate::broker::persist::Persist;
 use crate::broker::queue_cell::ConnectionId;
@@ -43,6 +46,10 @@ pub struct HostSettings {
     pub store: Arc<dyn Store>,
     /// What the queues of all vhosts have in common.
     pub vhost_options: VHostOptions,
+    /// What was put into the store and is still there: what the vhosts have from the start.
+    pub definitions: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What time it is: the lives of queues that were there before begin anew.
+    pub now: Instant,
     /// Seeds the names that the broker makes up; `None` takes a seed from the system.
     pub seed: Option<u64>,
 }
@@ -69,20 +76,17 @@ pub struct Host {
 }
 
 impl Host {
-    /// A broker without clients.
-    pub fn new(settings: HostSettings) -> Arc<Self> {
-        let HostSettings { connection, users, anonymous_user, vhosts, store, seed, .. } = settings;
+    /// A broker without clients. The messages that its queues had come afterwards.
+    ///
+    /// # Errors
+    /// [`DefinitionError`], for a definition that can't be read or can't be in force.
+    pub fn new(settings: HostSettings) -> Result<Arc<Self>, DefinitionError> {
+        let HostSettings { connection, users, anonymous_user, store, seed, now, .. } = settings;
         let options = settings.vhost_options;
         let (epoch, memory) = (options.epoch, Arc::clone(&options.memory));
-        let vhosts = vhosts
-            .into_iter()
-            .map(|name| {
-                let persist: Arc<dyn Persist> = Arc::<dyn Store>::clone(&store);
-                let vhost = VHost::new(name.clone(), persist, options.clone());
-                (name, Arc::new(vhost))
-            })
-            .collect();
-        Arc::new_cyclic(|this| Self {
+        let recovered = Recovered::read(settings.definitions)?;
+        let vhosts = make_vhosts(&settings.vhosts, recovered, &store, &options, now)?;
+        let host = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             connection,
             users,
@@ -101,7 +105,13 @@ impl Host {
                 seed.map_or_else(|| StdRng::from_rng(&mut rand::rng()), StdRng::seed_from_u64),
             ),
             next_connection: AtomicU64::new(1),
-        })
+        });
+        for queue in host.vhosts().flat_map(|vhost| vhost.queues()) {
+            let mut effects = Effects::default();
+            queue.state.lock().declared(now, &mut effects);
+            host.carry_out(&queue, &mut effects, now);
+        }
+        Ok(host)
     }
 
     /// The vhost of this name, if there is one.
@@ -168,4 +178,31 @@ impl Host {
             self.registry.unblock_all();
         }
     }
+}
+
+/// The vhosts that were there before, and those that are there from now on.
+fn make_vhosts(
+    configured: &[ShortString],
+    recovered: Recovered,
+    store: &Arc<dyn Store>,
+    options: &VHostOptions,
+    now: Instant,
+) -> Result<HashMap<ShortString, Arc<VHost>>, DefinitionError> {
+    let Recovered { vhosts: mut definitions, mut seen } = recovered;
+    for name in configured {
+        definitions.entry(name.clone()).or_default();
+    }
+    let mut vhosts = HashMap::new();
+    for (name, definitions) in definitions {
+        let persist: Arc<dyn Persist> = Arc::<dyn Store>::clone(store);
+        let vhost = VHost::new(name.clone(), persist, options.clone());
+        let is_new = !definitions.is_defined;
+        vhost.restore(definitions, &mut seen, now)?;
+        if is_new {
+            vhost.write_down();
+        }
+        vhosts.insert(name, Arc::new(vhost));
+    }
+    seen.into_stored_keys().for_each(|key| store.remove(key));
+    Ok(vhosts)
 }

@@ -93,8 +93,10 @@ impl PublishBatch {
         self.route.as_ref().is_none_or(|current| Arc::ptr_eq(current, route))
     }
 
-    fn goes_to_several(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.queues.len() > 1)
+    /// Whether more than one thing is recorded of each message: several queues have it, or an exchange
+    /// has seen it.
+    fn is_recorded_together(&self) -> bool {
+        self.route.as_ref().is_some_and(|route| route.queues.len() > 1 || route.is_once())
     }
 
     /// Notes that a publish awaits its confirm: one whose message is the last of the batch, if it is
@@ -185,6 +187,8 @@ impl Session {
             if content.publish.mandatory && route.is_unroutable() {
                 return_unroutable(id, content, output);
             }
+            // What confirms a duplicate is that the first one is safe.
+            self.batch.stored |= route.duplicate && facts.persistent;
             if route.is_recorded() {
                 let message = store(content, facts);
                 route.record(&message, &message.routing_keys());
@@ -244,8 +248,9 @@ impl Session {
     /// refused.
     pub(super) fn flush_publishes(&mut self, now: Instant) -> usize {
         let store = Arc::clone(&self.host.store);
-        // What goes to several queues is in all of them after a crash, or in none.
-        let _unit = self.batch.goes_to_several().then(|| store.unit());
+        // What goes to several queues is in all of them after a crash, or in none; and it was seen
+        // before only if it is there.
+        let _unit = self.batch.is_recorded_together().then(|| store.unit());
         self.flush_publishes_of_unit(now)
     }
 
@@ -291,7 +296,12 @@ impl Session {
         refused.sort_unstable();
         refused.dedup();
         if route.is_once() {
-            refused.iter().for_each(|&index| route.forget(&self.batch.messages[index]));
+            for (index, message) in self.batch.messages.iter().enumerate() {
+                match refused.binary_search(&index) {
+                    Ok(_) => route.forget(message),
+                    Err(_) => route.write_down(message),
+                }
+            }
         }
         self.batch.messages.clear();
         refused

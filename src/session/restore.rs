@@ -61,7 +61,7 @@ impl Host {
         self.use_memory(scheduled.map(|(_, entry)| entry.message.memory()).sum());
         let at_once = {
             let mut state = queue.state.lock();
-            state.restore(restored);
+            state.restore(restored, now);
             state.is_restored_at_once()
         };
         while at_once && from < to {

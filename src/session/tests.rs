@@ -15,11 +15,12 @@ use parking_lot::Mutex;
 use super::outbox::Outbox;
 use super::{Client, Host, HostSettings, Peer, Reading};
 use crate::auth::{User, Users};
+use crate::broker::definition::{Definition, QueueDefinition};
 use crate::broker::effect::{DeliverySink, Effects, Wanted};
 use crate::broker::memory::MemoryGauge;
 use crate::broker::persist::{Persist, QueueRecord};
 use crate::broker::queue::Get;
-use crate::broker::queue_cell::QueueId;
+use crate::broker::queue_cell::{QueueId, QueueProperties};
 use crate::broker::time::Epoch;
 use crate::broker::vhost::VHostOptions;
 use crate::protocol::connection::{Settings, State};
@@ -37,9 +38,13 @@ fn short(text: &str) -> ShortString {
 }
 
 fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc<Host> {
+    Host::new(settings(store, outbox_bytes_max, watermark)).expect("nothing to restore")
+}
+
+fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> HostSettings {
     let mut users = Users::default();
     users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
-    Host::new(HostSettings {
+    HostSettings {
         connection: Settings {
             limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
             body_max: 16 * 1024 * 1024,
@@ -58,8 +63,10 @@ fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc
             memory: Arc::new(MemoryGauge::new(watermark)),
             ..VHostOptions::new(Epoch::new(origin(), 0))
         },
+        definitions: Vec::new(),
+        now: origin(),
         seed: Some(1),
-    })
+    }
 }
 
 fn plain_host() -> Arc<Host> {
@@ -143,7 +150,8 @@ impl TestClient {
         let (exchange, routing_key) = (short(""), short(queue));
         self.write(channel, basic::Publish { exchange, routing_key, mandatory, immediate: false });
         let id = ChannelId(channel);
-        let properties = amqp_codec::BasicProperties::default();
+        let properties =
+            amqp_codec::BasicProperties { delivery_mode: Some(2), ..Default::default() };
         let header = ContentHeader { class_id: 60, body_size: body.len() as u64, properties };
         encode_frame(&Frame::Header(id, Box::new(header)), &mut self.input);
         for piece in body.chunks(100_000) {
@@ -305,6 +313,22 @@ fn close() -> channel::Close {
 }
 
 #[test]
+fn vhosts_that_were_written_down_are_there_again() {
+    let old = ShortString::from_static("old");
+    let properties = QueueProperties { durable: true, ..QueueProperties::default() };
+    let queue = QueueDefinition { name: short("q"), id: QueueId(3), properties };
+    let [vhost, queue] = [Definition::VHost, Definition::Queue(queue)]
+        .map(|definition| (definition.key(&old), definition.value(&old)));
+    let bad = (queue.0.clone(), b"{}".to_vec());
+    let with =
+        |definitions| HostSettings { definitions, ..settings(Arc::new(MemoryStore), 1 << 20, 0) };
+    let host = Host::new(with(vec![queue, vhost])).unwrap();
+    assert_eq!(host.vhost(&old).unwrap().queue(&short("q")).unwrap().id, QueueId(3));
+    assert!(host.vhost(&ShortString::from_static("/")).is_some(), "the configured one");
+    assert!(Host::new(with(vec![bad])).is_err());
+}
+
+#[test]
 fn confirms_of_one_read_are_coalesced_channel_by_channel() {
     let host = plain_host();
     let mut client = TestClient::connect(&host);
@@ -339,6 +363,8 @@ fn confirms_do_not_reach_the_next_channel_of_the_same_number() {
     let host = host(Arc::<SlowStore>::clone(&store), 1 << 20, 0);
     let mut client = TestClient::connect(&host);
     client.declare("q");
+    store.confirm_all();
+    assert_eq!(client.read(), ["1 queue.declare-ok"], "once it lasts");
     client.call(1, confirm::Select { no_wait: false });
     client.publish(1, "q", b"old");
     client.call(1, close());

@@ -52,6 +52,8 @@ impl Session {
     ) -> Result<Answer, Exception> {
         let name = without_line_ends(delete.exchange);
         self.must_last = true;
+        // It goes with its bindings, or not at all.
+        let _unit = self.host.store.unit();
         self.vhost.delete_exchange(&name, delete.if_unused)?;
         Ok((!delete.no_wait).then(|| exchange::DeleteOk {}.into()))
     }
@@ -79,6 +81,8 @@ impl Session {
         let source = without_line_ends(unbind.source);
         let destination = Destination::Exchange(without_line_ends(unbind.destination));
         self.must_last = true;
+        // An auto-delete exchange goes with its last binding.
+        let _unit = self.host.store.unit();
         self.vhost.unbind(&source, &destination, &unbind.routing_key, &unbind.arguments)?;
         Ok((!unbind.no_wait).then(|| exchange::UnbindOk {}.into()))
     }
@@ -226,6 +230,8 @@ impl Session {
         if self.vhost.has_binding(source, &destination, routing_key, arguments) {
             queue.check_access(self.id)?;
         }
+        // An auto-delete exchange goes with its last binding.
+        let _unit = self.host.store.unit();
         self.vhost.unbind(source, &destination, routing_key, arguments)
     }
 
@@ -263,7 +269,11 @@ impl Session {
                 };
                 let mut effects = Effects::default();
                 self.must_last = queue.properties.durable;
-                let ready = self.vhost.delete_queue(&queue, conditions, self.id, &mut effects)?;
+                let ready = {
+                    // It goes with its bindings, or not at all.
+                    let _unit = self.host.store.unit();
+                    self.vhost.delete_queue(&queue, conditions, self.id, &mut effects)?
+                };
                 self.host.carry_out(&queue, &mut effects, now);
                 self.exclusive_queues.retain(|owned| owned.id != queue.id);
                 ready

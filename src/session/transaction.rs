@@ -61,6 +61,8 @@ impl Session {
     /// Drops what was published and takes back what was settled.
     pub(super) fn undo_transaction(&mut self, id: ChannelId) -> Result<(), Exception> {
         let Transaction { publishes, settled } = self.take_transaction(id)?;
+        // Nobody has seen what comes back: it may come again.
+        publishes.iter().for_each(|publish| publish.route.forget(&publish.message));
         let freed = publishes.iter().map(|publish| publish.message.memory()).sum();
         self.host.free_memory(freed);
         if let Some(channel) = self.channels.get_mut(&id) {

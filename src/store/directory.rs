@@ -15,6 +15,9 @@ const TITLE: &str = "leveret data directory, format ";
 /// The format that this version writes.
 const FORMAT: u32 = 1;
 
+/// What a fresh volume has in it.
+const FILE_SYSTEMS_OWN: &str = "lost+found";
+
 /// An open data directory. Others are kept out until it is dropped.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -51,14 +54,14 @@ fn check_ours(dir: &Path, marker: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     let failed = |error| StoreError::io("list", dir, error);
-    let first = fs::read_dir(dir).map_err(failed)?.next().transpose().map_err(failed)?;
-    match first {
-        Some(entry) => {
-            let found = format!("it holds {}", entry.file_name().to_string_lossy());
-            Err(StoreError::Foreign { path: dir.to_owned(), found })
+    for entry in fs::read_dir(dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        if name != FILE_SYSTEMS_OWN {
+            let found = format!("it holds {}", name.to_string_lossy());
+            return Err(StoreError::Foreign { path: dir.to_owned(), found });
         }
-        None => Ok(()),
     }
+    Ok(())
 }
 
 fn check_format(dir: &Path, path: &Path, file: &mut File) -> Result<(), StoreError> {

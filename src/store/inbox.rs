@@ -1,5 +1,6 @@
 //! What gathers for the writer while it is busy.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -97,6 +98,20 @@ pub(super) struct Inbox {
     /// Shared by those who hold a unit of records together; whoever takes what has gathered waits until
     /// there are none.
     units: Units,
+    /// Publishers are to wait.
+    congested: AtomicBool,
+}
+
+/// What the writer waits for.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Sleep {
+    /// Nothing: it is at work.
+    #[default]
+    Awake,
+    /// For anything at all.
+    Idle,
+    /// For somebody who waits for it.
+    Lingering,
 }
 
 #[derive(Default)]
@@ -106,9 +121,7 @@ struct State {
     in_hand: usize,
     /// Not everything that was taken is as safe as it is to be.
     unsafe_yet: bool,
-    /// The writer sleeps.
-    idle: bool,
-    congested: bool,
+    sleep: Sleep,
     /// Nothing is written any more.
     failed: bool,
 }
@@ -178,14 +191,19 @@ impl Inbox {
         add(&mut state.gathered);
         state.gathered.bytes += bytes;
         if state.gathered.bytes + state.in_hand > BYTES_MAX {
-            state.congested = true;
+            self.congested.store(true, Ordering::Release);
         }
         self.wake(&mut state);
     }
 
     fn wake(&self, state: &mut State) {
-        if state.idle {
-            state.idle = false;
+        let is_awaited = match state.sleep {
+            Sleep::Awake => false,
+            Sleep::Idle => true,
+            Sleep::Lingering => state.gathered.is_urgent(),
+        };
+        if is_awaited {
+            state.sleep = Sleep::Awake;
             self.arrived.notify_one();
         }
     }
@@ -215,16 +233,15 @@ impl Inbox {
     fn wait(&self, max: Duration) {
         let mut state = self.state.lock();
         if state.gathered.is_empty() {
-            state.idle = true;
+            state.sleep = Sleep::Idle;
             self.arrived.wait_for(&mut state, max);
         }
         if !state.gathered.is_urgent() && !state.gathered.records.is_empty() {
-            // `idle` would wake it for every record.
-            state.idle = false;
+            state.sleep = Sleep::Lingering;
             let until = |state: &mut State| !state.gathered.is_urgent();
             self.arrived.wait_while_for(&mut state, until, LINGER);
         }
-        state.idle = false;
+        state.sleep = Sleep::Awake;
     }
 
     /// All that was taken is written, and with `safe` it is as safe as it is to be. Whether publishers
@@ -235,15 +252,12 @@ impl Inbox {
         if safe {
             state.unsafe_yet = false;
         }
-        state.congested && state.gathered.bytes <= BYTES_LOW && {
-            state.congested = false;
-            true
-        }
+        state.gathered.bytes <= BYTES_LOW && self.congested.swap(false, Ordering::AcqRel)
     }
 
     /// Whether publishers are to wait until more is written.
     pub(super) fn is_congested(&self) -> bool {
-        self.state.lock().congested
+        self.congested.load(Ordering::Acquire)
     }
 
     /// Nothing is taken any more. Who waits is never told.

@@ -11,6 +11,8 @@ mod check;
 mod files;
 mod reader;
 mod recovery;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -124,6 +126,7 @@ impl Log {
             return Ok(Appended { segment: self.segment, offset: self.end });
         }
         self.remove_torn()?;
+        self.remove_half_begun()?;
         let holds_frames = self.end as usize > SEGMENT_HEADER_LEN;
         if holds_frames && self.end as usize + length > self.options.segment_bytes as usize {
             self.roll()?;
@@ -214,9 +217,6 @@ impl Log {
             self.failure("begin the next segment after", io::ErrorKind::FileTooLarge.into())
         })?;
         let path = self.files.path(id);
-        if self.half_begun {
-            self.files.discard(&path)?;
-        }
         self.half_begun = true;
         let (header, file) = self.files.begin(id, self.sequence)?;
         self.half_begun = false;
@@ -230,6 +230,17 @@ impl Log {
             let cut = self.file.truncate(self.end.into());
             cut.map_err(|error| self.failure("cut off the end of", error))?;
             self.torn = false;
+        }
+        Ok(())
+    }
+
+    /// Such a file may have a header, which says what the next frame is: none is to go elsewhere while
+    /// a crash may leave it there.
+    fn remove_half_begun(&mut self) -> Result<(), StoreError> {
+        if self.half_begun {
+            self.files.discard(&self.files.path(SegmentId(self.segment.0.saturating_add(1))))?;
+            self.files.sync_dir()?;
+            self.half_begun = false;
         }
         Ok(())
     }

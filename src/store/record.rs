@@ -30,6 +30,8 @@
 
 mod builder;
 mod message;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::fmt;
 use std::ops::RangeInclusive;

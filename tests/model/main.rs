@@ -3,6 +3,7 @@
 
 mod operations;
 mod reference;
+mod store;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,12 +11,14 @@ use std::time::{Duration, Instant};
 use amqp_codec::{BasicProperties, ChannelId, ShortString};
 use bytes::BytesMut;
 use leveret::broker::credit::{ChannelCredit, OutboxBound};
-use leveret::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
+use leveret::broker::effect::{Delivery, DeliverySink, Effects, Page, Subscription, Wanted};
+use leveret::broker::memory::MemoryGauge;
 use leveret::broker::message::{Message, MessageExtras, MessageParts};
 use leveret::broker::queue::{
     ConsumeRefused, ConsumerHandle, ConsumerOptions, DeathReason, Fetched, Get, Holder, Prefetch,
-    Queue, QueueOptions, Return,
+    Queue, QueueCounts, QueueOptions, Return, Window,
 };
+use leveret::broker::queue_cell::QueueId;
 use leveret::broker::queue_settings::{
     DeadLetterTarget, GroupProperty, MessageGroup, QueueSettings,
 };
@@ -23,8 +26,9 @@ use leveret::broker::time::Epoch;
 use parking_lot::Mutex;
 use proptest::prelude::*;
 
-use self::operations::{Draft, Operation, Rules, Settlement, operations, rules};
+use self::operations::{Draft, Operation, Paging, Rules, Settlement, operations, rules};
 use self::reference::{Consumer, Entry, EntryState, Received, Reference, Totals, waiting};
+use self::store::MapStore;
 
 /// Bytes that may wait for one consumer: a few messages.
 const OUTBOX_MAX: usize = 400;
@@ -39,6 +43,7 @@ const EPOCH_MS: u64 = 1000;
 struct Sink {
     received: Mutex<Vec<Delivery>>,
     cancelled: Mutex<u32>,
+    tries: Mutex<u32>,
 }
 
 impl DeliverySink for Sink {
@@ -54,7 +59,9 @@ impl DeliverySink for Sink {
         panic!("nothing is held for too long");
     }
 
-    fn try_again(&self) {}
+    fn try_again(&self) {
+        *self.tries.lock() += 1;
+    }
 
     fn timed_out(&self, _subscription: Subscription, _timeout: u64, _dropped: bool) {
         panic!("nothing is held for too long");
@@ -68,6 +75,19 @@ struct Real {
     effects: Effects,
     consumers: Vec<RealConsumer>,
     channels: [Arc<ChannelCredit>; CHANNELS],
+    store: Arc<MapStore>,
+    paging: Option<Paging>,
+    reading: Option<Reading>,
+    /// Bytes of messages that were read back into memory.
+    read: usize,
+}
+
+/// The store was asked, and has not answered.
+struct Reading {
+    wanted: Wanted,
+    page: Option<Page>,
+    /// Steps that it may last.
+    patience: usize,
 }
 
 struct RealConsumer {
@@ -94,6 +114,31 @@ impl Real {
         self.now = end;
     }
 
+    /// The store may have been asked. It answers at last when its time is up.
+    fn ask(&mut self) {
+        let Some(paging) = self.paging else { return };
+        if let Some(wanted) = self.effects.wanted.take() {
+            assert!(self.reading.is_none(), "one read at a time");
+            let page = paging.early.then(|| self.store.page(wanted));
+            self.reading = Some(Reading { wanted, page, patience: paging.patience });
+        }
+        if let Some(reading) = &mut self.reading {
+            match reading.patience.checked_sub(1) {
+                Some(patience) => reading.patience = patience,
+                None => self.answer(),
+            }
+        }
+    }
+
+    /// The store answers.
+    fn answer(&mut self) {
+        let Some(Reading { wanted, page, .. }) = self.reading.take() else { return };
+        let page = page.unwrap_or_else(|| self.store.page(wanted));
+        self.read += page.entries.iter().map(|entry| entry.message.memory()).sum::<usize>();
+        self.queue.paged_in(page, self.now, &mut self.effects);
+        self.ask();
+    }
+
     fn resume_channel(&mut self, channel: usize) {
         for consumer in self.consumers.iter().filter(|consumer| consumer.channel == channel) {
             self.queue.resume([consumer.handle], self.now, &mut self.effects);
@@ -101,21 +146,21 @@ impl Real {
     }
 }
 
-fn message(draft: &Draft, groups: bool) -> Message {
+fn message(draft: &Draft, is_mortal: bool) -> Message {
     let key = draft.group.map(|key| ShortString::new(format!("{key}").as_bytes()).expect("short"));
     let properties = BasicProperties { message_id: key, ..BasicProperties::default() };
     let mut bytes = BytesMut::new();
     properties.encode(&mut bytes);
     let properties_len = u32::try_from(bytes.len()).expect("few");
     bytes.resize(bytes.len() + usize::from(draft.len), 0);
-    let time_to_live = draft.time_to_live.filter(|_| !groups);
+    let time_to_live = draft.time_to_live.filter(|_| is_mortal);
     let message = Message::new(MessageParts {
         exchange_len: 0,
         routing_key_len: 0,
         properties_len,
         bytes: &bytes,
         segments: &[],
-        persistent: false,
+        persistent: draft.persistent,
         priority: draft.priority,
         extras: time_to_live
             .is_some()
@@ -154,14 +199,28 @@ impl Pair {
     #[expect(clippy::disallowed_methods, reason = "an origin; the queue only passes it on")]
     fn new(rules: &Rules) -> Self {
         let now = Instant::now();
-        let options = QueueOptions::new(true, settings(rules), Epoch::new(now, EPOCH_MS));
+        let mut options = QueueOptions::new(true, settings(rules), Epoch::new(now, EPOCH_MS));
+        let store = Arc::new(MapStore::default());
+        if let Some(Paging { window, short, .. }) = rules.paging {
+            options.window = Window { messages: window, bytes: 1 << 20 };
+            options.memory = Arc::new(MemoryGauge::new(2));
+            options.memory.add(2 * usize::from(short));
+        }
+        let mut queue = Queue::new(options, now);
+        if rules.paging.is_some() {
+            queue = queue.stored(QueueId(1), Arc::<MapStore>::clone(&store), true);
+        }
         let real = Real {
-            queue: Queue::new(options, now),
+            queue,
             origin: now,
             now,
             effects: Effects::default(),
             consumers: Vec::new(),
             channels: Default::default(),
+            store,
+            paging: rules.paging,
+            reading: None,
+            read: 0,
         };
         let rules = rules.clone();
         let reference = Reference { rules, now: EPOCH_MS, ..Reference::default() };
@@ -172,8 +231,8 @@ impl Pair {
         let Self { real, reference } = self;
         match *operation {
             Operation::Enqueue(ref drafts) => {
-                let groups = reference.rules.groups;
-                let messages: Vec<_> = drafts.iter().map(|it| message(it, groups)).collect();
+                let is_mortal = reference.rules.is_mortal();
+                let messages: Vec<_> = drafts.iter().map(|it| message(it, is_mortal)).collect();
                 let bytes: Vec<_> = messages.iter().map(Message::memory).collect();
                 reference.enqueue(drafts, &bytes);
                 real.queue.enqueue(&messages, real.now, &mut real.effects);
@@ -182,15 +241,25 @@ impl Pair {
             }
             Operation::Get { no_ack } => self.get(no_ack),
             Operation::MoveDeadLetters(max) => {
+                // Of those that die together some may have to be read first.
+                let max = if real.paging.is_some() { usize::MAX } else { max };
                 let letters = real.queue.take_dead_letters(max, real.now).letters;
-                let letters: Vec<_> =
+                let mut letters: Vec<_> =
                     letters.iter().map(|letter| (letter.position.0, letter.reason)).collect();
                 real.queue.dead_letters_moved(&[], real.now, &mut real.effects);
-                assert_eq!(letters, reference.move_dead_letters(max));
+                let mut expected = reference.move_dead_letters(max);
+                if real.paging.is_some() {
+                    letters.sort_by_key(|(position, _)| *position);
+                    expected.sort_by_key(|(position, _)| *position);
+                }
+                assert_eq!(letters, expected);
             }
             Operation::Pass(milliseconds) => {
-                real.pass(milliseconds);
-                reference.pass(milliseconds);
+                for _ in 0..milliseconds {
+                    self.real.pass(1);
+                    self.reference.pass(1);
+                    self.keep_up();
+                }
             }
             Operation::AddConsumer { .. } => self.add_consumer(operation),
             Operation::RemoveConsumer(pick) => {
@@ -240,11 +309,23 @@ impl Pair {
 
     fn get(&mut self, no_ack: bool) {
         let Self { real, reference } = self;
-        let sink: Arc<dyn DeliverySink> = Arc::new(Sink::default());
-        let got = match real.queue.get(no_ack, &sink, real.now, &mut real.effects) {
-            Get::Message(fetched) => Some(fetched),
-            Get::Empty => None,
-            Get::Later => panic!("all messages are in memory"),
+        let sink = Arc::new(Sink::default());
+        let mut tries = 0;
+        let got = loop {
+            let waits: Arc<dyn DeliverySink> = Arc::<Sink>::clone(&sink);
+            match real.queue.get(no_ack, &waits, real.now, &mut real.effects) {
+                Get::Message(fetched) => break Some(fetched),
+                Get::Empty => break None,
+                Get::Later => {
+                    assert!(real.paging.is_some(), "all messages are in memory");
+                    real.ask();
+                    while *sink.tries.lock() == tries {
+                        assert!(real.reading.is_some(), "it will be told to try again");
+                        real.answer();
+                    }
+                    tries += 1;
+                }
+            }
         };
         let number = reference.fetched + 1;
         let expected = reference.deliver(None, no_ack, number);
@@ -314,9 +395,9 @@ impl Pair {
     }
 
     fn read(&mut self, pick: usize, count: usize) {
-        let Self { real, reference } = self;
-        let Some(index) = pick.checked_rem(real.consumers.len()) else { return };
+        let Some(index) = pick.checked_rem(self.real.consumers.len()) else { return };
         for _ in 0..count {
+            let Self { real, reference } = self;
             let consumer = &real.consumers[index];
             let received = {
                 let mut waiting = consumer.sink.received.lock();
@@ -335,13 +416,14 @@ impl Pair {
                 reference.return_to_ring(index);
                 reference.finish();
             }
+            self.keep_up();
         }
     }
 
     /// Settles some of what is delivered, or gives it back, in whatever order.
     fn settle(&mut self, of: &[usize], how: Settlement) {
-        let Self { real, reference } = self;
         for pick in of {
+            let Self { real, reference } = self;
             let is_unacked = |entry: &&mut Entry| matches!(entry.state, EntryState::Unacked(_));
             let held = reference.count(|state| matches!(state, EntryState::Unacked(_)));
             let Some(nth) = pick.checked_rem(held) else { break };
@@ -379,23 +461,41 @@ impl Pair {
             }
             reference.finish();
             if let Some(channel) = channel.filter(|_| starved) {
-                real.resume_channel(channel);
-                reference.return_channel(channel);
+                self.keep_up();
+                self.real.resume_channel(channel);
+                self.reference.return_channel(channel);
             }
+            self.keep_up();
         }
     }
 
-    fn compare(&self) {
-        let Self { real, reference } = self;
-        let counts = real.queue.counts();
-        assert_eq!(counts.ready, reference.count(|state| state == EntryState::Ready));
-        let unacked = reference.count(|state| matches!(state, EntryState::Unacked(_)));
-        assert_eq!(counts.unacked, unacked);
-        let departing = reference.count(|state| state == EntryState::Departing);
-        assert_eq!(counts.departing, departing);
-        let consumers = reference.consumers.iter().filter(|consumer| !consumer.gone).count();
-        assert_eq!(counts.consumers, consumers);
-        let totals = real.queue.totals();
+    /// Lets the store answer, at the latest when something depends on it.
+    fn keep_up(&mut self) {
+        self.real.ask();
+        // Who finds his channel's credit used up leaves the ring, once there is something to be had.
+        let limited = self.reference.channels.iter().any(|channel| channel.limit != 0);
+        while self.real.reading.is_some()
+            && (limited || self.real_state() != self.reference_state())
+        {
+            self.real.answer();
+        }
+    }
+
+    /// Where all messages are, and what became of them.
+    fn reference_state(&self) -> (QueueCounts, Totals) {
+        let reference = &self.reference;
+        let counts = QueueCounts {
+            ready: reference.count(|state| state == EntryState::Ready),
+            unacked: reference.count(|state| matches!(state, EntryState::Unacked(_))),
+            scheduled: 0,
+            departing: reference.count(|state| state == EntryState::Departing),
+            consumers: reference.consumers.iter().filter(|consumer| !consumer.gone).count(),
+        };
+        (counts, reference.totals)
+    }
+
+    fn real_state(&self) -> (QueueCounts, Totals) {
+        let totals = self.real.queue.totals();
         let totals = Totals {
             accepted: totals.accepted,
             refused: totals.refused,
@@ -406,8 +506,24 @@ impl Pair {
             dropped: totals.dropped.total(),
             purged: totals.purged,
         };
-        assert_eq!(totals, reference.totals);
-        assert_eq!(real.effects.freed, reference.freed);
+        (self.real.queue.counts(), totals)
+    }
+
+    fn compare(&self) {
+        let Self { real, reference } = self;
+        assert_eq!(self.real_state(), self.reference_state());
+        if real.paging.is_none() {
+            assert_eq!(real.effects.freed, reference.freed);
+        } else {
+            // What is not in memory has left it.
+            let freed = real.effects.freed - real.read;
+            assert!(freed >= reference.freed, "{freed} of {} bytes", reference.freed);
+            let is_empty = reference.count(|state| state != EntryState::Gone) == 0;
+            assert!(freed == reference.freed || !is_empty, "{freed} of {}", reference.freed);
+            if is_empty && !reference.deleted {
+                assert_eq!(real.store.len(), 0, "the store keeps what left");
+            }
+        }
         for (index, (consumer, expected)) in
             real.consumers.iter().zip(&reference.consumers).enumerate()
         {
@@ -434,6 +550,7 @@ proptest! {
         let mut pair = Pair::new(&rules);
         for operation in &operations {
             pair.apply(operation);
+            pair.keep_up();
             pair.compare();
         }
     }

@@ -16,6 +16,32 @@ pub(crate) struct Rules {
     pub(crate) delivery_limit: Option<u32>,
     pub(crate) single_active: bool,
     pub(crate) groups: bool,
+    /// What of it is kept in memory; `None` is everything.
+    pub(crate) paging: Option<Paging>,
+}
+
+impl Rules {
+    /// Whether messages have a time to live of their own. In groups they leave from the middle (see
+    /// [`rules`]); and where the head is to be dropped and has to be read for it, what dies meanwhile
+    /// makes room.
+    pub(crate) fn is_mortal(&self) -> bool {
+        let drops = self.max_length.is_some() && self.overflow == Overflow::DropHead;
+        let may_wait = drops && self.paging.is_some();
+        !(self.groups || may_wait)
+    }
+}
+
+/// How a queue leaves messages to its store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Paging {
+    /// Messages in each window.
+    pub(crate) window: usize,
+    /// Memory is short: messages go that do not outlive the process, too.
+    pub(crate) short: bool,
+    /// For so many steps the store may keep the queue waiting, if nothing depends on it.
+    pub(crate) patience: usize,
+    /// It reads when it is asked, not when it answers.
+    pub(crate) early: bool,
 }
 
 /// A message to be published.
@@ -25,6 +51,7 @@ pub(crate) struct Draft {
     pub(crate) time_to_live: Option<u64>,
     pub(crate) priority: u8,
     pub(crate) group: Option<u8>,
+    pub(crate) persistent: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -80,23 +107,34 @@ pub(crate) fn rules() -> impl Strategy<Value = Rules> {
         (some(0.4, 0..8), some(0.4, 0..5), overflow, any::<bool>()),
         (prop::option::weighted(0.3, 1_u8..6), prop::option::weighted(0.4, 0_u32..3)),
         (prop::bool::weighted(0.3), prop::bool::weighted(0.3)),
+        prop::option::weighted(0.7, paging()),
     )
-        .prop_map(|(limits, (max_priority, delivery_limit), (single_active, groups))| {
-            let (time_to_live, max_length, overflow, dead_letters) = limits;
-            // Where messages leave groups from the middle, whose turn is next depends on when the
-            // queue tidies up: not a matter of one list.
-            let refuses = overflow != Overflow::DropHead;
-            Rules {
-                time_to_live: time_to_live.filter(|_| !groups),
-                max_length: max_length.filter(|_| !groups || refuses),
-                overflow,
-                dead_letters,
-                max_priority: max_priority.filter(|_| !groups),
-                delivery_limit,
-                single_active,
-                groups,
-            }
-        })
+        .prop_map(
+            |(limits, (max_priority, delivery_limit), (single_active, groups), paging)| {
+                let (time_to_live, max_length, overflow, dead_letters) = limits;
+                // Where messages leave groups from the middle, whose turn is next depends on when the
+                // queue tidies up: not a matter of one list.
+                let refuses = overflow != Overflow::DropHead;
+                let rules = Rules {
+                    time_to_live: None,
+                    max_length: max_length.filter(|_| !groups || refuses),
+                    overflow,
+                    dead_letters,
+                    max_priority: max_priority.filter(|_| !groups),
+                    delivery_limit,
+                    single_active,
+                    groups,
+                    paging,
+                };
+                Rules { time_to_live: time_to_live.filter(|_| rules.is_mortal()), ..rules }
+            },
+        )
+}
+
+fn paging() -> impl Strategy<Value = Paging> {
+    let window = prop_oneof![3 => Just(1), 3 => Just(3), 1 => Just(20), 1 => Just(1000)];
+    (window, any::<bool>(), 0_usize..12, any::<bool>())
+        .prop_map(|(window, short, patience, early)| Paging { window, short, patience, early })
 }
 
 pub(crate) fn draft() -> impl Strategy<Value = Draft> {
@@ -105,12 +143,14 @@ pub(crate) fn draft() -> impl Strategy<Value = Draft> {
         prop::option::weighted(0.3, 0_u64..8),
         0_u8..8,
         prop::option::weighted(0.8, 0_u8..3),
+        prop::bool::weighted(0.8),
     )
-        .prop_map(|(len, time_to_live, priority, group)| Draft {
+        .prop_map(|(len, time_to_live, priority, group, persistent)| Draft {
             len,
             time_to_live,
             priority,
             group,
+            persistent,
         })
 }
 

@@ -119,7 +119,7 @@ impl Reference {
 
     pub(crate) fn append(&mut self, draft: &Draft, bytes: usize, accepted: bool) {
         let position = self.entries.len() as u64;
-        let ttl = [draft.time_to_live.filter(|_| !self.rules.groups), self.rules.time_to_live];
+        let ttl = [draft.time_to_live.filter(|_| self.rules.is_mortal()), self.rules.time_to_live];
         let group = draft.group.map_or(1000 + position, u64::from);
         self.entries.push(Entry {
             position,

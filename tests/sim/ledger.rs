@@ -160,6 +160,10 @@ stats! {
     died_twice,
     queues_expired,
     policies_changed,
+    pages_read,
+    restored,
+    restored_again,
+    transient_paged_out,
 }
 
 impl Ledger {

@@ -15,6 +15,7 @@ mod life;
 mod peer;
 mod plan;
 mod probe;
+mod restart;
 mod shelf;
 mod store;
 mod world;

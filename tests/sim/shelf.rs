@@ -5,22 +5,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use leveret::broker::effect::{Page, Position, StoredEntry, Wanted};
 use leveret::broker::message::Message;
 use leveret::broker::persist::QueueRecord;
+use leveret::broker::queue::Restored;
 use leveret::broker::time::Timestamp;
 
 /// What the store knows of a queue's messages.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Shelf {
     kept: BTreeMap<Position, Kept>,
     /// Those that were here only to spare memory.
     transient: BTreeSet<Position>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Kept {
     message: Message,
     expires: Timestamp,
     returns: u32,
     due: Option<Timestamp>,
+    /// Somebody has it.
+    delivered: bool,
 }
 
 impl Shelf {
@@ -34,19 +37,30 @@ impl Shelf {
                 self.add(position, message, expires, None);
             }
             QueueRecord::Delivered(position) => {
-                assert!(self.kept.contains_key(&position), "{position:?} is delivered, and gone");
+                let kept = self.kept.get_mut(&position);
+                let kept = kept.unwrap_or_else(|| panic!("{position:?} is delivered, and gone"));
+                assert!(kept.due.is_none(), "{position:?} is delivered before its time");
+                assert!(!kept.delivered, "{position:?} is delivered to two");
+                kept.delivered = true;
             }
             QueueRecord::Returned { position, returns, due } => {
                 let kept = self.kept.get_mut(&position);
                 let kept = kept.unwrap_or_else(|| panic!("{position:?} came back, and is gone"));
-                (kept.returns, kept.due) = (returns, due);
+                assert!(
+                    kept.delivered || kept.due.is_some(),
+                    "{position:?} comes back from nobody"
+                );
+                (kept.returns, kept.due, kept.delivered) = (returns, due, false);
             }
             QueueRecord::Settled(position) => {
                 let gone = self.kept.remove(&position);
                 assert!(gone.is_some(), "{position:?} is settled once, after it was enqueued");
             }
             QueueRecord::Cleared(from, to) => {
-                self.kept.retain(|position, it| !(from..to).contains(position) || it.due.is_some());
+                let gone = self.kept.extract_if(from..to, |_, kept| kept.due.is_none());
+                for (position, kept) in gone {
+                    assert!(!kept.delivered, "{position:?} is cleared, and somebody has it");
+                }
             }
         }
     }
@@ -59,7 +73,8 @@ impl Shelf {
         due: Option<Timestamp>,
     ) {
         // Counted on its own when it comes back.
-        let kept = Kept { message: message.duplicate(), expires, returns: 0, due };
+        let kept =
+            Kept { message: message.duplicate(), expires, returns: 0, due, delivered: false };
         assert!(self.kept.insert(position, kept).is_none(), "{position:?} is taken twice");
     }
 
@@ -72,20 +87,55 @@ impl Shelf {
         self.transient.contains(&position)
     }
 
+    /// How many of them there were.
+    pub(crate) fn transient(&self) -> u64 {
+        self.transient.len() as u64
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    pub(crate) fn positions(&self) -> impl Iterator<Item = Position> {
+        self.kept.keys().copied()
+    }
+
+    /// What is left of it after a crash, if nothing were to die of age.
+    pub(crate) fn after_crash(&self) -> Self {
+        let mut left = self.clone();
+        left.kept.retain(|position, _| !self.transient.contains(position));
+        left.kept.values_mut().for_each(|kept| kept.expires = Timestamp::NEVER);
+        left
+    }
+
+    /// What a queue is told of it: what is ready, in order, and the rest.
+    pub(crate) fn restored(&self) -> (Vec<StoredEntry>, Restored) {
+        let all =
+            || self.kept.iter().map(|(&position, kept)| (kept.due, self.stored(position, kept)));
+        let scheduled = all().filter_map(|(due, entry)| Some((due?, entry))).collect();
+        let ready = all().filter(|(due, _)| due.is_none());
+        let ready: Vec<StoredEntry> = ready.map(|(_, entry)| entry).collect();
+        let restored = Restored {
+            next_position: self.kept.last_key_value().map_or(0, |(last, _)| last.0 + 1),
+            first: ready.first().map(|entry| entry.position).unwrap_or_default(),
+            ready: ready.len(),
+            bytes: ready.iter().map(|entry| entry.message.body_len()).sum(),
+            scheduled,
+        };
+        (ready, restored)
+    }
+
+    fn stored(&self, position: Position, kept: &Kept) -> StoredEntry {
+        let &Kept { ref message, expires, returns, delivered, .. } = kept;
+        let (message, transient) = (message.duplicate(), self.was_transient(position));
+        StoredEntry { position, message, expires, returns, delivered, transient }
+    }
+
     pub(crate) fn page(&self, wanted: Wanted) -> Page {
         let Wanted { from, to, messages_max, .. } = wanted;
         let ready = self.kept.range(from..to).filter(|(_, kept)| kept.due.is_none());
-        let entries: Vec<StoredEntry> = ready
-            .take(messages_max)
-            .map(|(&position, kept)| StoredEntry {
-                position,
-                message: kept.message.duplicate(),
-                expires: kept.expires,
-                returns: kept.returns,
-                delivered: false,
-                transient: self.was_transient(position),
-            })
-            .collect();
+        let entries: Vec<StoredEntry> =
+            ready.take(messages_max).map(|(&position, kept)| self.stored(position, kept)).collect();
         let full = entries.len() == messages_max;
         let last = entries.last().map(|entry| Position(entry.position.0 + 1));
         Page { from, next: last.filter(|_| full).unwrap_or(to), entries }

@@ -1,4 +1,4 @@
-//! A store that remembers what queues record, and confirms when the scheduler says so.
+//! A store that remembers what queues record, and confirms and reads back when the scheduler says so.
 //!
 //! It is the account of messages from outside: where each is, where it was, and how it got there.
 
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
 use amqp_codec::{FieldValue, PropertiesRef};
-use leveret::broker::effect::{Position, Wanted};
+use leveret::broker::effect::{Page, Position, Wanted};
 use leveret::broker::message::Message;
 use leveret::broker::persist::{Persist, QueueRecord};
 use leveret::broker::queue_cell::QueueId;
@@ -40,6 +40,21 @@ struct State {
     /// Places that somebody is about to leave for another, where he is already.
     moving: BTreeSet<(QueueId, Position)>,
     shelves: BTreeMap<QueueId, Shelf>,
+    /// Reads take their time.
+    slow_reads: bool,
+    reads: VecDeque<Read>,
+    /// Queues that have asked for messages and not got them.
+    readers: BTreeSet<QueueId>,
+    pages_read: u64,
+}
+
+/// Messages that a queue asked for.
+struct Read {
+    queue: QueueId,
+    wanted: Wanted,
+    /// What is there, if somebody has looked.
+    page: Option<Page>,
+    requester: Box<dyn Requester>,
 }
 
 /// What a durable queue recorded.
@@ -105,6 +120,65 @@ impl SimStore {
             drop(state);
             confirmation.durable();
         }
+    }
+
+    /// From now on reads wait until they are answered, or not.
+    pub(crate) fn set_slow_reads(&self, slow: bool) {
+        self.state.lock().slow_reads = slow;
+    }
+
+    /// Looks for what the oldest `count` reads want, without telling it yet: it may have changed by
+    /// then.
+    pub(crate) fn look(&self, count: usize) {
+        let State { reads, shelves, .. } = &mut *self.state.lock();
+        for read in reads.iter_mut().take(count).filter(|read| read.page.is_none()) {
+            let page = shelves.get(&read.queue).map(|shelf| shelf.page(read.wanted));
+            read.page = page;
+        }
+    }
+
+    /// Answers the oldest `count` reads.
+    pub(crate) fn answer(&self, count: usize) {
+        for _ in 0..count {
+            let mut state = self.state.lock();
+            let Some(Read { queue, wanted, page, requester }) = state.reads.pop_front() else {
+                return;
+            };
+            let page = page.unwrap_or_else(|| state.shelves.entry(queue).or_default().page(wanted));
+            drop(state);
+            requester.arrived(page);
+        }
+    }
+
+    /// Queues got all the messages that were read for them.
+    pub(crate) fn pages_taken(&self) {
+        let mut state = self.state.lock();
+        state.readers = state.reads.iter().map(|read| read.queue).collect();
+    }
+
+    /// Whether a queue waits for messages that were left here.
+    pub(crate) fn is_reading(&self, queue: QueueId) -> bool {
+        self.state.lock().readers.contains(&queue)
+    }
+
+    /// What would be left of a queue's messages if the process ended now: all that is live.
+    pub(crate) fn after_crash(&self, queue: QueueId) -> Option<Shelf> {
+        let state = self.state.lock();
+        let left = state.shelves.get(&queue)?.after_crash();
+        let live = state.queues.get(&queue).into_iter().flat_map(|it| it.live.keys().copied());
+        assert!(left.positions().eq(live), "what is live in {queue:?} would be there");
+        Some(left)
+    }
+
+    /// Reads that wait to be answered.
+    pub(crate) fn reads(&self) -> usize {
+        self.state.lock().reads.len()
+    }
+
+    /// Reads so far, and messages that left memory though they do not outlive the process.
+    pub(crate) fn paging(&self) -> (u64, u64) {
+        let state = self.state.lock();
+        (state.pages_read, state.shelves.values().map(Shelf::transient).sum())
     }
 
     /// Batches that wait for their confirmation.
@@ -351,8 +425,15 @@ impl Store for SimStore {
     }
 
     fn fetch(&self, queue: QueueId, wanted: Wanted, requester: Box<dyn Requester>) {
-        let page = self.state.lock().shelves.entry(queue).or_default().page(wanted);
-        requester.arrived(page);
+        let mut state = self.state.lock();
+        state.pages_read += 1;
+        state.readers.insert(queue);
+        state.reads.push_back(Read { queue, wanted, page: None, requester });
+        let slow = state.slow_reads;
+        drop(state);
+        if !slow {
+            self.answer(usize::MAX);
+        }
     }
 
     fn is_congested(&self) -> bool {

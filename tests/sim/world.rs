@@ -55,6 +55,9 @@ pub(crate) struct Shared {
 /// Where the calendar stands when a run begins.
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
+/// More than half of all memory, in runs where publishers never wait for it.
+const BALLAST: usize = 1 << 40;
+
 impl Shared {
     pub(crate) fn chance(&mut self, probability: f64) -> bool {
         self.rng.random_bool(probability)
@@ -88,6 +91,10 @@ impl Shared {
         self.epoch.timestamp(at)
     }
 
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     fn set_now(&mut self, now: Instant) {
         self.now = now;
         self.store.set_now(self.timestamp(now));
@@ -100,6 +107,9 @@ pub(crate) struct World {
     pub(crate) census: Census,
     clients_max: usize,
     watermark: usize,
+    memory: Arc<MemoryGauge>,
+    /// Memory that is in use for something else.
+    ballast: usize,
     /// Confirms take their time.
     slow_store: bool,
     next_uid: u64,
@@ -114,8 +124,14 @@ pub(crate) fn run(seed: u64, origin: Instant) -> Stats {
         world.census.take(&mut world.shared);
     }
     world.come_to_rest();
+    if world.ballast > 0 {
+        world.weigh_down();
+    }
     world.end();
-    world.shared.ledger.stats
+    let (read, left) = world.shared.store.paging();
+    let stats = &mut world.shared.ledger.stats;
+    (stats.pages_read, stats.transient_paged_out) = (read, left);
+    *stats
 }
 
 impl World {
@@ -126,6 +142,8 @@ impl World {
         users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
         let watermark = if rng.random_bool(0.6) { 0 } else { rng.random_range(30_000..400_000) };
         let window = [1, 3, 20, 1000][rng.random_range(0..4)];
+        let gauge = if watermark == 0 { BALLAST / 2 * 3 } else { watermark };
+        let memory = Arc::new(MemoryGauge::new(gauge));
         let epoch = Epoch::new(origin, EPOCH_MS);
         let host = Host::new(HostSettings {
             connection: Settings {
@@ -143,12 +161,15 @@ impl World {
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],
             store: Arc::<SimStore>::clone(&store),
             vhost_options: VHostOptions {
-                memory: Arc::new(MemoryGauge::new(watermark)),
+                memory: Arc::clone(&memory),
                 window: Window { messages: window, bytes: 1 << 20 },
                 ..VHostOptions::new(epoch)
             },
+            definitions: Vec::new(),
+            now: origin,
             seed: Some(seed),
         });
+        let host = host.expect("nothing to restore");
         let clients_max = rng.random_range(1..=6);
         let all_persistent = rng.random_bool(0.5);
         let ledger = Ledger::default();
@@ -171,8 +192,20 @@ impl World {
         };
         shared.set_now(origin);
         let slow_store = shared.chance(0.3);
+        let slow_reads = shared.chance(0.7);
+        shared.store.set_slow_reads(slow_reads);
         let (clients, census) = (Vec::new(), Census::default());
-        Self { shared, clients, census, clients_max, watermark, slow_store, next_uid: 0 }
+        Self {
+            shared,
+            clients,
+            census,
+            clients_max,
+            watermark,
+            memory,
+            ballast: 0,
+            slow_store,
+            next_uid: 0,
+        }
     }
 
     fn connect(&mut self) -> &mut SimClient {
@@ -259,7 +292,13 @@ impl World {
         let shared = &mut self.shared;
         let client = &mut self.clients[index];
         match what {
-            0..416 => client.act(shared),
+            0..400 => client.act(shared),
+            400..404 => self.check_restart(),
+            404..412 => {
+                let count = shared.range(1, 3);
+                shared.store.look(count);
+            }
+            412..416 => self.weigh_down(),
             416..420 => self.probe(),
             420..580 if !client.frozen => {
                 let most = shared.pick(&[1, 7, 50, 500, 5000, 100_000, usize::MAX]);
@@ -274,7 +313,12 @@ impl World {
                     client.pump(shared);
                 }
             }
-            870..940 if !self.slow_store || shared.chance(0.05) => {
+            870..890 => {
+                let count = shared.range(1, 3);
+                shared.store.answer(count);
+                self.run_timers();
+            }
+            890..940 if !self.slow_store || shared.chance(0.05) => {
                 let count = shared.range(1, 5);
                 shared.store.confirm(count);
             }
@@ -320,20 +364,37 @@ impl World {
         self.forget_the_gone();
     }
 
+    fn is_due(&self) -> bool {
+        self.shared.host.next_deadline().is_some_and(|due| due <= self.shared.now)
+    }
+
+    /// Something else takes memory, or gives it back: it becomes short, or does not.
+    fn weigh_down(&mut self) {
+        if self.watermark != 0 {
+            // Here messages make it short themselves.
+            return;
+        }
+        self.ballast = BALLAST - self.ballast;
+        if self.ballast > 0 {
+            self.memory.add(BALLAST);
+        } else {
+            self.memory.release(BALLAST);
+        }
+    }
+
     /// Does what is due in queues.
     fn run_timers(&mut self) {
-        let Shared { host, now, .. } = &self.shared;
-        let is_due = || host.next_deadline().is_some_and(|due| due <= *now);
-        if !is_due() {
+        if !self.is_due() {
             return;
         }
         let before = self.census.gone();
         let mut calls = 0;
-        while is_due() {
-            host.handle_timeouts(*now);
+        while self.is_due() {
+            self.shared.host.handle_timeouts(self.shared.now);
             calls += 1;
             assert!(calls < 10_000, "timers come to rest");
         }
+        self.shared.store.pages_taken();
         self.census.take(&mut self.shared);
         // Queues have no other reason to go when time passes.
         self.shared.ledger.stats.queues_expired += self.census.gone() - before;
@@ -394,6 +455,9 @@ impl World {
             }
             progress |= self.shared.store.waiting() > 0;
             self.shared.store.confirm(usize::MAX);
+            progress |= self.shared.store.reads() > 0 || self.is_due();
+            self.shared.store.answer(usize::MAX);
+            self.run_timers();
             if !progress {
                 return self.forget_the_gone();
             }

@@ -1,9 +1,14 @@
 //! The window against a list, and what its bounds do.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use parking_lot::Mutex;
 use proptest::prelude::*;
 
+use super::super::persist::{Persist, QueueRecord};
+use super::super::queue_cell::QueueId;
+use super::super::stored_key::{Kind, StoredKey};
+use super::super::time::{Epoch, Timestamp};
 use super::*;
 
 #[expect(clippy::disallowed_methods)]
@@ -97,22 +102,105 @@ fn long_keys_are_bounded_together() {
     assert_eq!((window.len(), window.capacity(), window.key_bytes), (0, 100, 0));
 }
 
+/// A store of keys and values alone.
+#[derive(Debug, Default)]
+struct Shelf(Mutex<BTreeMap<Vec<u8>, Vec<u8>>>);
+
+impl Shelf {
+    /// What a window kept, as it is read after a restart.
+    fn kept(&self) -> Vec<KeptKey> {
+        let pairs = self.0.lock();
+        let kept = pairs.iter().map(|(key, value)| KeptKey::decode(&key[9..], value));
+        kept.map(|kept| kept.expect("what was put")).collect()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut kept = self.kept();
+        kept.sort_by_key(|kept| kept.order);
+        kept.iter().map(|kept| String::from_utf8_lossy(&kept.key).into_owned()).collect()
+    }
+}
+
+impl Persist for Shelf {
+    fn record(&self, _queue: QueueId, _records: &mut Vec<QueueRecord>) {}
+
+    fn remove_queue(&self, _queue: QueueId) {}
+
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) {
+        assert!(self.0.lock().insert(key, value).is_none(), "put twice");
+    }
+
+    fn remove(&self, key: Vec<u8>) {
+        assert!(self.0.lock().remove(&key).is_some(), "removed and was not there");
+    }
+
+    fn keeps_messages(&self) -> bool {
+        true
+    }
+}
+
+fn kept_window(capacity: usize, shelf: &Arc<Shelf>, epoch: Epoch) -> DeduplicationWindow {
+    let mut window = DeduplicationWindow::new(capacity);
+    let prefix = StoredKey::new(Kind::SeenByQueue).number(7);
+    window.keep(KeptKeys::new(prefix, Arc::<Shelf>::clone(shelf), epoch));
+    window
+}
+
+#[test]
+fn a_key_is_stored_when_its_message_is_and_as_long_as_it_is_known() {
+    let now = origin();
+    let shelf = Arc::<Shelf>::default();
+    let mut window = kept_window(3, &shelf, Epoch::new(now, 1_000));
+    window.insert(b"a", None, now);
+    assert!(shelf.names().is_empty(), "its message may get lost yet");
+    for key in [b"a", b"a", b"x"] {
+        window.write_down(key);
+    }
+    assert_eq!(shelf.names(), ["a"]);
+    for key in [b"b", b"c", b"d"] {
+        assert!(window.insert(key, Some(SECOND), now));
+    }
+    window.write_down(b"d");
+    window.write_down(b"c");
+    assert_eq!(shelf.names(), ["d", "c"], "the oldest was pushed out, and one not written down");
+    assert!(window.remove(b"d") && window.remove(b"b"));
+    assert_eq!(shelf.names(), ["c"]);
+    assert!(window.insert(b"e", None, now + SECOND));
+    assert!(shelf.names().is_empty(), "its time was over");
+    window.write_down(b"e");
+    window.clear();
+    assert!(shelf.0.lock().is_empty());
+}
+
 #[test]
 fn what_a_store_kept_is_taken_back_with_the_time_that_was_left() {
     let now = origin();
-    let mut window = DeduplicationWindow::new(10);
-    window.insert(b"over", Some(SECOND), now);
-    window.insert(b"left", Some(3 * SECOND), now);
-    window.insert(b"ever", None, now);
-    let saved_at = now + SECOND;
-    let saved: Vec<(Vec<u8>, _)> =
-        window.iter(saved_at).map(|(key, ttl)| (key.to_vec(), ttl)).collect();
-    assert_eq!(saved, [(b"left".to_vec(), Some(2 * SECOND)), (b"ever".to_vec(), None)]);
+    let shelf = Arc::<Shelf>::default();
+    let mut window = kept_window(10, &shelf, Epoch::new(now, 1_000));
+    for (key, ttl) in [("z", None), ("over", Some(SECOND)), ("left", Some(3 * SECOND)), ("a", None)]
+    {
+        window.insert(key.as_bytes(), ttl, now);
+        window.write_down(key.as_bytes());
+    }
+    drop(window);
     let restart = now + 100 * SECOND;
-    let mut restored = DeduplicationWindow::new(10);
-    restored.restore(saved, restart);
-    assert_eq!(keys(&restored, restart), ["left", "ever"]);
-    assert_eq!(keys(&restored, restart + 2 * SECOND), ["ever"]);
+    // The calendar went on by a second.
+    let mut restored = kept_window(2, &shelf, Epoch::new(restart, 2_000));
+    restored.restore(shelf.kept(), restart);
+    assert_eq!(keys(&restored, restart), ["left", "a"], "there is less room now");
+    assert_eq!(shelf.names(), ["left", "a"]);
+    assert_eq!(restored.iter(restart).next(), Some((&b"left"[..], Some(2 * SECOND))));
+    assert!(restored.insert(b"new", None, restart));
+    restored.write_down(b"new");
+    assert_eq!(shelf.names(), ["a", "new"], "numbers go on");
+}
+
+#[test]
+fn values_of_a_wrong_length_are_no_keys() {
+    assert_eq!(KeptKey::decode(b"k", &[0; 8]).map(|kept| kept.expires), Some(Timestamp::NEVER));
+    for wrong in [0, 7, 9, 15, 17] {
+        assert_eq!(KeptKey::decode(b"k", &vec![0; wrong]), None);
+    }
 }
 
 proptest! {

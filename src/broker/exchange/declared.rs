@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use amqp_codec::{FieldTable, ShortString};
+use amqp_codec::{FieldTable, FieldValue, ShortString};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
@@ -132,6 +132,12 @@ impl Exchange {
             Matcher::Deduplication(matcher) => Some(matcher.window()),
             _ => None,
         }
+    }
+
+    /// Whether what a deduplication exchange has seen outlives the process, as it does itself.
+    pub fn keeps_what_it_saw(&self) -> bool {
+        let persistence = self.properties.arguments.get("x-cache-persistence");
+        self.properties.durable && persistence.and_then(FieldValue::as_str) == Some("disk")
     }
 
     /// What a recent-history exchange has recorded; none for other types.

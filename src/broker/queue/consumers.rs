@@ -8,6 +8,7 @@ use super::super::credit::{ChannelCredit, OutboxBound};
 use super::super::effect::{Delivery, DeliverySink, Subscription};
 use super::super::queue_settings::TimeoutAction;
 use super::super::time::Timestamp;
+use super::entry::Entry;
 use super::held::Holdings;
 
 /// How many deliveries a consumer may hold unacknowledged; 0 in `basic.qos` is no limit.
@@ -234,6 +235,11 @@ impl ConsumerSet {
         let set = std::mem::take(self);
         self.next_serial = set.next_serial;
         set.slots.into_iter().flatten().collect()
+    }
+
+    /// What all of them hold.
+    pub(super) fn held(&self) -> impl Iterator<Item = &Entry> {
+        self.slots.iter().flatten().flat_map(|consumer| consumer.held.iter())
     }
 
     pub(super) fn get(&mut self, handle: ConsumerHandle) -> Option<&mut Consumer> {

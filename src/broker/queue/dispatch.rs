@@ -26,10 +26,15 @@ impl Queue {
     fn dispatch_and_drop(&mut self, now: Timestamp, out: &mut Effects) -> bool {
         let mut left = DROPS_MAX;
         let before = now.0.checked_sub(1).map(Timestamp);
-        if before.is_some_and(|before| !self.drop_dead_by(before, now, &mut left, out)) {
-            return false;
+        loop {
+            if before.is_some_and(|before| !self.drop_dead_by(before, now, &mut left, out)) {
+                return false;
+            }
+            self.dispatch(now, out);
+            if !self.has_dead(now) {
+                break;
+            }
         }
-        self.dispatch(now, out);
         self.drop_head(now, &mut left, out) && self.drop_dead_by(now, now, &mut left, out)
     }
 
@@ -39,10 +44,8 @@ impl Queue {
     /// What was dead before `now` is never delivered; what dies this very moment may be, so that a
     /// time to live of 0 means "now or never".
     pub(super) fn dispatch(&mut self, now: Timestamp, out: &mut Effects) {
-        if self.ready.next_expiry().is_some_and(|expires| expires < now) {
-            return;
-        }
-        while self.ready.is_deliverable() {
+        // One that is dead may show only when those ahead of it have left.
+        while !self.has_dead(now) && self.ready.is_deliverable() {
             let Some((handle, consumer)) = self.consumers.take_turn() else { break };
             let Some(entry) = self.ready.pop() else { break };
             if consumer.batch.is_empty() {
@@ -76,6 +79,11 @@ impl Queue {
             }
         }
         self.hand_over();
+    }
+
+    /// Whether something was dead before `now` that can be seen to be.
+    fn has_dead(&self, now: Timestamp) -> bool {
+        self.ready.next_expiry().is_some_and(|expires| expires < now)
     }
 
     fn hand_over(&mut self) {

@@ -69,6 +69,11 @@ impl Holdings {
         self.deliveries.front().map(|held| held.since)
     }
 
+    /// All of them, oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.deliveries.iter().map(|held| &held.entry)
+    }
+
     /// Takes everything, oldest first.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = (u64, Entry)> + use<> {
         self.deliveries.drain().map(|held| (held.number, held.entry))

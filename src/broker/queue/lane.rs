@@ -1,6 +1,6 @@
 //! Messages in the order of their positions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::super::effect::Position;
 use super::super::time::Timestamp;
@@ -22,9 +22,9 @@ pub(super) struct Lane {
     tail: SparseDeque<Entry>,
     /// What came back, and what expires out of turn and so can't leave memory.
     placed: BTreeMap<Position, Entry>,
-    /// Where messages stood that the store still has among those that are paged, and that left all the
-    /// same: they expired, and are on their way.
-    away: BTreeSet<Position>,
+    /// Where messages stood that left out of turn, and that may be read again with those around them:
+    /// they are on their way, or were when the store was asked. Whether they have arrived.
+    away: BTreeMap<Position, bool>,
     /// The latest expiry among all but those: whoever expires before it is out of order.
     latest: Option<Timestamp>,
 }
@@ -50,7 +50,7 @@ impl Lane {
             || self
                 .placed
                 .first_key_value()
-                .is_some_and(|(&placed, _)| self.paged.is_none_or(|paged| placed < paged.from))
+                .is_some_and(|(&placed, _)| self.paged.is_none_or(|paged| placed <= paged.from))
     }
 
     /// Appends a new message. Where it expires in turn, and `in_turn` says that turns count, the
@@ -84,20 +84,41 @@ impl Lane {
         match (self.head.front(), self.paged) {
             (Some(first), _) if first.position < placed => self.head.pop_front(),
             (None, Some(paged)) if paged.from < placed => None,
-            _ => self.placed.pop_first().map(|(_, entry)| entry),
+            _ => {
+                let (position, entry) = self.placed.pop_first()?;
+                self.pass(position);
+                Some(entry)
+            }
+        }
+    }
+
+    /// What stood first among the messages in the store was at hand, and left: the store may have it
+    /// still, but not to be read again.
+    fn pass(&mut self, position: Position) {
+        if let Some(paged) = self.paged.as_mut().filter(|paged| paged.from == position) {
+            paged.from = Position(position.0 + 1);
+            self.join_if_all_in_memory();
         }
     }
 
     /// Takes a message in memory from wherever it stands.
     pub(super) fn take(&mut self, position: Position) -> Option<Entry> {
         let deques = self.head.take(position.0).or_else(|| self.tail.take(position.0));
-        deques.or_else(|| {
-            let is_paged = |paged: Paged| paged.from <= position && position < paged.to;
-            if self.paged.is_some_and(is_paged) {
-                self.away.insert(position);
-            }
-            self.placed.remove(&position)
-        })
+        let entry = deques.or_else(|| self.placed.remove(&position))?;
+        if entry.stored && self.paged.is_none_or(|paged| paged.from <= position) {
+            self.away.insert(position, false);
+        }
+        Some(entry)
+    }
+
+    /// A message left for good.
+    pub(super) fn gone(&mut self, position: Position) {
+        let Some(has_arrived) = self.away.get_mut(&position) else { return };
+        *has_arrived = true;
+        // The store may have been asked before.
+        if self.paged.is_none_or(|paged| position < paged.from || paged.to <= position) {
+            self.away.remove(&position);
+        }
     }
 
     /// The first of those that expire in turn: when, and where it stands.
@@ -129,6 +150,20 @@ impl Lane {
         entries
     }
 
+    /// What is to be forgotten of what lies in the store, from each first position to before the second:
+    /// not what is on its way.
+    pub(super) fn paged_ranges(&self) -> Vec<(Position, Position)> {
+        let Some(Paged { mut from, to, .. }) = self.paged else { return Vec::new() };
+        let mut ranges = Vec::new();
+        for (&away, _) in self.away.range(from..to) {
+            ranges.push((from, away));
+            from = Position(away.0 + 1);
+        }
+        ranges.push((from, to));
+        ranges.retain(|(from, to)| from < to);
+        ranges
+    }
+
     /// What lies in the store.
     pub(super) fn paged(&self) -> Option<Paged> {
         self.paged
@@ -139,10 +174,12 @@ impl Lane {
         self.head.len()
     }
 
-    /// Messages of an earlier process that lie in the store.
-    pub(super) fn restore(&mut self, paged: Paged) {
+    /// Messages of an earlier process that lie in the store. None of them expires after `latest`.
+    pub(super) fn restore(&mut self, paged: Paged, latest: Timestamp) {
         debug_assert!(self.is_empty(), "a queue is restored before it is used");
-        self.paged = (paged.count > 0).then_some(paged);
+        if paged.count > 0 {
+            (self.paged, self.latest) = (Some(paged), Some(latest));
+        }
     }
 
     /// Lets messages leave memory from behind the head as long as there is more in memory than two
@@ -164,7 +201,7 @@ impl Lane {
                 self.placed.extend(self.tail.pop_front().map(|entry| (entry.position, entry)));
                 continue;
             }
-            let Some(paged) = self.paged.as_mut().filter(|_| may_leave(first)) else { return };
+            let Some(paged) = self.paged.as_mut().filter(|_| may_leave(first)) else { break };
             paged.to = Position(first.position.0 + 1);
             paged.count += 1;
             paged.bytes += first.message.body_len();
@@ -174,8 +211,9 @@ impl Lane {
     }
 
     fn join_if_all_in_memory(&mut self) {
-        if self.paged.is_some_and(|paged| paged.from >= paged.to) {
+        if self.paged.is_some_and(|paged| paged.from >= paged.to || paged.count == 0) {
             self.paged = None;
+            self.away.retain(|_, has_arrived| !*has_arrived);
             let tail = std::mem::take(&mut self.tail);
             self.head.append(tail);
         }
@@ -192,13 +230,14 @@ impl Lane {
         self.tail = self.head.split_off(window.messages);
     }
 
-    /// What was in the store up to `next` is in memory again.
+    /// What was in the store up to `next` is in memory again. What is missing in the end, though the
+    /// store had it.
     pub(super) fn paged_in(
         &mut self,
         entries: Vec<Entry>,
         next: Position,
         index: &mut ExpiryIndex,
-    ) {
+    ) -> Option<Paged> {
         let in_turn = self.head.iter().filter(|entry| !entry.indexed);
         let mut latest = in_turn.map(|entry| entry.expires).max();
         for mut entry in entries {
@@ -211,11 +250,12 @@ impl Lane {
             self.forget_paged(&entry);
             self.head.push_back(entry);
         }
-        if let Some(paged) = &mut self.paged {
-            paged.from = next;
-        }
+        let paged = self.paged.as_mut()?;
+        paged.from = next;
+        let missing = (paged.from >= paged.to).then_some(*paged);
         self.away = self.away.split_off(&next);
         self.join_if_all_in_memory();
+        missing
     }
 
     /// A message is no longer among those in the store.
@@ -226,8 +266,10 @@ impl Lane {
         }
     }
 
-    /// Whether a message that the store has is not among those that are paged: it is at hand, or left.
-    pub(super) fn is_elsewhere(&self, position: Position) -> bool {
-        self.placed.contains_key(&position) || self.away.contains(&position)
+    /// Whether a message that the store has is among those that are paged: neither at hand, nor gone.
+    pub(super) fn is_paged(&self, position: Position) -> bool {
+        self.paged.is_some_and(|paged| paged.from <= position)
+            && !self.placed.contains_key(&position)
+            && !self.away.contains_key(&position)
     }
 }

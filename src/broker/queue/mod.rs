@@ -39,10 +39,11 @@ pub use self::entry::Entry;
 use self::held::Holdings;
 use self::journal::Journal;
 pub use self::paging::Restored;
-use self::ready::ReadyList;
+use self::ready::{Drained, ReadyList};
 use self::schedule::Schedule;
 pub use self::settlement::{Holder, Return};
 pub use self::window::Window;
+use super::deduplication::KeptKey;
 use super::effect::{DeliverySink, Effects, Position};
 use super::memory::MemoryGauge;
 use super::message::Message;
@@ -82,6 +83,8 @@ pub struct Queue {
     memory: Arc<MemoryGauge>,
     /// How much of it is kept in memory, if the store takes the rest.
     window: Window,
+    /// What the store gave last was dead already: there is more to be read, though nobody consumes.
+    hungry: bool,
     /// Those whose `basic.get` waits for the store.
     waiting: Vec<Arc<dyn DeliverySink>>,
     totals: Totals,
@@ -244,6 +247,7 @@ impl Queue {
             journal: Journal::default(),
             memory,
             window,
+            hungry: false,
             waiting: Vec::new(),
             totals: Totals::default(),
             touched: Vec::new(),
@@ -251,9 +255,13 @@ impl Queue {
     }
 
     /// Leaves to a store, under the number of the queue, what is too much for memory, and in a
-    /// `durable` queue records from now on what happens to persistent messages.
+    /// `durable` queue records from now on what happens to persistent messages, and the keys of a
+    /// deduplication window.
     #[must_use]
     pub fn stored(mut self, queue: QueueId, store: Arc<dyn Persist>, durable: bool) -> Self {
+        if durable && let Some(duplicates) = &mut self.duplicates {
+            duplicates.keep(queue, Arc::clone(&store), self.epoch);
+        }
         self.journal = Journal::new(queue, store, durable);
         self
     }
@@ -305,6 +313,16 @@ impl Queue {
             }
         }
         self.run(now, out);
+        if let Some(duplicates) = &mut self.duplicates {
+            duplicates.write_down();
+        }
+    }
+
+    /// Takes up the keys of a deduplication window that an earlier process left in the store.
+    pub fn restore_seen(&mut self, keys: Vec<KeptKey>, now: Instant) {
+        if let Some(duplicates) = &mut self.duplicates {
+            duplicates.restore(keys, now);
+        }
     }
 
     fn is_duplicate(&mut self, message: &Message, now: Instant) -> bool {
@@ -501,14 +519,27 @@ impl Queue {
     }
 
     fn purge_ready(&mut self, out: &mut Effects) -> usize {
-        let (entries, paged) = self.ready.drain();
+        let Drained { entries, paged, ranges } = self.ready.drain();
         for entry in &entries {
             self.purged(entry, out);
         }
-        let Some(paged) = paged else { return entries.len() };
-        self.journal.cleared(paged.from, paged.to);
-        self.totals.purged += paged.count as u64;
-        entries.len() + paged.count
+        for (from, to) in ranges {
+            self.journal.cleared(from, to);
+        }
+        if paged > 0 {
+            self.totals.purged += paged as u64;
+            self.forget_duplicates();
+        }
+        entries.len() + paged
+    }
+
+    /// Messages left that nobody saw again: only those like the ones that are here still count as
+    /// known.
+    fn forget_duplicates(&mut self) {
+        let Some(duplicates) = &mut self.duplicates else { return };
+        let scheduled = self.schedule.iter().map(|(_, entry)| entry);
+        let held = self.consumers.held().chain(self.fetched.iter());
+        duplicates.keep_only(scheduled.chain(held).map(|entry| &entry.message));
     }
 
     /// The messages that wait for their time, the first to come first, `max` of them at most.
@@ -562,6 +593,9 @@ impl Queue {
         }
         for sink in self.waiting.drain(..) {
             sink.try_again();
+        }
+        if let Some(duplicates) = &mut self.duplicates {
+            duplicates.clear();
         }
         self.journal.close();
         count
@@ -621,6 +655,7 @@ impl Queue {
 
     /// A message left for good: tells the store, and how many bytes of memory are free now.
     fn settled(&mut self, entry: &Entry, out: &mut Effects) {
+        self.ready.gone(entry.position);
         self.journal.settled(entry);
         out.freed += entry.message.release();
     }

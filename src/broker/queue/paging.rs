@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use super::super::effect::{Effects, Page, Position, StoredEntry};
 use super::super::time::Timestamp;
+use super::duplicates::Duplicates;
 use super::lane::Paged;
-use super::{Entry, Queue, Return, Window};
+use super::{Entry, Queue, Return};
 
 /// What the store knows of a queue's messages when the broker starts.
 #[derive(Debug, Default)]
@@ -27,12 +28,12 @@ impl Queue {
     /// [`Queue::restore_ready`] at once: the next one is not always the oldest, or what is in the queue
     /// decides what may enter it.
     pub fn is_restored_at_once(&self) -> bool {
-        !self.ready.can_page() || self.duplicates.as_ref().is_some_and(|it| it.are_those_queued())
+        !self.ready.can_page() || self.duplicates.as_ref().is_some_and(Duplicates::are_those_queued)
     }
 
     /// Takes up what an earlier process left. The messages that are ready stay in the store until they
-    /// are wanted.
-    pub fn restore(&mut self, restored: Restored) {
+    /// are wanted: [`Queue::restore_ready`], with none, has the queue look for the first.
+    pub fn restore(&mut self, restored: Restored, now: Instant) {
         let Restored { next_position, first, ready, bytes, scheduled } = restored;
         self.next_position = self.next_position.max(next_position);
         self.totals.accepted += (ready + scheduled.len()) as u64;
@@ -45,7 +46,11 @@ impl Queue {
         }
         if !self.is_restored_at_once() {
             let to = Position(self.next_position);
-            self.ready.restore(Paged { from: first, to, count: ready, bytes });
+            // As far as anyone can tell without reading them.
+            let time_to_live = self.settings.message_ttl;
+            let now = self.epoch.timestamp(now);
+            let latest = time_to_live.map_or(Timestamp::NEVER, |it| now.after(it));
+            self.ready.restore(Paged { from: first, to, count: ready, bytes }, latest);
         }
     }
 
@@ -68,21 +73,39 @@ impl Queue {
     /// The store has read what [`Effects::wanted`] asked for.
     pub fn paged_in(&mut self, page: Page, now: Instant, out: &mut Effects) {
         let Page { from, next, entries } = page;
-        if self.deleted || !self.ready.has_read(from) {
-            out.freed += entries.iter().map(|stored| stored.message.release()).sum::<usize>();
-            return;
-        }
         let now = self.epoch.timestamp(now);
-        let entries = entries.into_iter().map(|stored| (stored.delivered, entry(stored)));
-        let (delivered, entries): (Vec<_>, Vec<_>) = entries.partition(|(delivered, _)| *delivered);
-        self.ready.paged_in(entries.into_iter().map(|(_, entry)| entry).collect(), next);
-        for (_, entry) in delivered {
-            self.ready.forget_paged(&entry);
-            self.take_back(entry, Return::Released, now, out);
+        let is_next = !self.deleted && self.ready.has_read(from, next);
+        let (entries, others): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|it| is_next && self.ready.is_paged(it.position));
+        out.freed += others.iter().map(|stored| stored.message.release()).sum::<usize>();
+        if is_next {
+            self.take_page(entries, next, now, out);
         }
         self.run(now, out);
         for sink in self.waiting.drain(..) {
             sink.try_again();
+        }
+    }
+
+    fn take_page(
+        &mut self,
+        entries: Vec<StoredEntry>,
+        next: Position,
+        now: Timestamp,
+        out: &mut Effects,
+    ) {
+        // What is all dead makes room for the next at once.
+        self.hungry = entries.iter().all(|it| it.expires <= now);
+        let (delivered, ready): (Vec<_>, Vec<_>) = entries.into_iter().partition(|it| it.delivered);
+        let delivered: Vec<Entry> = delivered.into_iter().map(entry).collect();
+        for entry in &delivered {
+            self.ready.forget_paged(entry);
+        }
+        let lost = self.ready.paged_in(ready.into_iter().map(entry).collect(), next);
+        // Nobody will see them any more.
+        self.totals.purged += lost as u64;
+        for entry in delivered {
+            self.take_back(entry, Return::Released, now, out);
         }
     }
 
@@ -93,12 +116,15 @@ impl Queue {
         }
         // Where memory is short, messages leave it that do not outlive the process, too.
         let short = self.memory.is_short();
-        let window = if short { Window::NARROW } else { self.window };
+        let window = if short { self.window.narrowed() } else { self.window };
         for entry in self.ready.page_out(window, |entry| short || entry.stored) {
             self.journal.paged_out(&entry);
             out.freed += entry.message.release();
         }
-        let demand = !self.waiting.is_empty() || !self.consumers.is_empty() || self.has_too_many();
+        let demand = self.hungry
+            || !self.waiting.is_empty()
+            || !self.consumers.is_empty()
+            || self.has_too_many();
         if let Some(wanted) = self.ready.wanted(window, demand) {
             out.wanted = Some(wanted);
         }

@@ -21,6 +21,17 @@ pub(super) struct ReadyList {
     reading: bool,
 }
 
+/// What [`ReadyList::drain`] takes.
+#[derive(Debug)]
+pub(super) struct Drained {
+    /// What was in memory.
+    pub(super) entries: Vec<Entry>,
+    /// How many were not.
+    pub(super) paged: usize,
+    /// Where these stood, from each first position to before the second.
+    pub(super) ranges: Vec<(Position, Position)>,
+}
+
 /// Which message is next.
 #[derive(Debug)]
 enum Discipline {
@@ -106,19 +117,26 @@ impl ReadyList {
         self.reading.then_some(Wanted { from, to, messages_max, bytes_max: window.bytes })
     }
 
-    /// The store was asked, and has answered. Whether what it gave is what is next: all may have been
-    /// purged meanwhile.
-    pub(super) fn has_read(&mut self, from: Position) -> bool {
+    /// The store was asked, and has answered. Whether what it gave, from one position to before another,
+    /// has what is next: all may have been purged meanwhile.
+    pub(super) fn has_read(&mut self, from: Position, next: Position) -> bool {
         self.reading = false;
-        self.paged_out().is_some_and(|paged| paged.from == from)
+        self.paged_out()
+            .is_some_and(|paged| paged.from == from || (from..next).contains(&paged.from))
     }
 
-    /// What was in the store up to `next` is in memory again. The messages keep the places they have.
-    pub(super) fn paged_in(&mut self, mut entries: Vec<Entry>, next: Position) {
-        if let Discipline::Fifo(lane) = &mut self.discipline {
-            entries.retain(|entry| !lane.is_elsewhere(entry.position));
-            lane.paged_in(entries, next, &mut self.expiries);
-        }
+    /// Whether a message that the store gave is one that was left to it.
+    pub(super) fn is_paged(&self, position: Position) -> bool {
+        matches!(&self.discipline, Discipline::Fifo(lane) if lane.is_paged(position))
+    }
+
+    /// What was in the store up to `next` is in memory again. How many messages the store has lost.
+    pub(super) fn paged_in(&mut self, entries: Vec<Entry>, next: Position) -> usize {
+        let Discipline::Fifo(lane) = &mut self.discipline else { return 0 };
+        let Some(missing) = lane.paged_in(entries, next, &mut self.expiries) else { return 0 };
+        self.len -= missing.count;
+        self.bytes -= missing.bytes;
+        missing.count
     }
 
     /// A message that the store had is not ready: somebody had it when the process ended.
@@ -131,11 +149,12 @@ impl ReadyList {
     }
 
     /// Messages of an earlier process that lie in the store.
-    pub(super) fn restore(&mut self, paged: Paged) {
+    /// None of them expires after `latest`.
+    pub(super) fn restore(&mut self, paged: Paged, latest: Timestamp) {
         if let Discipline::Fifo(lane) = &mut self.discipline {
             self.len += paged.count;
             self.bytes += paged.bytes;
-            lane.restore(paged);
+            lane.restore(paged, latest);
         }
     }
 
@@ -231,10 +250,14 @@ impl ReadyList {
         self.left(entry)
     }
 
-    /// Takes everything in memory, for good, and forgets what is not.
-    pub(super) fn drain(&mut self) -> (Vec<Entry>, Option<Paged>) {
-        let paged = self.paged_out();
-        (self.drain_memory(), paged)
+    /// Takes everything, for good.
+    pub(super) fn drain(&mut self) -> Drained {
+        let paged = self.paged();
+        let ranges = match &self.discipline {
+            Discipline::Fifo(lane) => lane.paged_ranges(),
+            _ => Vec::new(),
+        };
+        Drained { entries: self.drain_memory(), paged, ranges }
     }
 
     fn drain_memory(&mut self) -> Vec<Entry> {
@@ -244,6 +267,13 @@ impl ReadyList {
             Discipline::Fifo(lane) => lane.drain(),
             Discipline::Priority(lanes) => lanes.drain(),
             Discipline::Groups(groups) => groups.drain(),
+        }
+    }
+
+    /// A message left for good, wherever it was.
+    pub(super) fn gone(&mut self, position: Position) {
+        if let Discipline::Fifo(lane) = &mut self.discipline {
+            lane.gone(position);
         }
     }
 

@@ -20,6 +20,12 @@ impl Window {
     /// Where memory is short.
     pub const NARROW: Self = Self { messages: 256, bytes: 1024 * 1024 };
 
+    /// The same, where memory is short.
+    pub(super) fn narrowed(self) -> Self {
+        let Self { messages, bytes } = Self::NARROW;
+        Self { messages: self.messages.min(messages), bytes: self.bytes.min(bytes) }
+    }
+
     /// As wide as its bytes allow, for messages of this many bytes each.
     pub(super) fn fitted(self, messages: usize, bytes: u64) -> Self {
         let each = (bytes / (messages as u64).max(1)).max(1);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use amqp_codec::ShortString;
 
 use super::VHost;
+use crate::broker::definition::{Definition, DefinitionWriter};
 use crate::broker::effect::Effects;
 use crate::broker::error::BrokerError;
 use crate::broker::policy::{AppliedPolicies, EffectiveDefinition, Policies, Policy, PolicyError};
@@ -20,13 +21,23 @@ impl VHost {
     ///
     /// Cost: every policy's pattern on every name, in the worst case.
     pub fn set_policy(&self, policy: Policy, now: Instant, out: &mut QueueEffects) {
-        let set = self.change_policies(now, out, |policies| policies.set(policy));
+        let set = self.change_policies(now, out, |policies, definitions| {
+            let set = policies.set(policy);
+            definitions.put(|| Definition::Policy(Policy::clone(&set)));
+            set
+        });
         self.log_set(&set);
     }
 
     /// Deletes a policy; `false` where there is none of this name.
     pub fn delete_policy(&self, name: &str, now: Instant, out: &mut QueueEffects) -> bool {
-        self.change_policies(now, out, |policies| policies.delete(name))
+        self.change_policies(now, out, |policies, definitions| {
+            let policy = policies.policies().get(name).cloned();
+            if let Some(policy) = &policy {
+                definitions.remove(|| Definition::Policy(Policy::clone(policy)));
+            }
+            policies.delete(name)
+        })
     }
 
     /// All policies, from the strongest to the weakest.
@@ -44,14 +55,24 @@ impl VHost {
         now: Instant,
         out: &mut QueueEffects,
     ) -> Result<(), PolicyError> {
-        let set = self.change_policies(now, out, |policies| policies.set_operator(policy))?;
+        let set = self.change_policies(now, out, |policies, definitions| {
+            let set = policies.set_operator(policy)?;
+            definitions.put(|| Definition::OperatorPolicy(Policy::clone(&set)));
+            Ok(set)
+        })?;
         self.log_set(&set);
         Ok(())
     }
 
     /// Deletes an operator policy; `false` where there is none of this name.
     pub fn delete_operator_policy(&self, name: &str, now: Instant, out: &mut QueueEffects) -> bool {
-        self.change_policies(now, out, |policies| policies.delete_operator(name))
+        self.change_policies(now, out, |policies, definitions| {
+            let policy = policies.operator_policies().get(name).cloned();
+            if let Some(policy) = &policy {
+                definitions.remove(|| Definition::OperatorPolicy(Policy::clone(policy)));
+            }
+            policies.delete_operator(name)
+        })
     }
 
     /// All operator policies, from the strongest to the weakest.
@@ -92,12 +113,12 @@ impl VHost {
         &self,
         now: Instant,
         out: &mut QueueEffects,
-        change: impl FnOnce(&mut Policies) -> T,
+        change: impl FnOnce(&mut Policies, &DefinitionWriter) -> T,
     ) -> T {
         let _one_at_a_time = self.policy_change.lock();
         let mut topology = self.topology.write();
         let mut policies = topology.policies().clone();
-        let outcome = change(&mut policies);
+        let outcome = change(&mut policies, topology.definitions());
         let routes_changed = topology.set_policies(policies.clone());
         drop(topology);
         if routes_changed {

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::super::args::parse_args;
 use super::super::keys::KEYS;
 use super::*;
-use crate::config::{ConsumerTimeoutAction, DefaultQueueType, LogFormat, LogLevel, Secret};
+use crate::config::{
+    ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat, LogLevel, Secret,
+};
 
 /// A configuration file of this test's own, removed when it ends.
 struct TestFile(PathBuf);
@@ -60,9 +62,22 @@ fn file_error(name: &str, text: &str) -> String {
 
 #[test]
 fn without_any_wish_there_are_the_defaults_and_two_fifths_of_the_memory() {
-    let config = config(&[], &[("PATH", "/bin"), ("RABBITMQ_NODENAME", "rabbit@host")]);
+    let environment = [("PATH", "/bin"), ("RABBITMQ_NODENAME", "rabbit@host"), ("HOME", "/home/a")];
+    let config = config(&[], &environment);
     let memory_high_watermark_bytes = memory::available().unwrap() / 100 * 40;
-    assert_eq!(config, Config { memory_high_watermark_bytes, ..Config::default() });
+    let data_dir = Some("/home/a/.local/share/leveret".into());
+    assert_eq!(config, Config { memory_high_watermark_bytes, data_dir, ..Config::default() });
+}
+
+#[test]
+fn durable_state_lies_where_the_system_wants_data_unless_it_is_told_otherwise() {
+    let dir = |flags: &[&str], environment: &[(&str, &str)]| {
+        config(flags, environment).data_dir.unwrap().display().to_string()
+    };
+    let home = ("HOME", "/home/a");
+    assert_eq!(dir(&[], &[home, ("XDG_DATA_HOME", "/data")]), "/data/leveret");
+    assert_eq!(dir(&[], &[]), "/var/lib/leveret");
+    assert_eq!(dir(&["--data-dir", "here"], &[home, ("LEVERET_DATA_DIR", "there")]), "here");
 }
 
 #[test]
@@ -115,6 +130,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         max_connections = 5
         memory_high_watermark = "1GiB"
         consumer_outbox_bytes = 65536
+        data_dir = "/data"
+        durability = "os"
+        disk_free_limit = "2GB"
         consumer_timeout = 5000
         consumer_timeout_action = "cancel"
         default_queue_type = "quorum"
@@ -140,6 +158,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         max_connections: 5,
         memory_high_watermark_bytes: 1 << 30,
         consumer_outbox_bytes: 65_536,
+        data_dir: Some("/data".into()),
+        durability: Durability::Os,
+        disk_free_limit: 2_000_000_000,
         consumer_timeout_ms: 5000,
         consumer_timeout_action: ConsumerTimeoutAction::Cancel,
         default_queue_type: DefaultQueueType::Quorum,
@@ -165,6 +186,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "5",
         "1GiB",
         "64KiB",
+        "/data",
+        "os",
+        "2GB",
         "5000",
         "cancel",
         "quorum",
@@ -252,13 +276,13 @@ fn a_share_of_memory_becomes_bytes() {
     let mut loading = Loading::default();
     let share = Given::Text("25 %".to_owned());
     loading.set("memory_high_watermark", &share, || Origin::Flag("x")).unwrap();
-    let (config, warnings) = loading.finish(Some(8 << 30));
+    let (config, warnings) = loading.finish(Some(8 << 30), &Environment::of([]));
     assert_eq!((config.memory_high_watermark_bytes, warnings), ((8 << 30) / 100 * 25, vec![]));
 }
 
 #[test]
 fn unknown_memory_is_a_warning_and_no_limit() {
-    let (config, warnings) = Loading::default().finish(None);
+    let (config, warnings) = Loading::default().finish(None, &Environment::of([]));
     assert_eq!((config.memory_high_watermark_bytes, warnings), (0, vec![Warning::MemoryUnknown]));
 }
 

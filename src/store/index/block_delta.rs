@@ -82,7 +82,7 @@ impl BlockDelta {
 
     pub(super) fn entered(&mut self, number: u16, place: &Place, live: &mut LiveCounts) {
         if self.set.contains(number) || self.patched.contains(number) {
-            self.settled(Bits::one(number), live);
+            self.settled_one(number, live);
         }
         self.gone.remove(number);
         self.cleared.remove(number);
@@ -146,6 +146,26 @@ impl BlockDelta {
         self.cleared &= !numbers;
         self.set &= !numbers;
         self.delivered &= !numbers;
+        self.free_slots();
+    }
+
+    /// The same for one position, as most leave.
+    pub(super) fn settled_one(&mut self, number: u16, live: &mut LiveCounts) {
+        if self.set.contains(number) {
+            live.subtract(self.slot(number).location);
+            self.set.remove(number);
+        }
+        if self.patched.contains(number) {
+            return self.settled(Bits::one(number), live);
+        }
+        self.gone.insert(number);
+        self.cleared.remove(number);
+        self.delivered.remove(number);
+        self.free_slots();
+    }
+
+    /// Nothing is left of what entered, and little to come if the whole block is gone.
+    fn free_slots(&mut self) {
         if self.set.is_empty() {
             if self.gone.is_full() {
                 self.slots = Vec::new();

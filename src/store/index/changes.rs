@@ -38,7 +38,11 @@ impl Changes<'_> {
     /// The messages from `first` to `last`, both included, left for good.
     pub fn settled(&mut self, queue: QueueId, first: Position, last: Position) {
         let (queue, live) = self.queue(queue);
-        queue.swept(first.0, last.0, Sweep::Gone, live);
+        if first == last {
+            queue.settled_one(first.0, live);
+        } else {
+            queue.swept(first.0, last.0, Sweep::Gone, live);
+        }
     }
 
     /// The messages from `first` to `last`, both included, are with consumers.

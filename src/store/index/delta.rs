@@ -49,6 +49,11 @@ impl QueueDelta {
         })
     }
 
+    pub(super) fn settled_one(&mut self, position: u64, live: &mut LiveCounts) {
+        let (block, number) = split(position);
+        self.block_mut(block).settled_one(number, live);
+    }
+
     /// Removes a range of positions, or what does not wait for its moment among them.
     pub(super) fn swept(&mut self, first: u64, last: u64, sweep: Sweep, live: &mut LiveCounts) {
         if first > last {

@@ -95,6 +95,8 @@ impl Index {
             None => None,
         };
         let live = read_live(&*kv)?;
+        // A process that was killed may have left more than is safe on disk; segments are unlinked by it.
+        kv.flush()?;
         let state = Mutex::new(State { live, mark, ..State::default() });
         let index = Self { kv, state, fold: RwLock::default(), checkpoint: Mutex::default() };
         Ok((index, mark))

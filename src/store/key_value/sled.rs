@@ -1,15 +1,21 @@
 //! The ordered map in sled.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use parking_lot::Mutex;
 
 use super::{Batch, KeyValue, Pairs, StoreError};
 
 /// An ordered map in a sled database.
 ///
 /// sled's `flush` returns once the kernel has begun to write (`sync_file_range`): that survives a killed
-/// process and not a lost machine. So a second descriptor of its file is synced after it.
+/// process and not a lost machine. So a second descriptor of its file is synced after it. A page of more
+/// than 128 KiB (up to 16 neighbouring values) lies in a file of its own, which sled doesn't sync either:
+/// small values are the better ones.
 #[derive(Debug)]
 pub struct SledKeyValue {
     db: sled::Db,
@@ -18,6 +24,8 @@ pub struct SledKeyValue {
     file: File,
     /// The folder with that file and sled's snapshots, whose names must be safe, too.
     folder: File,
+    /// The files of large pages that are safe.
+    safe_pages: Mutex<BTreeSet<OsString>>,
 }
 
 impl SledKeyValue {
@@ -27,7 +35,6 @@ impl SledKeyValue {
         let db = sled::Config::new()
             .path(&path)
             .cache_capacity(cache_bytes)
-            .mode(sled::Mode::HighThroughput)
             // The index flushes when a checkpoint is complete; a timer's flushes would be for nothing.
             .flush_every_ms(None)
             .open()
@@ -37,7 +44,31 @@ impl SledKeyValue {
         };
         let file = open(path.join("db"))?;
         let folder = open(path.clone())?;
-        Ok(Self { db, path, file, folder })
+        Ok(Self { db, path, file, folder, safe_pages: Mutex::default() })
+    }
+
+    /// Syncs what lies in files of its own, and was not synced before: sled writes each but once.
+    fn sync_large_pages(&self) -> io::Result<()> {
+        let folder = self.path.join("blobs");
+        let mut there = BTreeSet::new();
+        let mut safe_pages = self.safe_pages.lock();
+        for page in folder.read_dir()? {
+            let page = page?;
+            if !safe_pages.contains(&page.file_name()) {
+                match File::open(page.path()) {
+                    Ok(file) => file.sync_all()?,
+                    // It was removed meanwhile, with what it held.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            there.insert(page.file_name());
+        }
+        if !there.is_subset(&safe_pages) {
+            File::open(folder)?.sync_all()?;
+        }
+        *safe_pages = there;
+        Ok(())
     }
 
     fn failed(&self, error: sled::Error) -> StoreError {
@@ -76,7 +107,8 @@ impl KeyValue for SledKeyValue {
 
     fn flush(&self) -> Result<(), StoreError> {
         self.db.flush().map_err(|error| self.failed(error))?;
-        let synced = |error: io::Error| StoreError::io("sync", self.path.join("db"), error);
+        let synced = |error: io::Error| StoreError::io("sync the index in", &self.path, error);
+        self.sync_large_pages().map_err(synced)?;
         self.file.sync_data().map_err(synced)?;
         self.folder.sync_all().map_err(synced)
     }

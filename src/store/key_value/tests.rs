@@ -49,6 +49,21 @@ fn the_one_on_disk_is_there_again() {
 }
 
 #[test]
+fn large_values_are_there_again() {
+    let folder = TestFolder::new("large");
+    let large = "x".repeat(300_000);
+    let map = SledKeyValue::open(folder.path(), 1 << 20).unwrap();
+    for _ in 0..2 {
+        map.apply(batch(&[("a", Some("1")), ("b", Some(&large))])).unwrap();
+        map.flush().unwrap();
+    }
+    drop(map);
+    let map = SledKeyValue::open(folder.path(), 1 << 20).unwrap();
+    assert_eq!(map.get(b"b").unwrap(), Some(large.into_bytes()));
+    map.flush().unwrap();
+}
+
+#[test]
 fn a_crash_loses_whole_batches_from_the_end() {
     let map = MemoryKeyValue::default();
     map.apply(batch(&[("a", Some("1"))])).unwrap();

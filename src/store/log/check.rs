@@ -38,7 +38,7 @@ pub(super) fn check(disk: &dyn Disk, dir: &Path) -> Result<LogReport, StoreError
     let mut before: Option<(SegmentId, u64)> = None;
     for (number, &id) in (1..).zip(&ids) {
         match report.segment(disk, dir, id, number == ids.len(), before) {
-            Ok(next) => before = Some((id, next)),
+            Ok(next) => before = next.map(|sequence| (id, sequence)),
             Err(problem) => {
                 report.problems.push(problem);
                 before = None;
@@ -49,7 +49,7 @@ pub(super) fn check(disk: &dyn Disk, dir: &Path) -> Result<LogReport, StoreError
 }
 
 impl LogReport {
-    /// Looks at one segment; the number that its next frame would have.
+    /// Looks at one segment; the number that its next frame would have, if its end is good.
     fn segment(
         &mut self,
         disk: &dyn Disk,
@@ -57,7 +57,7 @@ impl LogReport {
         id: SegmentId,
         is_last: bool,
         before: Option<(SegmentId, u64)>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         let path = segment::path(dir, id);
         let opened = disk.open(&path, Access::Read);
         let file = opened.map_err(|error| StoreError::io("open", &path, error))?;
@@ -69,7 +69,7 @@ impl LogReport {
                 return Err(segment.corrupt(0, "its header is missing"));
             }
             self.unfinished = Some(id);
-            return Ok(before.map_or(1, |(_, sequence)| sequence));
+            return Ok(None);
         };
         // Between segments that do not follow each other there were others, whose messages are gone.
         if let Some((before, sequence)) = before
@@ -88,7 +88,7 @@ impl LogReport {
         segment: &Segment<'_>,
         header: &SegmentHeader,
         is_last: bool,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         let mut frames = segment.all_frames(header);
         loop {
             let tail = match next_frame(&mut frames, segment)? {
@@ -98,17 +98,17 @@ impl LogReport {
                 }
                 Err(tail) => tail,
             };
-            let Tail::Bad { offset, .. } = tail else { return Ok(frames.sequence()) };
+            let Tail::Bad { offset, .. } = tail else { return Ok(Some(frames.sequence())) };
             if let Err(problem) = check_tail(segment, &mut frames, tail, is_last) {
                 self.problems.push(problem);
             } else {
                 let bytes = segment.len - offset;
                 self.torn = Some(TornTail { path: segment.path.to_owned(), offset, bytes });
-                return Ok(frames.sequence());
+                return Ok(None);
             }
             let later = frames.find_later(|_| true);
             let Some(later) = later.map_err(|error| segment.unreadable(error))? else {
-                return Ok(frames.sequence());
+                return Ok(None);
             };
             frames.skip_to(later).map_err(|error| segment.unreadable(error))?;
         }

@@ -1,6 +1,6 @@
 //! The segments of a log, shared by all that read them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,11 +92,40 @@ pub struct LogFiles {
     dir: PathBuf,
     /// Bytes in each that hold frames, and what comes before.
     segments: Mutex<BTreeMap<SegmentId, u64>>,
+    /// Files that are open to be read. Locked before `segments`.
+    handles: Mutex<Handles>,
+}
+
+/// Files that are kept open.
+const HANDLES_MAX: usize = 256;
+
+/// The files that are open, and when each was used last.
+#[derive(Debug, Default)]
+struct Handles {
+    files: HashMap<SegmentId, (Arc<dyn DiskFile>, u64)>,
+    uses: u64,
+}
+
+impl Handles {
+    fn used(&mut self, segment: SegmentId) -> Option<Arc<dyn DiskFile>> {
+        self.uses += 1;
+        let (file, used) = self.files.get_mut(&segment)?;
+        *used = self.uses;
+        Some(Arc::clone(file))
+    }
+
+    fn insert(&mut self, segment: SegmentId, file: Arc<dyn DiskFile>) {
+        if self.files.len() >= HANDLES_MAX {
+            let oldest = self.files.iter().min_by_key(|(_, (_, used))| *used).map(|(&id, _)| id);
+            oldest.map(|id| self.files.remove(&id));
+        }
+        self.files.insert(segment, (file, self.uses));
+    }
 }
 
 impl LogFiles {
     pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path) -> Self {
-        Self { disk, dir: dir.to_owned(), segments: Mutex::default() }
+        Self { disk, dir: dir.to_owned(), segments: Mutex::default(), handles: Mutex::default() }
     }
 
     /// The segments, the oldest first. The last one is written to.
@@ -120,6 +149,8 @@ impl LogFiles {
             }
             self.discard(&path)?;
             self.segments.lock().remove(&id);
+            // An open file takes up its space.
+            self.handles.lock().files.remove(&id);
         }
         self.sync_dir()
     }
@@ -180,8 +211,18 @@ impl LogFiles {
         file.map_err(|error| StoreError::io("open", path, error))
     }
 
-    pub(super) fn contains(&self, id: SegmentId) -> bool {
-        self.segments.lock().contains_key(&id)
+    /// A segment's file, open to be read; it stays open for the next time.
+    pub(super) fn handle(&self, id: SegmentId) -> Result<Arc<dyn DiskFile>, StoreError> {
+        if let Some(file) = self.handles.lock().used(id) {
+            return Ok(file);
+        }
+        let file = self.open(id, Access::Read)?;
+        let mut handles = self.handles.lock();
+        // It may have been removed meanwhile.
+        if self.segments.lock().contains_key(&id) {
+            handles.insert(id, Arc::clone(&file));
+        }
+        Ok(file)
     }
 
     /// A segment has frames up to there.

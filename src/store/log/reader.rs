@@ -1,14 +1,11 @@
 //! Reading messages back.
 
-use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 
-use super::super::disk::{Access, DiskFile};
 use super::super::error::StoreError;
 use super::super::place::{Location, SegmentId};
 use super::super::record::{BODY_COPIED_MAX, decode_message};
@@ -21,29 +18,21 @@ const READ_MAX: u64 = 1024 * 1024;
 /// Bytes between two records that are rather read than stepped over with a call of their own.
 const GAP_MAX: u64 = 4 * 1024;
 
-/// Files that are kept open.
-const HANDLES_MAX: usize = 256;
-
 /// Reads records of the log, on any thread, while it is written and while segments are removed.
 #[derive(Debug, Clone)]
 pub struct LogReader {
     files: Arc<LogFiles>,
-    handles: Arc<Mutex<Handles>>,
-}
-
-/// The files that are open, and when each was used last.
-#[derive(Debug, Default)]
-struct Handles {
-    files: HashMap<SegmentId, (Arc<dyn DiskFile>, u64)>,
-    uses: u64,
 }
 
 impl LogReader {
     pub(super) fn new(files: Arc<LogFiles>) -> Self {
-        Self { files, handles: Arc::default() }
+        Self { files }
     }
 
     /// The bytes of each of these records, as they are on the disk. Neighbours are read together.
+    ///
+    /// A segment that was removed since a location was looked up is an error of the system, "not found":
+    /// its messages lie elsewhere by now, or are gone.
     ///
     /// Each is checked when it is used: by [`decode_message`], or by
     /// [`FrameBuilder::moved`](super::super::record::FrameBuilder::moved).
@@ -103,7 +92,7 @@ impl LogReader {
     }
 
     fn read_span(&self, segment: SegmentId, span: Range<u64>) -> Result<Bytes, StoreError> {
-        let file = self.handle(segment)?;
+        let file = self.files.handle(segment)?;
         let failed = |error| StoreError::io("read", self.files.path(segment), error);
         let count = span.end - span.start;
         // What an index says may be wrong: no memory for more than there is.
@@ -113,40 +102,6 @@ impl LogReader {
         let mut bytes = vec![0; count as usize];
         file.read_at(span.start, &mut bytes).map_err(failed)?;
         Ok(bytes.into())
-    }
-
-    fn handle(&self, segment: SegmentId) -> Result<Arc<dyn DiskFile>, StoreError> {
-        if let Some(file) = self.handles.lock().used(segment) {
-            return Ok(file);
-        }
-        let file = self.files.open(segment, Access::Read)?;
-        let is_gone = |id: SegmentId| !self.files.contains(id);
-        self.handles.lock().insert(segment, Arc::clone(&file), is_gone);
-        Ok(file)
-    }
-}
-
-impl Handles {
-    fn used(&mut self, segment: SegmentId) -> Option<Arc<dyn DiskFile>> {
-        self.uses += 1;
-        let (file, used) = self.files.get_mut(&segment)?;
-        *used = self.uses;
-        Some(Arc::clone(file))
-    }
-
-    /// Keeps a file open. Those of removed segments are let go of, so that their space is free.
-    fn insert(
-        &mut self,
-        segment: SegmentId,
-        file: Arc<dyn DiskFile>,
-        is_gone: impl Fn(SegmentId) -> bool,
-    ) {
-        self.files.retain(|&id, _| !is_gone(id));
-        if self.files.len() >= HANDLES_MAX {
-            let oldest = self.files.iter().min_by_key(|(_, (_, used))| *used).map(|(&id, _)| id);
-            oldest.map(|id| self.files.remove(&id));
-        }
-        self.files.insert(segment, (file, self.uses));
     }
 }
 

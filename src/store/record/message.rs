@@ -52,6 +52,11 @@ pub struct Places<'a> {
 }
 
 impl Places<'_> {
+    #[cfg(test)]
+    pub(super) fn none() -> Places<'static> {
+        Places { rest: Input(&[]), flags: 0 }
+    }
+
     fn place(input: &mut Input<'_>, flags: u8) -> Result<NewPlace, Malformed> {
         let queue = QueueId(input.varint()?);
         let position = Position(input.varint()?);

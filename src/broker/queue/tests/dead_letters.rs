@@ -234,7 +234,7 @@ fn the_store_forgets_a_letter_once_it_has_arrived() {
     it.get(false);
     it.reject(&[0]);
     it.letters(9);
-    assert_eq!(record.take(), [(0, "enqueued")]);
+    assert_eq!(record.take(), [(0, "entered"), (0, "delivered")]);
     moved_but(&mut it, &[]);
     assert_eq!(record.take(), [(0, "settled")]);
 }

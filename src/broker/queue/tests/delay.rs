@@ -101,9 +101,9 @@ fn what_waits_can_be_seen_and_cancelled() {
 fn the_store_hears_of_the_new_place_first() {
     let (mut it, record) = Setting::durable(|_| {});
     it.send([draft("0").due(10), draft("1").due(20)]);
-    assert_eq!(record.take(), [(0, "enqueued"), (1, "enqueued")]);
+    assert_eq!(record.take(), [(0, "entered"), (1, "entered")]);
     it.pass(10);
-    assert_eq!(record.take(), [(2, "enqueued"), (0, "settled")]);
+    assert_eq!(record.take(), [(2, "entered"), (0, "settled")]);
     it.queue.cancel_scheduled(Position(1), it.now, &mut it.out);
     it.get(true);
     assert_eq!(record.take(), [(1, "settled"), (2, "settled")]);

@@ -93,9 +93,10 @@ fn a_message_in_several_queues_gives_its_memory_back_once() {
     assert_eq!(freed, [0, 0, shared.memory()]);
 }
 
-/// The store is told when a persistent message takes its place and when it has left for good.
+/// The store is told when a persistent message takes its place, who has it, when it comes back and when
+/// it has left for good. What is acknowledged as it is delivered was nobody's in between.
 #[test]
-fn a_durable_queue_records_what_comes_and_goes_but_no_delivery() {
+fn a_durable_queue_records_what_becomes_of_its_messages() {
     let (mut it, record) = Setting::durable(|_| {});
     it.enqueue(&["0", "1", "2"]);
     it.get(false);
@@ -107,9 +108,12 @@ fn a_durable_queue_records_what_comes_and_goes_but_no_delivery() {
     assert_eq!(
         record.take(),
         [
-            (0, "enqueued"),
-            (1, "enqueued"),
-            (2, "enqueued"),
+            (0, "entered"),
+            (1, "entered"),
+            (2, "entered"),
+            (0, "delivered"),
+            (0, "returned"),
+            (0, "delivered"),
             (0, "settled"),
             (1, "settled"),
             (2, "settled"),

@@ -159,7 +159,7 @@ fn refused_messages_are_unknown_to_the_store() {
         });
         it.enqueue(&["0", "1"]);
         assert_eq!(it.bury().len(), usize::from(target.is_some()));
-        assert_eq!((it.refused(), record.take()), (vec![1], vec![(0, "enqueued")]));
+        assert_eq!((it.refused(), record.take()), (vec![1], vec![(0, "entered")]));
     }
 }
 

@@ -1,5 +1,7 @@
 //! The queue on a clock of its own: no test sleeps, each says what time it is.
 
+mod deep;
+mod shelf;
 mod support;
 
 mod conservation;
@@ -12,8 +14,10 @@ mod expires;
 mod groups;
 mod life;
 mod limits;
+mod paging;
 mod priorities;
 mod redelivery;
+mod restart;
 mod retry;
 mod single_active;
 mod time_to_live;

@@ -35,6 +35,7 @@ pub(super) fn at(milliseconds: u64) -> Timestamp {
 #[derive(Clone)]
 pub(super) struct Draft {
     body: String,
+    transient: bool,
     priority: u8,
     extras: MessageExtras,
     properties: BasicProperties,
@@ -43,6 +44,7 @@ pub(super) struct Draft {
 pub(super) fn draft(body: impl Into<String>) -> Draft {
     Draft {
         body: body.into(),
+        transient: false,
         priority: 0,
         extras: MessageExtras::default(),
         properties: BasicProperties::default(),
@@ -50,6 +52,12 @@ pub(super) fn draft(body: impl Into<String>) -> Draft {
 }
 
 impl Draft {
+    /// It ends with the process.
+    pub(super) fn transient(mut self) -> Self {
+        self.transient = true;
+        self
+    }
+
     pub(super) fn priority(mut self, priority: u8) -> Self {
         self.priority = priority;
         self
@@ -90,7 +98,7 @@ impl Draft {
             properties_len,
             bytes: &bytes,
             segments: &[],
-            persistent: true,
+            persistent: !self.transient,
             priority: self.priority,
             extras: Some(Box::new(self.extras.clone())),
         });
@@ -136,6 +144,8 @@ pub(super) struct Sink {
     pub(super) cancelled: Mutex<Vec<Subscription>>,
     pub(super) taken_back: Mutex<Vec<u64>>,
     pub(super) timed_out: Mutex<Vec<(u64, bool)>>,
+    /// How often it was told to try again.
+    pub(super) tries: Mutex<usize>,
 }
 
 impl DeliverySink for Sink {
@@ -156,7 +166,9 @@ impl DeliverySink for Sink {
         self.timed_out.lock().push((timeout, dropped));
     }
 
-    fn try_again(&self) {}
+    fn try_again(&self) {
+        *self.tries.lock() += 1;
+    }
 }
 
 /// What a durable queue wrote down.
@@ -355,6 +367,11 @@ impl Setting {
         handle
     }
 
+    /// The handle of the consumer that was added first, second, ...
+    pub(super) fn handle(&self, nth: usize) -> ConsumerHandle {
+        self.consumers[nth].0
+    }
+
     pub(super) fn remove(&mut self, handle: ConsumerHandle) {
         self.queue.remove_consumer(handle, self.now, &mut self.out);
     }
@@ -402,17 +419,25 @@ impl Setting {
 
     /// `basic.get`.
     pub(super) fn fetch(&mut self, no_ack: bool) -> Option<Fetched> {
-        let sink: Arc<dyn DeliverySink> = Arc::new(Sink::default());
-        match self.queue.get(no_ack, &sink, self.now, &mut self.out) {
+        match self.try_get(no_ack, &Arc::default()) {
             Get::Message(fetched) => Some(fetched),
             Get::Empty => None,
             Get::Later => panic!("all messages are in memory"),
         }
     }
 
+    /// `basic.get`, which may have to wait for the store.
+    pub(super) fn try_get(&mut self, no_ack: bool, sink: &Arc<Sink>) -> Get {
+        let sink: Arc<dyn DeliverySink> = Arc::<Sink>::clone(sink);
+        let got = self.queue.get(no_ack, &sink, self.now, &mut self.out);
+        if let Get::Message(Fetched { entry, number, .. }) = &got {
+            self.fetched.push(Logged::new(entry.position, *number));
+        }
+        got
+    }
+
     pub(super) fn get(&mut self, no_ack: bool) -> Option<(String, usize)> {
-        let Fetched { entry, number, behind } = self.fetch(no_ack)?;
-        self.fetched.push(Logged::new(entry.position, number));
+        let Fetched { entry, behind, .. } = self.fetch(no_ack)?;
         Some((body(&entry.message), behind))
     }
 

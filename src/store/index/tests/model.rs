@@ -32,32 +32,34 @@ enum Step {
     Compare,
 }
 
+/// Where in a queue: few places, so that several things happen at the same one, and any at all. It is
+/// brought down to what was used.
 fn position() -> impl Strategy<Value = u64> {
-    prop_oneof![0..40_u64, 480..560_u64, 0..3000_u64]
+    prop_oneof![6 => 0..6_u64, 2 => 508..516_u64, 1 => 0..3000_u64]
 }
 
 fn due() -> impl Strategy<Value = Option<u64>> {
-    prop_oneof![4 => Just(None), 1 => (1..9_u64).prop_map(Some)]
+    prop_oneof![2 => Just(None), 1 => (1..9_u64).prop_map(Some)]
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    let queue = 0..3_u8;
-    let skip = prop_oneof![6 => Just(0), 2 => 1..4_u64, 1 => 400..700_u64];
-    let length = prop_oneof![4 => 0..4_u64, 1 => 0..2000_u64];
+    let queue = prop_oneof![5 => Just(0_u8), 1 => 1..3_u8].boxed();
+    let skip = prop_oneof![9 => Just(0), 2 => 1..4_u64, 1 => 400..700_u64];
+    let length = prop_oneof![9 => 0..3_u64, 1 => 0..2000_u64];
     let range = (position(), length).prop_map(|(first, length)| (first, first + length)).boxed();
     let entered = (queue.clone(), skip, due(), any::<bool>());
     prop_oneof![
-        8 => entered.prop_map(|(queue, skip, due, transient)| {
+        12 => entered.prop_map(|(queue, skip, due, transient)| {
             Record::Entered { queue, skip, due, transient }
         }),
-        1 => (queue.clone(), position()).prop_map(|(queue, at)| Record::Moved(queue, at)),
-        3 => (queue.clone(), range.clone()).prop_map(|(queue, (a, b))| Record::Settled(queue, a, b)),
+        3 => (queue.clone(), position()).prop_map(|(queue, at)| Record::Moved(queue, at)),
+        2 => (queue.clone(), range.clone()).prop_map(|(queue, (a, b))| Record::Settled(queue, a, b)),
         3 => (queue.clone(), range.clone())
             .prop_map(|(queue, (a, b))| Record::Delivered(queue, a, b)),
         3 => (queue.clone(), position(), 1..5_u32, due())
             .prop_map(|(queue, at, returns, due)| Record::Returned(queue, at, returns, due)),
-        1 => (queue.clone(), range).prop_map(|(queue, (a, b))| Record::Cleared(queue, a, b)),
-        1 => queue.prop_map(Record::RemovedQueue),
+        2 => (queue.clone(), range).prop_map(|(queue, (a, b))| Record::Cleared(queue, a, b)),
+        1 => (0..3_u8).prop_map(Record::RemovedQueue),
         1 => (0..5_u8, any::<u8>()).prop_map(|(key, value)| Record::Put(key, value)),
         1 => (0..5_u8).prop_map(Record::Removed),
     ]
@@ -65,11 +67,11 @@ fn record() -> impl Strategy<Value = Record> {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        8 => prop::collection::vec(record(), 1..20).prop_map(Step::Frame),
+        8 => prop::collection::vec(record(), 1..8).prop_map(Step::Frame),
         3 => Just(Step::Freeze),
-        1 => (0..4_u64).prop_map(Step::FailingWrite),
+        2 => (0..12_u64).prop_map(Step::FailingWrite),
         2 => Just(Step::Write),
-        1 => any::<u64>().prop_map(Step::Crash),
+        2 => any::<u64>().prop_map(Step::Crash),
         2 => Just(Step::Compare),
     ]
 }
@@ -104,6 +106,9 @@ impl Model {
     }
 
     fn has(&self, queue: QueueId, first: u64, last: u64) -> Vec<Position> {
+        if first > last {
+            return Vec::new();
+        }
         let range = self.places.range((queue, Position(first))..=(queue, Position(last)));
         range.map(|((_, position), _)| *position).collect()
     }
@@ -165,7 +170,7 @@ impl Model {
             Record::Cleared(queue, from, to) => {
                 let queue = self.id(queue);
                 let to = to.min(self.next.get(&queue).copied().unwrap_or_default());
-                for at in self.has(queue, from, to.max(from + 1) - 1) {
+                for at in self.has(queue, from, to) {
                     if at.0 < to && self.places[&(queue, at)].due.is_none() {
                         self.places.remove(&(queue, at));
                     }
@@ -316,7 +321,7 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(192))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn the_index_holds_what_the_log_says(steps in prop::collection::vec(step(), 1..40)) {
