@@ -20,6 +20,8 @@ pub mod net;
 
 mod embed;
 
+pub mod perf;
+
 pub mod cli;
 
 pub use amqp_codec::{FieldTable, FieldValue};

@@ -59,6 +59,8 @@ const LAYERS: &[Layer] = &[
         ]),
         is_async: true,
     },
+    // A client of any broker: it stands on the codec alone.
+    Layer { path: "src/perf", may_import: Itself, is_async: false },
     Layer { path: "src/cli", may_import: Anything, is_async: true },
     Layer { path: "src/embed", may_import: Anything, is_async: true },
     Layer { path: "src/lib.rs", may_import: Anything, is_async: true },

@@ -6,6 +6,7 @@ mod keys;
 mod load_config;
 mod logging;
 mod memory;
+mod perf;
 mod serve;
 
 pub use args::{Args, Stop, parse_args};

@@ -1,0 +1,252 @@
+//! A connection to the broker with one channel open.
+//!
+//! It blocks while it is being set up and taken down, and never in between.
+
+use std::io::{self, ErrorKind, Write};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use amqp_codec::method::{channel, connection};
+use amqp_codec::{
+    ChannelId, FieldTable, FieldValue, FrameKind, Method, ProtocolHeader, ShortString, TooLong,
+};
+use bytes::{Bytes, BytesMut};
+
+use super::input::{Input, Piece};
+use super::notice::check_open;
+use super::{PerfError, Uri};
+
+/// The channel that everything goes over.
+pub(super) const CHANNEL: ChannelId = ChannelId(1);
+
+/// The largest frame asked for: RabbitMQ's default.
+const FRAME_MAX: u32 = 131_072;
+
+/// How long an answer may take. A broker that loads a deep queue takes its time.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a goodbye may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection to the broker with channel 1 open.
+#[derive(Debug)]
+pub(super) struct Link {
+    socket: Arc<TcpStream>,
+    pub(super) input: Input,
+    /// The largest frame, head and end included.
+    pub(super) frame_max: u32,
+}
+
+impl Link {
+    /// Connects, logs in, and opens the channel.
+    pub(super) fn open(uri: &Uri) -> Result<Self, PerfError> {
+        let socket = connect(uri)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+        let mut link = Self { socket: Arc::new(socket), input: Input::new(), frame_max: FRAME_MAX };
+        link.write(&ProtocolHeader::AMQP_0_9_1)?;
+        link.log_in(uri)?;
+        link.call(CHANNEL, channel::Open {}, "channel.open-ok", |method| {
+            matches!(method, Method::ChannelOpenOk(_)).then_some(())
+        })?;
+        Ok(link)
+    }
+
+    fn log_in(&mut self, uri: &Uri) -> Result<(), PerfError> {
+        self.answer("connection.start", |method| {
+            matches!(method, Method::ConnectionStart(_)).then_some(())
+        })?;
+        let response = format!("\0{}\0{}", uri.user, uri.password);
+        let start_ok = connection::StartOk {
+            client_properties: client_properties(),
+            mechanism: ShortString::from_static("PLAIN"),
+            response: Bytes::from(response),
+            locale: ShortString::from_static("en_US"),
+        };
+        let zero = ChannelId::CONNECTION;
+        let tune = self.call(zero, start_ok, "connection.tune", |method| match method {
+            Method::ConnectionTune(tune) => Some(tune),
+            _ => None,
+        });
+        let tune = tune.map_err(|error| match error {
+            PerfError::Gone { .. } => PerfError::Gone { during: Some("at the login") },
+            error => error,
+        })?;
+        if tune.frame_max != 0 {
+            self.frame_max = tune.frame_max.min(FRAME_MAX);
+        }
+        let (channel_max, frame_max) = (tune.channel_max, self.frame_max);
+        // No heartbeats: a broker that stands still is something to be measured.
+        self.send(zero, connection::TuneOk { channel_max, frame_max, heartbeat: 0 })?;
+        let open = connection::Open { virtual_host: short(&uri.vhost)? };
+        self.call(zero, open, "connection.open-ok", |method| {
+            matches!(method, Method::ConnectionOpenOk(_)).then_some(())
+        })
+    }
+
+    /// Sends a method and waits for its answer. What it asks for is told by name if something else comes.
+    pub(super) fn call<T>(
+        &mut self,
+        channel: ChannelId,
+        method: impl Into<Method>,
+        expected: &'static str,
+        take: impl FnOnce(Method) -> Option<T>,
+    ) -> Result<T, PerfError> {
+        self.send(channel, method)?;
+        self.answer(expected, take)
+    }
+
+    /// Sends a method that is not answered.
+    pub(super) fn send(
+        &mut self,
+        channel: ChannelId,
+        method: impl Into<Method>,
+    ) -> Result<(), PerfError> {
+        let mut frame = BytesMut::new();
+        method.into().encode(channel, &mut frame);
+        Ok(self.write(&frame)?)
+    }
+
+    /// Writes all of it; only while the socket blocks.
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        (&*self.socket).write_all(bytes)
+    }
+
+    /// Waits for a method.
+    fn answer<T>(
+        &mut self,
+        expected: &'static str,
+        take: impl FnOnce(Method) -> Option<T>,
+    ) -> Result<T, PerfError> {
+        let method = self.next_method(expected)?;
+        check_open(&method)?;
+        let got = method.name();
+        take(method).ok_or_else(|| PerfError::Unexpected { expected, got: got.to_owned() })
+    }
+
+    fn next_method(&mut self, expected: &'static str) -> Result<Method, PerfError> {
+        loop {
+            while let Some(piece) = self.input.next(self.frame_max)? {
+                if let Piece::Frame(frame) = piece
+                    && frame.kind == FrameKind::Method
+                {
+                    return Ok(Method::decode(frame.payload)?);
+                }
+            }
+            match self.input.fill(&*self.socket) {
+                Ok(0) => return Err(PerfError::Gone { during: None }),
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => {
+                    let got = format!("nothing in {} s", ANSWER_TIMEOUT.as_secs());
+                    return Err(PerfError::Unexpected { expected, got });
+                }
+                Err(error) => return Err(ended(error)),
+            }
+        }
+    }
+
+    /// From here on nothing waits: what can't be done at once is left.
+    pub(super) fn go(&self) -> Result<(), PerfError> {
+        Ok(self.socket.set_nonblocking(true)?)
+    }
+
+    /// The socket, to wait for it.
+    pub(super) fn socket(&self) -> &Arc<TcpStream> {
+        &self.socket
+    }
+
+    /// Reads what there is; `false` if nothing was.
+    pub(super) fn read(&mut self) -> Result<bool, PerfError> {
+        match self.input.fill(&*self.socket) {
+            Ok(0) => Err(PerfError::Gone { during: None }),
+            Ok(_) => Ok(true),
+            Err(error) if is_timeout(&error) => Ok(false),
+            Err(error) => Err(ended(error)),
+        }
+    }
+
+    /// Writes what fits, and says how much that was.
+    pub(super) fn write_some(&self, bytes: &[u8]) -> Result<usize, PerfError> {
+        match (&*self.socket).write(bytes) {
+            Ok(written) => Ok(written),
+            Err(error) if is_timeout(&error) => Ok(0),
+            Err(error) => Err(ended(error)),
+        }
+    }
+
+    /// Says goodbye after what is left to write, and waits until the broker has taken all of it in. It may be
+    /// in no state for that, which is no failure of the run.
+    pub(super) fn close(&mut self, last_words: &[u8]) {
+        let _ = self.try_close(last_words);
+    }
+
+    fn try_close(&mut self, last_words: &[u8]) -> Result<(), PerfError> {
+        self.socket.set_nonblocking(false)?;
+        self.socket.set_read_timeout(Some(CLOSE_TIMEOUT))?;
+        self.socket.set_write_timeout(Some(CLOSE_TIMEOUT))?;
+        self.write(last_words)?;
+        let reply_text = ShortString::from_static("done");
+        let close = connection::Close { reply_code: 200, reply_text, class_id: 0, method_id: 0 };
+        self.send(ChannelId::CONNECTION, close)?;
+        while !matches!(self.next_method("connection.close-ok")?, Method::ConnectionCloseOk(_)) {}
+        Ok(())
+    }
+}
+
+fn connect(uri: &Uri) -> Result<TcpStream, PerfError> {
+    let refused = |source| {
+        let address = format!("{}:{}", uri.host, uri.port);
+        PerfError::Connect { address, source }
+    };
+    let addresses = (uri.host.as_str(), uri.port).to_socket_addrs().map_err(refused)?;
+    let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(refused(last))
+}
+
+/// A socket that ends in the middle is one that the broker closed.
+fn ended(error: io::Error) -> PerfError {
+    match error.kind() {
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
+            PerfError::Gone { during: None }
+        }
+        _ => PerfError::Io(error),
+    }
+}
+
+/// Of a socket that does not block, or of one with a timeout.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+fn client_properties() -> FieldTable {
+    let capabilities: FieldTable =
+        ["publisher_confirms", "connection.blocked", "authentication_failure_close"]
+            .map(|name| (ShortString::from_static(name), FieldValue::Bool(true)))
+            .into_iter()
+            .chain([(
+                ShortString::from_static("consumer_cancel_notify"),
+                FieldValue::Bool(true),
+            )])
+            .collect();
+    let text = |text| FieldValue::LongString(Bytes::from_static(text));
+    [
+        (ShortString::from_static("product"), text(b"leveret perf")),
+        (ShortString::from_static("capabilities"), FieldValue::Table(capabilities)),
+    ]
+    .into_iter()
+    .collect()
+}
+
+/// A name for the wire.
+pub(super) fn short(name: &str) -> Result<ShortString, PerfError> {
+    ShortString::new(name)
+        .map_err(|TooLong { len }| PerfError::Plan(format!("a name has {len} bytes; 255 fit")))
+}

@@ -1,0 +1,45 @@
+//! `leveret perf`: a load generator for any AMQP 0-9-1 broker.
+//!
+//! It shares the machine with the broker that it measures, so what a message costs here is kept small: one
+//! thread waits for all connections, publishes are frames that were written in advance (only a stamp in the
+//! body changes), and what is received is looked at where it was read.
+//!
+//! ```text
+//!  Plan ─▶ topology ─▶ run ─▶ event_loop ┬▶ publisher ─▶ frames, pace, unconfirmed ┐
+//!                       │                └▶ consumer                               ├▶ link ─▶ socket
+//!                       │                       │ counts, latencies                ┘
+//!                       └─ Report ◀─ tally ◀────┘
+//! ```
+//!
+//! It knows nothing of this broker: it stands on the codec alone.
+
+mod clock;
+mod consumer;
+mod error;
+mod event_loop;
+mod frames;
+mod input;
+mod latency;
+mod link;
+mod notice;
+mod pace;
+mod plan;
+mod process;
+mod progress;
+mod publisher;
+mod report;
+mod run;
+mod stamp;
+mod tally;
+mod topology;
+mod unconfirmed;
+mod uri;
+
+pub use error::PerfError;
+pub use latency::Percentiles;
+pub use plan::{Exchange, Plan, Queues, parse_arguments};
+pub use process::ProcessUse;
+pub use progress::Progress;
+pub use report::{Phase, Report};
+pub use run::run;
+pub use uri::Uri;

@@ -1,0 +1,130 @@
+//! What a process uses of the machine, as Linux tells it in `/proc`.
+
+use std::fs;
+use std::io;
+
+use serde::Serialize;
+
+use super::PerfError;
+
+/// What a process used while something ran.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ProcessUse {
+    /// Its id.
+    pub pid: u32,
+    /// Processor time, user and system, in seconds.
+    pub cpu_seconds: f64,
+    /// The same for each message, in microseconds.
+    pub cpu_us_per_message: f64,
+    /// Resident memory at the end, in bytes.
+    pub rss: u64,
+    /// The most resident memory that was seen, in bytes; it is looked at once a second.
+    pub rss_peak: u64,
+    /// Bytes that it had written to disk.
+    pub written: u64,
+}
+
+/// Watches a process.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pid: u32,
+    start: Sample,
+    rss_peak: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    cpu_seconds: f64,
+    written: u64,
+    rss: u64,
+}
+
+impl Watch {
+    /// Starts from what it has used so far.
+    pub(super) fn start(pid: u32) -> Result<Self, PerfError> {
+        let start = Sample::of(pid)?;
+        Ok(Self { pid, start, rss_peak: start.rss })
+    }
+
+    /// Looks at its memory. If it can't be seen any more, the end of the run says so.
+    pub(super) fn look(&mut self) {
+        if let Ok(rss) = resident(self.pid) {
+            self.rss_peak = self.rss_peak.max(rss);
+        }
+    }
+
+    pub(super) fn finish(&self, messages: u64) -> Result<ProcessUse, PerfError> {
+        let end = Sample::of(self.pid)?;
+        let cpu_seconds = end.cpu_seconds - self.start.cpu_seconds;
+        Ok(ProcessUse {
+            pid: self.pid,
+            cpu_seconds,
+            cpu_us_per_message: cpu_seconds * 1e6 / messages.max(1) as f64,
+            rss: end.rss,
+            rss_peak: self.rss_peak.max(end.rss),
+            written: end.written - self.start.written,
+        })
+    }
+}
+
+impl Sample {
+    fn of(pid: u32) -> Result<Self, PerfError> {
+        let read = || Ok(Self { cpu_seconds: cpu(pid)?, written: written(pid)?, rss: resident(pid)? });
+        read().map_err(|source| PerfError::Process { pid, source })
+    }
+}
+
+fn cpu(pid: u32) -> io::Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    parse_cpu(&stat, rustix::param::clock_ticks_per_second()).ok_or_else(|| odd("stat"))
+}
+
+/// User and system time of a `stat` line. The name before may have any characters, but ends with the last `)`.
+fn parse_cpu(stat: &str, ticks_per_second: u64) -> Option<f64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some((user + system) as f64 / ticks_per_second as f64)
+}
+
+fn written(pid: u32) -> io::Result<u64> {
+    let io = match fs::read_to_string(format!("/proc/{pid}/io")) {
+        // Another user's process: its other figures are public.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(0),
+        io => io?,
+    };
+    number_after(&io, "write_bytes:").ok_or_else(|| odd("io"))
+}
+
+fn resident(pid: u32) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    // A process that has ended and was not waited for has no memory.
+    Ok(number_after(&status, "VmRSS:").unwrap_or(0) * 1024)
+}
+
+fn number_after(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+fn odd(file: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{file} of the process is not understood"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_may_have_spaces_and_brackets() {
+        let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10";
+        assert_eq!(parse_cpu(stat, 100), Some(3.0));
+    }
+
+    #[test]
+    fn nobody_has_no_figures() {
+        let error = Watch::start(u32::MAX).unwrap_err().to_string();
+        assert!(error.starts_with("cannot read the figures of process 4294967295: "), "{error}");
+        assert!(Watch::start(std::process::id()).unwrap().finish(1).unwrap().rss > 0);
+    }
+}
