@@ -32,18 +32,24 @@ impl Host {
         let queues: HashMap<QueueId, Arc<QueueCell>> =
             queues.map(|queue| (queue.id, queue)).collect();
         let mut messages = 0;
+        let mut left_to_do = Vec::new();
         for (id, restored) in restored {
-            match queues.get(&id) {
-                Some(queue) => {
-                    messages += restored.ready + restored.scheduled.len();
-                    self.restore_queue(queue, restored, read, now)?;
-                }
+            let Some(queue) = queues.get(&id) else {
                 // It was only there to spare memory, or its deletion came between two records.
-                None => self.store.remove_queue(id),
-            }
+                self.store.remove_queue(id);
+                continue;
+            };
+            messages += restored.ready + restored.scheduled.len();
+            let mut effects = Effects::default();
+            self.restore_queue(queue, restored, read, now, &mut effects)?;
+            left_to_do.push((queue, effects));
         }
         if self.store.keeps_messages() {
             tracing::info!(queues = queues.len(), messages, "restored");
+        }
+        // Not before: what one queue gives up another one gets, which has to know where its own end is.
+        for (queue, mut effects) in left_to_do {
+            self.carry_out(queue, &mut effects, now);
         }
         self.relieve(now);
         Ok(())
@@ -55,23 +61,19 @@ impl Host {
         restored: Restored,
         read: ReadPage<'_>,
         now: Instant,
+        out: &mut Effects,
     ) -> Result<(), StoreError> {
         let (mut from, to) = (restored.first, Position(restored.next_position));
         let scheduled = restored.scheduled.iter();
         self.use_memory(scheduled.map(|(_, entry)| entry.message.memory()).sum());
-        let at_once = {
-            let mut state = queue.state.lock();
-            state.restore(restored, now);
-            state.is_restored_at_once()
-        };
-        while at_once && from < to {
+        let mut state = queue.state.lock();
+        state.restore(restored, now);
+        while state.is_restored_at_once() && from < to {
             let wanted = Wanted { from, to, messages_max: PAGE_MESSAGES, bytes_max: PAGE_BYTES };
             let page = read(queue.id, wanted)?;
             from = page.next;
             self.use_memory(page.entries.iter().map(|entry| entry.message.memory()).sum());
-            let mut effects = Effects::default();
-            queue.state.lock().restore_ready(page.entries, now, &mut effects);
-            self.carry_out(queue, &mut effects, now);
+            state.restore_ready(page.entries, now, out);
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! The store that outlives the process: the log, and the index in front of it.
 
-use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
+use std::{fmt, io};
 
 use parking_lot::Mutex;
 
@@ -81,6 +82,10 @@ impl Shared {
         if let Some(on_relief) = self.on_relief.get() {
             on_relief(());
         }
+    }
+
+    pub(super) fn is_disk_low(&self) -> bool {
+        self.disk_low.load(Ordering::Acquire)
     }
 
     /// Has publishers wait for room on the disk, or go on.
@@ -266,28 +271,34 @@ fn start(
         since_checkpoint: 0,
         is_checkpointing: false,
         looked_at_space: now,
+        free: u64::MAX,
         synced_at: now,
     };
-    let of_reader = Arc::clone(shared);
-    let of_writer = Arc::clone(shared);
     Ok(vec![
-        spawn("leveret-writer", move || {
-            if let Err(error) = writer.run() {
-                of_writer.fail(error);
-            }
+        spawn(shared, "leveret-writer", move || writer.run())?,
+        spawn(shared, "leveret-reader", move || reader::run(&pages, &fetches_of_reader))?,
+        spawn(shared, "leveret-checkpoint", move || {
+            checkpointer.run(&requests);
+            Ok(())
         })?,
-        spawn("leveret-reader", move || {
-            reader::run(&pages, &fetches_of_reader, &|error| of_reader.fail(error));
-        })?,
-        spawn("leveret-checkpoint", move || checkpointer.run(&requests))?,
     ])
 }
 
+/// Starts a thread. If it fails, or panics, so does the store: one that lacks a thread would keep its
+/// promises waiting for ever.
 fn spawn(
+    shared: &Arc<Shared>,
     name: &'static str,
-    run: impl FnOnce() + Send + 'static,
+    run: impl FnOnce() -> Result<(), StoreError> + Send + 'static,
 ) -> Result<JoinHandle<()>, StoreError> {
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    let shared = Arc::clone(shared);
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+        let outcome = panic::catch_unwind(AssertUnwindSafe(run));
+        let panicked = |_| Err(StoreError::io("go on in", name, io::Error::other("it panicked")));
+        if let Err(error) = outcome.unwrap_or_else(panicked) {
+            shared.fail(error);
+        }
+    });
     thread.map_err(|error| StoreError::io("start the thread", name, error))
 }
 
@@ -335,6 +346,6 @@ impl Store for DurableStore {
     }
 
     fn is_disk_low(&self) -> bool {
-        self.shared.disk_low.load(Ordering::Acquire)
+        self.shared.is_disk_low()
     }
 }

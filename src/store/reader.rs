@@ -80,11 +80,9 @@ impl PageReader {
 }
 
 /// Reads what is asked for, until nobody can ask any more.
-pub(super) fn run(reader: &PageReader, fetches: &Receiver<Fetch>, failed: &dyn Fn(StoreError)) {
+pub(super) fn run(reader: &PageReader, fetches: &Receiver<Fetch>) -> Result<(), StoreError> {
     while let Ok(Fetch { queue, wanted, requester }) = fetches.recv() {
-        match reader.page(queue, wanted) {
-            Ok(page) => requester.arrived(page),
-            Err(error) => return failed(error),
-        }
+        requester.arrived(reader.page(queue, wanted)?);
     }
+    Ok(())
 }

@@ -19,6 +19,9 @@ use super::recovery::index_mark;
 /// checkpoint is due.
 const IDLE: Duration = Duration::from_millis(500);
 
+/// Bytes that have to be free for a checkpoint: the index can't wait for room in the middle of one.
+const CHECKPOINT_SPACE: u64 = 16 * 1024 * 1024;
+
 /// The frame's buffer is given back where a frame was larger than this.
 const FRAME_BYTES_KEPT: usize = 8 * 1024 * 1024;
 
@@ -54,6 +57,8 @@ pub(super) struct Writer {
     /// One was begun and is not finished.
     pub(super) is_checkpointing: bool,
     pub(super) looked_at_space: Instant,
+    /// Bytes that were free on the disk then.
+    pub(super) free: u64,
     /// The end of the log where its last frame was synced.
     pub(super) synced_at: Instant,
 }
@@ -149,10 +154,14 @@ impl Writer {
             let limit = self.shared.disk_free_limit;
             let text = format!("{free} bytes are free, disk_free_limit is {limit}");
             self.shared.set_disk_low(free < limit, &text);
+            self.free = free;
         }
-        let elapsed = now.duration_since(self.checkpointed_at) >= self.rule.interval;
+        let elapsed = now.duration_since(self.checkpointed_at);
+        // Where there is little room, what consumers settle is to give some back soon.
+        let interval = if self.shared.is_disk_low() { IDLE } else { self.rule.interval };
+        let elapsed = elapsed >= interval;
         let due = self.since_checkpoint >= self.rule.bytes || elapsed && self.since_checkpoint > 0;
-        if due && !self.is_checkpointing {
+        if due && !self.is_checkpointing && self.free >= CHECKPOINT_SPACE {
             self.begin_checkpoint()?;
         }
         Ok(())
