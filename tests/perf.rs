@@ -220,8 +220,7 @@ async fn a_run_without_end_ends_when_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_is_watched() {
-    let plan =
-        Plan { publish_count: Some(100), pids: vec![std::process::id()], ..Plan::default() };
+    let plan = Plan { publish_count: Some(100), pids: vec![std::process::id()], ..Plan::default() };
     let report = measured(plan).await;
     let [process] = only(&report).processes[..] else { panic!("{report:?}") };
     assert!(process.rss > 0 && process.rss_peak >= process.rss, "{process:?}");

@@ -184,8 +184,7 @@ impl Stop {
 /// # Errors
 /// [`Stop`] if there is nothing to run.
 pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Args, Stop> {
-    let args =
-        Args::try_parse_from(args).map_err(|error| Stop::of(&error, "leveret --help"))?;
+    let args = Args::try_parse_from(args).map_err(|error| Stop::of(&error, "leveret --help"))?;
     if matches!(args.command, Some(Command::Perf)) {
         let line = "'perf' has options of its own, and comes first; see 'leveret perf --help'";
         return Err(Stop::Usage(line.to_owned()));

@@ -206,8 +206,8 @@ fn failed(problem: &str) -> ExitCode {
 
 fn parse(args: impl Iterator<Item = OsString>) -> Result<(PerfArgs, Plan), Stop> {
     let args = [OsString::from("leveret perf")].into_iter().chain(args);
-    let args = PerfArgs::try_parse_from(args)
-        .map_err(|error| Stop::of(&error, "leveret perf --help"))?;
+    let args =
+        PerfArgs::try_parse_from(args).map_err(|error| Stop::of(&error, "leveret perf --help"))?;
     let plan = args.plan().map_err(|error| Stop::Usage(error.to_string()))?;
     Ok((args, plan))
 }
@@ -349,10 +349,15 @@ mod tests {
         assert_eq!((plan.uri.host.as_str(), plan.uri.port), ("h", 1));
         assert_eq!((plan.producers, plan.consumers, plan.size), (2, 3, 100));
         assert_eq!((plan.confirm_window, plan.ack_every, plan.prefetch), (Some(50), 10, 20));
-        assert_eq!((plan.rate, plan.publish_count, plan.consume_count), (Some(500), Some(7), Some(8)));
+        assert_eq!(
+            (plan.rate, plan.publish_count, plan.consume_count),
+            (Some(500), Some(7), Some(8))
+        );
         assert_eq!(plan.duration, Some(Duration::from_secs(9)));
         assert_eq!(plan.queues.names, ["one"]);
-        assert!(plan.persistent && plan.mandatory && plan.queues.arguments.contains("x-max-length"));
+        assert!(
+            plan.persistent && plan.mandatory && plan.queues.arguments.contains("x-max-length")
+        );
         assert_eq!(plan.pids, [1, 2]);
     }
 

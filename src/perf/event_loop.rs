@@ -40,7 +40,11 @@ impl Connections {
     }
 
     /// Publishes and consumes until the goal is reached.
-    pub(super) fn run(&mut self, shared: Shared<'_>, tally: &Mutex<Tally>) -> Result<(), PerfError> {
+    pub(super) fn run(
+        &mut self,
+        shared: Shared<'_>,
+        tally: &Mutex<Tally>,
+    ) -> Result<(), PerfError> {
         let sockets = self.sockets();
         let mut fds: Vec<PollFd<'_>> =
             sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)).collect();

@@ -231,10 +231,7 @@ fn client_properties() -> FieldTable {
         ["publisher_confirms", "connection.blocked", "authentication_failure_close"]
             .map(|name| (ShortString::from_static(name), FieldValue::Bool(true)))
             .into_iter()
-            .chain([(
-                ShortString::from_static("consumer_cancel_notify"),
-                FieldValue::Bool(true),
-            )])
+            .chain([(ShortString::from_static("consumer_cancel_notify"), FieldValue::Bool(true))])
             .collect();
     let text = |text| FieldValue::LongString(Bytes::from_static(text));
     [

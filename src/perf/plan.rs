@@ -139,7 +139,9 @@ impl Plan {
             && self.ack_every > self.prefetch.into()
             && self.consumers > 0;
         if stalls {
-            return wrong("a consumer with a --qos below --multi-ack-every would never acknowledge");
+            return wrong(
+                "a consumer with a --qos below --multi-ack-every would never acknowledge",
+            );
         }
         Ok(())
     }

@@ -69,7 +69,8 @@ impl Watch {
 
 impl Sample {
     fn of(pid: u32) -> Result<Self, PerfError> {
-        let read = || Ok(Self { cpu_seconds: cpu(pid)?, written: written(pid)?, rss: resident(pid)? });
+        let read =
+            || Ok(Self { cpu_seconds: cpu(pid)?, written: written(pid)?, rss: resident(pid)? });
         read().map_err(|source| PerfError::Process { pid, source })
     }
 }

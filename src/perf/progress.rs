@@ -47,8 +47,7 @@ impl fmt::Display for Progress {
             write!(f, "  confirmed {confirmed:>9.0}/s")?;
         }
         write!(f, "  received {:>9.0}/s", self.received)?;
-        for (name, latency) in
-            [("confirm", self.confirm_latency_us), ("latency", self.latency_us)]
+        for (name, latency) in [("confirm", self.confirm_latency_us), ("latency", self.latency_us)]
         {
             if let Some(Percentiles { median, p99, .. }) = latency {
                 write!(f, "  {name} median {median:.0} 99th {p99:.0} µs")?;

@@ -101,9 +101,10 @@ impl Publisher {
 
     /// How many messages may be sent now.
     fn allowed(&self, now: Nanos) -> u64 {
-        let window = self.rules.window.map_or(u64::MAX, |window| {
-            window.saturating_sub(self.unconfirmed.len()) as u64
-        });
+        let window = self
+            .rules
+            .window
+            .map_or(u64::MAX, |window| window.saturating_sub(self.unconfirmed.len()) as u64);
         let left = self.rules.limit.map_or(u64::MAX, |limit| limit.saturating_sub(self.sent));
         let due = self.pace.map_or(u64::MAX, |pace| pace.due(now, self.sent));
         window.min(left).min(due)

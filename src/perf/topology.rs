@@ -115,10 +115,8 @@ impl Topology {
             })?;
         }
         if self.delete_exchange {
-            let delete = exchange::Delete {
-                exchange: self.exchange.clone(),
-                ..exchange::Delete::default()
-            };
+            let delete =
+                exchange::Delete { exchange: self.exchange.clone(), ..exchange::Delete::default() };
             link.call(CHANNEL, delete, "exchange.delete-ok", |method| {
                 matches!(method, Method::ExchangeDeleteOk(_)).then_some(())
             })?;
