@@ -97,7 +97,7 @@ impl fmt::Display for Phase {
 
 impl fmt::Display for ProcessUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
+        let mib = |bytes: u64| bytes as f64 / 1_048_576.0;
         write!(
             f,
             "{}: {:.2} s of processor, {:.2} µs a message, {:.1} MiB resident (at most {:.1}), {:.1} MiB \

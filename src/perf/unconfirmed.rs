@@ -54,12 +54,12 @@ impl Unconfirmed {
                     settled.add(sent);
                 }
             }
-        } else if let Some(sent) =
-            tag.checked_sub(self.first).and_then(|at| self.sent.get_mut(usize::try_from(at).ok()?))
+        } else if let Some(at) = tag.checked_sub(self.first)
+            && let Ok(at) = usize::try_from(at)
+            && let Some(sent) = self.sent.get_mut(at)
+            && *sent != SETTLED
         {
-            if *sent != SETTLED {
-                settled.add(std::mem::replace(sent, SETTLED));
-            }
+            settled.add(std::mem::replace(sent, SETTLED));
         }
         let count = settled.finish();
         while self.sent.front() == Some(&SETTLED) {
