@@ -126,7 +126,10 @@ impl Actor {
                 let batch = self.rng.random_range(1..=left.min(window - pending.waiting.len()));
                 for _ in 0..batch {
                     let (unit, id) = self.note(publisher, shelves);
-                    let publish = basic::Publish { exchange: short(exchange), ..to_queue(shelves[0].queue()) };
+                    let publish = basic::Publish {
+                        exchange: short(exchange),
+                        ..to_queue(shelves[0].queue())
+                    };
                     client.publish(publish, &properties(shelves[0], id), &id.body());
                     pending.add((unit, id));
                 }
@@ -164,7 +167,9 @@ impl Actor {
             let delivery = client.delivery().await?;
             let (tag, id) = self.take_in(shelf, queue, &delivery, Some(&mut lines));
             match self.rng.random_range(0..100) {
-                0..8 => client.put(basic::Nack { delivery_tag: tag, requeue: true, multiple: false }),
+                0..8 => {
+                    client.put(basic::Nack { delivery_tag: tag, requeue: true, multiple: false })
+                }
                 8..14 => client.put(basic::Reject { delivery_tag: tag, requeue: true }),
                 14..30 if shelf.dead().is_some() && is_source => {
                     client.put(basic::Reject { delivery_tag: tag, requeue: false });
@@ -196,7 +201,8 @@ impl Actor {
     ) -> (u64, Id) {
         let mut books = self.books.lock();
         let Some(id) = Id::of(&delivery.body) else {
-            books.violate(format!("{queue}: a message of {} bytes is damaged", delivery.body.len()));
+            books
+                .violate(format!("{queue}: a message of {} bytes is damaged", delivery.body.len()));
             return (delivery.tag, Id::new(0, 0));
         };
         let redelivered = delivery.redelivered;

@@ -25,7 +25,12 @@ struct Counted {
 }
 
 /// Counts everything, compares it with the books, and acknowledges a part.
-pub(crate) async fn take(port: u16, books: &Books, killed: Instant, rng: &mut StdRng) -> Answer<()> {
+pub(crate) async fn take(
+    port: u16,
+    books: &Books,
+    killed: Instant,
+    rng: &mut StdRng,
+) -> Answer<()> {
     let mut counts = JoinSet::new();
     for shelf in SHELVES {
         let books = Books::clone(books);
@@ -91,12 +96,7 @@ async fn count(port: u16, shelf: Shelf, books: &Books) -> Answer<Vec<Counted>> {
 }
 
 /// As many messages as the queue says it has.
-async fn all_of(
-    port: u16,
-    shelf: Shelf,
-    queue: &'static str,
-    books: &Books,
-) -> Answer<Counted> {
+async fn all_of(port: u16, shelf: Shelf, queue: &'static str, books: &Books) -> Answer<Counted> {
     let mut client = Client::connect(port).await?;
     let ready = client.ready(queue).await?;
     let Some(ready) = ready else {
@@ -199,7 +199,9 @@ pub(crate) async fn drain_deep(port: u16, books: &Books) -> Answer<()> {
         if found != Some(sequence) || delivery.redelivered {
             let mut books = books.lock();
             let flag = delivery.redelivered;
-            books.violate(format!("deep: {found:?} (redelivered: {flag}) where {sequence} should be"));
+            books.violate(format!(
+                "deep: {found:?} (redelivered: {flag}) where {sequence} should be"
+            ));
             return Ok(());
         }
         if count.is_multiple_of(UNACKED) {

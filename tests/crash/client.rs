@@ -79,8 +79,7 @@ impl Client {
             response: Bytes::from_static(b"\0guest\0guest"),
             locale: short("en_US"),
         };
-        let tune_ok =
-            connection::TuneOk { channel_max: 2047, frame_max: FRAME_MAX, heartbeat: 0 };
+        let tune_ok = connection::TuneOk { channel_max: 2047, frame_max: FRAME_MAX, heartbeat: 0 };
         client.put_on(0, start_ok);
         client.put_on(0, tune_ok);
         client.put_on(0, connection::Open { virtual_host: short("/") });

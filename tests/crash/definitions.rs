@@ -117,7 +117,8 @@ async fn change_queue(client: &mut Client, shared: &Shared, number: usize) -> An
         std::mem::replace(&mut state.presence, Presence::Unknown)
     };
     if before == Presence::Present {
-        let answer = client.call(queue::Delete { queue: short(&name), ..Default::default() }).await?;
+        let answer =
+            client.call(queue::Delete { queue: short(&name), ..Default::default() }).await?;
         assert!(matches!(answer, Method::QueueDeleteOk(_)), "{answer:?}");
         shared.lock().queues[number] = QueueState::default();
     } else {
@@ -155,8 +156,7 @@ async fn change_exchange(client: &mut Client, shared: &Shared, number: usize) ->
     } else {
         client.call(declare_exchange(&name)).await?
     };
-    let is_fine =
-        matches!(answer, Method::ExchangeDeclareOk(_) | Method::ExchangeDeleteOk(_));
+    let is_fine = matches!(answer, Method::ExchangeDeclareOk(_) | Method::ExchangeDeleteOk(_));
     assert!(is_fine, "{answer:?}");
     shared.lock().exchanges[number] = Presence::of(!is_there);
     Ok(())
@@ -202,11 +202,7 @@ pub(crate) async fn check(port: u16, shared: &Shared) -> Answer<Vec<String>> {
     Ok(wrong)
 }
 
-async fn check_queues(
-    client: &mut Client,
-    shared: &Shared,
-    wrong: &mut Vec<String>,
-) -> Answer<()> {
+async fn check_queues(client: &mut Client, shared: &Shared, wrong: &mut Vec<String>) -> Answer<()> {
     for number in 0..QUEUES {
         let ready = client.ready(&queue_name(number)).await?;
         let state = &mut shared.lock().queues[number];

@@ -261,7 +261,9 @@ impl Ledger {
             self.figures.unflagged += 1;
             self.figures.unflagged_age_max = self.figures.unflagged_age_max.max(age);
             if age > UNRECORDED {
-                self.violate(format!("{queue}: {id:?} was delivered {age:?} before the kill, and is not flagged"));
+                self.violate(format!(
+                    "{queue}: {id:?} was delivered {age:?} before the kill, and is not flagged"
+                ));
             }
         }
     }

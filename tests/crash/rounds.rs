@@ -32,7 +32,10 @@ impl Drop for Place {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let Self { seed, round } = *self;
-            eprintln!("failed in round {round}; run it again with LEVERET_CRASH_SEED={seed} LEVERET_CRASH_ROUNDS={}", round + 1);
+            eprintln!(
+                "failed in round {round}; run it again with LEVERET_CRASH_SEED={seed} LEVERET_CRASH_ROUNDS={}",
+                round + 1
+            );
         }
     }
 }
@@ -84,7 +87,11 @@ impl Run {
         let (status, _) = broker.stop().await;
         assert!(status.success(), "it stopped with {status}");
         let figures = self.books.lock().figures;
-        eprintln!("seed {}: {rounds} kills in {:.1?}: {figures:#?}", self.place.seed, start.elapsed());
+        eprintln!(
+            "seed {}: {rounds} kills in {:.1?}: {figures:#?}",
+            self.place.seed,
+            start.elapsed()
+        );
     }
 
     async fn round(&mut self) {
@@ -130,9 +137,7 @@ impl Run {
         let run_for = Duration::from_micros(self.rng.random_range(5_000..700_000));
         let end = match self.rng.random_range(0..20) {
             0 => End::Stop,
-            1..4 => {
-                End::KillWhileStopping(Duration::from_micros(self.rng.random_range(0..60_000)))
-            }
+            1..4 => End::KillWhileStopping(Duration::from_micros(self.rng.random_range(0..60_000))),
             _ => End::Kill,
         };
         (run_for, end)

@@ -147,9 +147,7 @@ pub(crate) async fn declare_all(client: &mut Client) -> Answer<()> {
 
 async fn declare_fan(client: &mut Client) -> Answer<()> {
     let (exchange, kind) = (short(FAN), short("fanout"));
-    client
-        .call(exchange::Declare { exchange, kind, durable: true, ..Default::default() })
-        .await?;
+    client.call(exchange::Declare { exchange, kind, durable: true, ..Default::default() }).await?;
     Ok(())
 }
 
