@@ -68,8 +68,8 @@ pub(crate) struct Figures {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     copies: BTreeMap<Shelf, HashMap<Id, Copies>>,
-    /// When each was delivered first, by its queue.
-    delivered: HashMap<(&'static str, Id), Instant>,
+    /// When each was delivered last, by its queue.
+    delivered: HashMap<(Shelf, &'static str, Id), Instant>,
     /// Unconfirmed publishes to several shelves: on all, or on none.
     units: HashMap<u64, Vec<(Shelf, Id)>>,
     next_unit: u64,
@@ -146,8 +146,8 @@ impl Ledger {
         if copies.published <= copies.acked {
             self.violate(format!("{queue}: {id:?} came, though it was gone: {copies:?}"));
         }
-        let before = self.delivered.insert((queue, id), now);
-        if before.is_some() && !redelivered && copies.published == 1 {
+        let before = self.delivered.insert((shelf, queue, id), now);
+        if before.is_some() && !redelivered && shelf.holds_one_copy() {
             self.violate(format!("{queue}: {id:?} came again, and is not flagged as redelivered"));
         }
     }
@@ -177,8 +177,8 @@ impl Ledger {
             self.account_for(shelf, there.remove(&shelf).unwrap_or_default());
         }
         let copies = &self.copies;
-        let is_there = |id: &Id| copies.values().any(|of_shelf| of_shelf.contains_key(id));
-        self.delivered.retain(|(_, id), _| is_there(id));
+        let is_there = |shelf, id| copies.get(shelf).is_some_and(|all| all.contains_key(id));
+        self.delivered.retain(|(shelf, _, id), _| is_there(shelf, id));
     }
 
     fn account_for(&mut self, shelf: Shelf, there: HashMap<Id, u64>) {
@@ -249,10 +249,8 @@ impl Ledger {
 
     fn check_flags(&mut self, found: &[Found], killed: Instant, now: Instant) {
         for Found { shelf, queue, id, redelivered } in found.iter().copied() {
-            let before = self.delivered.insert((queue, id), now);
-            let copies = self.copies.get(&shelf).and_then(|of_shelf| of_shelf.get(&id));
-            let is_single = copies.is_some_and(|copies| copies.published == 1);
-            let Some(before) = before.filter(|_| is_single) else { continue };
+            let before = self.delivered.insert((shelf, queue, id), now);
+            let Some(before) = before.filter(|_| shelf.holds_one_copy()) else { continue };
             self.figures.delivered_before += 1;
             if redelivered {
                 continue;

@@ -87,6 +87,12 @@ impl Shelf {
         }
     }
 
+    /// Whether a message is published to it once only. A worker does its work anew after a crash, also
+    /// where the first result has gone on meanwhile.
+    pub(crate) fn holds_one_copy(self) -> bool {
+        self != Self::WorkOut
+    }
+
     fn arguments(self) -> Vec<(&'static str, FieldValue)> {
         let dead = self.dead().map(|dead| {
             let exchange = ("x-dead-letter-exchange", FieldValue::from(""));
