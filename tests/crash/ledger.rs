@@ -1,5 +1,6 @@
 //! What was published, confirmed, delivered and acknowledged, and what may be there after a crash.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
@@ -68,7 +69,7 @@ pub(crate) struct Figures {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     copies: BTreeMap<Shelf, HashMap<Id, Copies>>,
-    /// When each was delivered last, by its queue.
+    /// When each was delivered first, by its queue.
     delivered: HashMap<(Shelf, &'static str, Id), Instant>,
     /// Unconfirmed publishes to several shelves: on all, or on none.
     units: HashMap<u64, Vec<(Shelf, Id)>>,
@@ -146,7 +147,7 @@ impl Ledger {
         if copies.published <= copies.acked {
             self.violate(format!("{queue}: {id:?} came, though it was gone: {copies:?}"));
         }
-        let before = self.delivered.insert((shelf, queue, id), now);
+        let before = self.seen(&found, now);
         if before.is_some() && !redelivered && shelf.holds_one_copy() {
             self.violate(format!("{queue}: {id:?} came again, and is not flagged as redelivered"));
         }
@@ -177,7 +178,8 @@ impl Ledger {
             self.account_for(shelf, there.remove(&shelf).unwrap_or_default());
         }
         let copies = &self.copies;
-        let is_there = |shelf, id| copies.get(shelf).is_some_and(|all| all.contains_key(id));
+        let is_there =
+            |shelf: &Shelf, id: &Id| copies.get(shelf).is_some_and(|all| all.contains_key(id));
         self.delivered.retain(|(shelf, _, id), _| is_there(shelf, id));
     }
 
@@ -248,8 +250,9 @@ impl Ledger {
     }
 
     fn check_flags(&mut self, found: &[Found], killed: Instant, now: Instant) {
-        for Found { shelf, queue, id, redelivered } in found.iter().copied() {
-            let before = self.delivered.insert((shelf, queue, id), now);
+        for one in found {
+            let before = self.seen(one, now);
+            let Found { shelf, queue, id, redelivered } = *one;
             let Some(before) = before.filter(|_| shelf.holds_one_copy()) else { continue };
             self.figures.delivered_before += 1;
             if redelivered {
@@ -262,6 +265,17 @@ impl Ledger {
                 self.violate(format!(
                     "{queue}: {id:?} was delivered {age:?} before the kill, and is not flagged"
                 ));
+            }
+        }
+    }
+
+    /// When it was delivered first, before this.
+    fn seen(&mut self, found: &Found, now: Instant) -> Option<Instant> {
+        match self.delivered.entry((found.shelf, found.queue, found.id)) {
+            Entry::Occupied(first) => Some(*first.get()),
+            Entry::Vacant(first) => {
+                first.insert(now);
+                None
             }
         }
     }
