@@ -168,7 +168,7 @@ impl Actor {
             let (tag, id) = self.take_in(shelf, queue, &delivery, Some(&mut lines));
             match self.rng.random_range(0..100) {
                 0..8 => {
-                    client.put(basic::Nack { delivery_tag: tag, requeue: true, multiple: false })
+                    client.put(basic::Nack { delivery_tag: tag, requeue: true, multiple: false });
                 }
                 8..14 => client.put(basic::Reject { delivery_tag: tag, requeue: true }),
                 14..30 if shelf.dead().is_some() && is_source => {

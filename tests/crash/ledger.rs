@@ -1,7 +1,7 @@
 //! What was published, confirmed, delivered and acknowledged, and what may be there after a crash.
 
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::message::Id;
@@ -177,10 +177,9 @@ impl Ledger {
         for shelf in SHELVES {
             self.account_for(shelf, there.remove(&shelf).unwrap_or_default());
         }
-        let copies = &self.copies;
-        let is_there =
-            |shelf: &Shelf, id: &Id| copies.get(shelf).is_some_and(|all| all.contains_key(id));
-        self.delivered.retain(|(shelf, _, id), _| is_there(shelf, id));
+        // A crash may undo a message's way to another queue, which it then comes to as if for the first time.
+        let places: HashSet<_> = found.iter().map(|one| (one.shelf, one.queue, one.id)).collect();
+        self.delivered.retain(|place, _| places.contains(place));
     }
 
     fn account_for(&mut self, shelf: Shelf, there: HashMap<Id, u64>) {

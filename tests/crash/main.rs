@@ -11,6 +11,8 @@
 //! LEVERET_BIN=target/release/leveret cargo test ...         that binary
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod actors;
 mod broker;
 mod census;
