@@ -5,14 +5,14 @@ use serde::Serialize;
 
 use super::clock::Nanos;
 
-/// Latencies from a microsecond to an hour, to three digits.
+/// Latencies of up to an hour, to three digits.
 #[derive(Debug, Clone)]
 pub(super) struct Latency {
     histogram: Histogram<u64>,
 }
 
-/// The smallest latency told apart from none, in nanoseconds.
-const LOWEST: u64 = 1_000;
+/// How well short latencies are told apart, in nanoseconds.
+const LOWEST: u64 = 64;
 
 /// What takes longer counts as this.
 const HIGHEST: u64 = 3_600_000_000_000;
