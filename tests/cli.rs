@@ -284,7 +284,7 @@ async fn figures_of_a_start_and_of_an_idle_broker() {
     let (start_max, memory_max) = if std::env::var_os("LEVERET_BIN").is_some() {
         (Duration::from_millis(50), 10_000_000)
     } else {
-        (Duration::from_secs(1), 30_000_000)
+        (Duration::from_secs(1), 60_000_000)
     };
     let data = std::env::temp_dir().join(format!("leveret-figures-{}", std::process::id()));
     let data_dir = data.to_string_lossy().into_owned();
