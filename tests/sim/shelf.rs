@@ -45,7 +45,10 @@ impl Shelf {
             QueueRecord::Returned { position, returns, due } => {
                 let kept = self.kept.get_mut(&position);
                 let kept = kept.unwrap_or_else(|| panic!("{position:?} came back, and is gone"));
-                assert!(kept.delivered || kept.due.is_some(), "{position:?} comes back from nobody");
+                assert!(
+                    kept.delivered || kept.due.is_some(),
+                    "{position:?} comes back from nobody"
+                );
                 (kept.returns, kept.due, kept.delivered) = (returns, due, false);
             }
             QueueRecord::Settled(position) => {
@@ -69,7 +72,8 @@ impl Shelf {
         due: Option<Timestamp>,
     ) {
         // Counted on its own when it comes back.
-        let kept = Kept { message: message.duplicate(), expires, returns: 0, due, delivered: false };
+        let kept =
+            Kept { message: message.duplicate(), expires, returns: 0, due, delivered: false };
         assert!(self.kept.insert(position, kept).is_none(), "{position:?} is taken twice");
     }
 

@@ -277,7 +277,9 @@ fn the_oldest_are_dropped_from_the_store() {
     deep.number(40..45);
     deep.answer();
     assert_eq!(deep.it.counts().0, 10);
-    deep.it.reconfigure(|settings| (settings.max_length, settings.max_length_bytes) = (None, Some(12)));
+    deep.it.reconfigure(|settings| {
+        (settings.max_length, settings.max_length_bytes) = (None, Some(12))
+    });
     deep.answer();
     assert_eq!(deep.get_all(), numbers(41..45));
     deep.end();
