@@ -66,7 +66,7 @@ pub(super) struct Shared {
     pub(super) closed: AtomicBool,
     clock: fn() -> Instant,
     disk_low: AtomicBool,
-    on_relief: OnceLock<Callback<()>>,
+    pub(super) on_relief: OnceLock<Callback<()>>,
     on_failure: OnceLock<Callback<Arc<StoreError>>>,
     failure: OnceLock<Arc<StoreError>>,
 }
@@ -95,6 +95,11 @@ impl Shared {
         if let Some(on_relief) = self.on_relief.get() {
             on_relief(());
         }
+    }
+
+    /// Whether publishers wait for room on the disk.
+    pub(super) fn is_disk_low(&self) -> bool {
+        self.disk_low.load(Ordering::Acquire)
     }
 
     /// Has publishers wait for room on the disk, or go on.
@@ -352,6 +357,9 @@ impl Store for DurableStore {
     }
 
     fn is_disk_low(&self) -> bool {
-        self.shared.disk_low.load(Ordering::Acquire)
+        self.shared.is_disk_low()
     }
 }
+
+#[cfg(test)]
+mod tests;

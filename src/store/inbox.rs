@@ -266,3 +266,6 @@ fn message_bytes(record: &QueueRecord) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,8 +25,11 @@ impl Content {
         let length = match number % 97 {
             7 => 20_000,
             n if n % 16 == 3 => 1500,
-            n => n * 3,
+            n => n as usize * 3,
         };
+        let word = number.wrapping_mul(0x0101_0101_0101_0111).to_le_bytes();
+        let mut body = word.repeat(length / word.len() + 1);
+        body.truncate(length);
         let mut extras = MessageExtras::default();
         if number % 5 == 1 {
             extras.time_to_live = Some(number);
@@ -39,7 +42,7 @@ impl Content {
             exchange: format!("exchange-{}", number % 3),
             routing_key: format!("key-{number}"),
             properties: number.to_be_bytes().to_vec(),
-            body: (0..length).map(|at| (at.wrapping_mul(31) ^ number) as u8).collect(),
+            body,
             persistent: !number.is_multiple_of(11),
             priority: (number % 10) as u8,
             extras,

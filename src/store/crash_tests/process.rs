@@ -45,8 +45,8 @@ pub(super) fn options() -> DurableOptions {
     DurableOptions {
         durability: Durability::Fsync,
         disk_free_limit: 1,
-        checkpoint: CheckpointRule { bytes: 6 * 1024, interval: Duration::from_secs(3) },
-        log: LogOptions { segment_bytes: 4096 },
+        checkpoint: CheckpointRule { bytes: 2048, interval: Duration::from_secs(3) },
+        log: LogOptions { segment_bytes: 1024 },
         clock: || NOW.get(),
     }
 }
@@ -162,22 +162,43 @@ impl Process {
         request.is_ok()
     }
 
-    /// Checkpoints until there is nothing more to gain from one.
-    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
-        for _ in 0..3 {
-            self.commit()?;
-            advance(options().checkpoint.interval);
-            self.commit()?;
-            self.checkpoint();
-        }
-        self.commit()
+    /// Has a checkpoint made of all that was recorded, if anything was.
+    pub(super) fn checkpoint_now(&mut self) {
+        self.commit().expect("nothing fails");
+        advance(options().checkpoint.interval);
+        self.commit().expect("nothing fails");
+        self.checkpoint();
+    }
+
+    /// Ends it as it should end.
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
+        self.shared.inbox.close();
+        self.parts.writer.run()
+    }
+
+    /// Counts how often publishers that had to wait may go on.
+    pub(super) fn count_reliefs(&self) -> Arc<AtomicUsize> {
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        let told = move |()| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        };
+        let is_first = self.shared.on_relief.set(Box::new(told)).is_ok();
+        assert!(is_first, "they are counted once");
+        count
+    }
+
+    /// Bytes in the log, and the segments they are in.
+    pub(super) fn log_len(&self) -> (u64, usize) {
+        let segments = self.parts.writer.log.segments();
+        (segments.iter().map(|segment| segment.bytes).sum(), segments.len())
     }
 
     /// What a queue holds, read back a few messages at a time.
     pub(super) fn entries(&self, queue: QueueId) -> Result<Entries, StoreError> {
         let mut found = Entries::new();
         let mut wanted =
-            Wanted { from: Position(0), to: Position(u64::MAX), messages_max: 7, bytes_max: 4000 };
+            Wanted { from: Position(0), to: Position(u64::MAX), messages_max: 16, bytes_max: 4000 };
         while wanted.from < wanted.to {
             let page = self.parts.pages.page(queue, wanted)?;
             assert!(page.next > wanted.from, "a page leads on");

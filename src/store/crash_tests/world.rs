@@ -1,11 +1,13 @@
 //! A machine, the store's process on it, and what that was told.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::super::durable::Recovered;
 use super::super::error::StoreError;
 use super::super::sim_disk::{Fault, Random};
+use super::super::writer::IDLE;
 use super::model::{Model, UnitOfOps};
 use super::process::{Machine, Process, advance, options};
 use super::workload::Workload;
@@ -36,6 +38,8 @@ pub(super) struct World {
     written: usize,
     /// Units that were confirmed.
     confirmed: usize,
+    /// Units that somebody waits for.
+    awaited: usize,
     /// All units done.
     pub(super) model: Model,
     /// No position before this one may be taken again.
@@ -58,6 +62,7 @@ impl World {
             commits: Vec::new(),
             written: 0,
             confirmed: 0,
+            awaited: 0,
             model: Model::default(),
             taken: BTreeMap::new(),
             random: Random(!seed),
@@ -75,6 +80,23 @@ impl World {
         End::Alive
     }
 
+    /// Ends the process as it should end.
+    pub(super) fn close(&mut self) -> End {
+        let process = self.process.as_mut().expect("a process");
+        let closed = process.close();
+        self.confirmed = process.confirmed();
+        match closed {
+            Ok(()) => {
+                (self.written, self.confirmed) = (self.units.len(), self.units.len());
+                End::Alive
+            }
+            Err(error) => {
+                self.fail(error);
+                End::Failed
+            }
+        }
+    }
+
     /// Records a few units, writes them, perhaps makes a checkpoint, and looks.
     fn step(&mut self) -> Result<(), StoreError> {
         let process = self.process.as_mut().expect("a process");
@@ -86,12 +108,14 @@ impl World {
         }
         if !self.workload.once_in(3) {
             process.confirm(self.units.len());
+            self.awaited = self.units.len();
         }
         self.commits.push(self.units.len());
         let written = process.commit();
         self.confirmed = process.confirmed();
         written?;
         self.written = self.units.len();
+        assert_eq!(self.confirmed, self.awaited, "who waits is told, and of no more");
         if self.workload.once_in(2) {
             process.checkpoint();
         }
@@ -100,6 +124,21 @@ impl World {
             self.look()?;
         }
         Ok(())
+    }
+
+    /// Works until there was room for a while: how often publishers had to wait.
+    pub(super) fn run_out_of_room(&mut self, steps: usize) -> usize {
+        let process = self.process.as_ref().expect("a process");
+        let reliefs = process.count_reliefs();
+        assert_eq!(self.run(steps), End::Alive, "room is waited for");
+        self.machine.disk.plan_full(0..0);
+        self.machine.disk.set_capacity(None);
+        advance(IDLE);
+        assert_eq!(self.run(1), End::Alive);
+        let process = self.process.as_ref().expect("a process");
+        assert!(!process.shared.is_disk_low(), "there is room again");
+        self.look().expect("it can be read");
+        reliefs.load(Ordering::Relaxed)
     }
 
     /// What is read back is what was written.
@@ -146,7 +185,8 @@ impl World {
         self.crash(fault);
     }
 
-    fn recover(&mut self, fault: Option<(u64, Fault)>) {
+    /// Starts the next process.
+    pub(super) fn recover(&mut self, fault: Option<(u64, Fault)>) {
         let Started { process, recovered, found } = self.start(fault);
         check_counts(&found, &recovered);
         self.accept(found, &recovered);
@@ -181,7 +221,7 @@ impl World {
     fn accept(&mut self, found: Model, recovered: &Recovered) {
         let mut state = std::mem::take(&mut self.base);
         let mut taken = std::mem::take(&mut self.taken);
-        let mut differences = Vec::new();
+        let mut others = Vec::new();
         let mut done = 0;
         let commits = std::mem::take(&mut self.commits);
         for commit in [0].into_iter().chain(commits) {
@@ -200,9 +240,10 @@ impl World {
                 self.adopt(found, taken, recovered);
                 return;
             }
-            differences.push(format!("after {done} units:\n{}", found.difference(&left)));
+            others.push(left);
         }
-        panic!("it holds\n{}", differences.join("\n"));
+        let differences: Vec<String> = others.iter().map(|it| found.difference(it)).collect();
+        panic!("it holds\n{}", differences.join("\nor\n"));
     }
 
     fn adopt(&mut self, found: Model, taken: BTreeMap<QueueId, u64>, recovered: &Recovered) {
@@ -212,7 +253,7 @@ impl World {
             assert!(next >= *taken, "{queue:?} takes {next} again, and had {taken} positions");
         }
         self.units.clear();
-        (self.written, self.confirmed) = (0, 0);
+        (self.written, self.confirmed, self.awaited) = (0, 0, 0);
         self.base = found.clone();
         self.model = found;
         self.taken = taken;
@@ -222,11 +263,8 @@ impl World {
     pub(super) fn finish(mut self) {
         self.recover(None);
         assert_eq!(self.run(3), End::Alive);
-        let process = self.process.as_mut().expect("a process");
-        process.settle().expect("nothing fails any more");
-        self.look().expect("it can be read");
+        assert_eq!(self.close(), End::Alive);
         self.crash(Fault::PowerLoss);
-        self.confirmed = self.written;
         self.recover(None);
     }
 }

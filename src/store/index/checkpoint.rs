@@ -14,8 +14,8 @@ use super::live::{LiveCounts, Summary};
 use super::{CheckpointMark, Frozen, Index, read_live};
 use crate::broker::queue_cell::QueueId;
 
-/// A batch is applied once it is this large: readers wait meanwhile.
-const BATCH_BYTES: usize = 1 << 20;
+/// A batch is applied once it is this large: readers wait meanwhile. Tests have many in each checkpoint.
+const BATCH_BYTES: usize = if cfg!(test) { 256 } else { 1 << 20 };
 
 impl Index {
     /// Begins a checkpoint: what changed so far is what it folds in. Says no while one is unfinished.
