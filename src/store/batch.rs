@@ -17,18 +17,32 @@ use crate::broker::persist::QueueRecord;
 use crate::broker::queue_cell::QueueId;
 use crate::broker::time::Timestamp;
 
-/// Records of one commit, in the order in which they apply: messages, what came back, what was
-/// delivered, what was settled and cleared, queues that are gone, and keys.
+/// Records of one commit.
+///
+/// There is one part, as a rule. What follows in a queue that was cleared is another: what is cleared
+/// depends on what waits for its time at that moment.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    survivors: Vec<Survivor>,
+    parts: Vec<Part>,
+}
+
+/// Records in the order in which they apply: messages, what came back, what was delivered, what was
+/// settled and cleared, queues that are gone, and keys.
 ///
 /// A message that entered several queues is here once. One that entered and left is not here at all.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+struct Part {
     messages: Vec<BatchMessage>,
-    survivors: Vec<Survivor>,
     queues: HashMap<QueueId, QueueChanges, FxBuildHasher>,
+    /// Those that were cleared.
+    cleared: Vec<QueueId>,
     removed: Vec<QueueId>,
     keys: Vec<(Vec<u8>, Option<Vec<u8>>)>,
 }
+
+/// Which of a part's messages is in several queues, by its address and whether it is transient.
+type Shared = HashMap<(usize, bool), usize, FxBuildHasher>;
 
 #[derive(Debug)]
 struct BatchMessage {
@@ -88,7 +102,9 @@ impl QueueChanges {
         for &Entered { position, message, place } in entered.iter() {
             let place = &mut messages[message].places[place];
             let in_range = |(from, to): &(Position, Position)| (from.0..to.0).contains(&position);
-            let is_cleared = place.due.is_none() && cleared.iter().any(in_range);
+            // One that came back may wait since, or wait no more.
+            let came_back = || returned.binary_search_by_key(&position, |it| it.0).is_ok();
+            let is_cleared = place.due.is_none() && cleared.iter().any(in_range) && !came_back();
             if is_cleared || settled.binary_search(&position).is_ok() {
                 place.queue = NOWHERE;
                 gone.push(position);
@@ -102,32 +118,83 @@ impl QueueChanges {
 impl Batch {
     /// Sorts out what has gathered.
     pub(super) fn new(records: Vec<InboxRecord>, survivors: Vec<Survivor>) -> Self {
-        let mut batch = Self { survivors, ..Self::default() };
-        let mut shared = HashMap::default();
+        let mut parts = Vec::new();
+        let mut part = Part::default();
+        let mut shared = Shared::default();
         for (number, record) in records.into_iter().enumerate() {
+            if part.is_complete_before(&record) {
+                parts.push(std::mem::take(&mut part).settled());
+                shared.clear();
+            }
             match record {
                 InboxRecord::Queue(queue, record) => {
-                    batch.add(queue, record, number, &mut shared);
+                    part.add(queue, record, number, &mut shared);
                 }
                 InboxRecord::RemoveQueue(queue) => {
-                    batch.queues.insert(queue, QueueChanges::default());
-                    batch.removed.push(queue);
+                    part.queues.insert(queue, QueueChanges::default());
+                    part.removed.push(queue);
                 }
-                InboxRecord::Put(key, value) => batch.keys.push((key, Some(value))),
-                InboxRecord::Remove(key) => batch.keys.push((key, None)),
+                InboxRecord::Put(key, value) => part.keys.push((key, Some(value))),
+                InboxRecord::Remove(key) => part.keys.push((key, None)),
             }
         }
-        batch.settle();
-        batch
+        parts.push(part.settled());
+        parts.retain(|part| !part.is_empty());
+        Self { survivors, parts }
     }
 
-    fn add(
-        &mut self,
-        queue: QueueId,
-        record: QueueRecord,
-        number: usize,
-        shared: &mut HashMap<(usize, bool), usize, FxBuildHasher>,
-    ) {
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.survivors.is_empty() && self.parts.is_empty()
+    }
+
+    /// Writes it as one frame; where the messages lie in it, for [`Batch::apply`].
+    pub(super) fn encode(&mut self, frame: &mut FrameBuilder) -> Vec<RecordSpan> {
+        let messages: usize = self.parts.iter().map(|part| part.messages.len()).sum();
+        let mut spans = Vec::with_capacity(messages + self.survivors.len());
+        self.survivors.retain(|Survivor { record, places }| match frame.moved(record, places) {
+            Ok(span) => {
+                spans.push(span);
+                true
+            }
+            Err(error) => {
+                tracing::error!("a message stays where it lies, for it is damaged: {error}");
+                false
+            }
+        });
+        for part in &self.parts {
+            part.encode(frame, &mut spans);
+        }
+        spans
+    }
+
+    /// Tells the index what was written, and where.
+    pub(super) fn apply(self, spans: &[RecordSpan], at: Appended, index: &Index) {
+        let mut locations = spans.iter().map(|span| span.location(at.segment, at.offset));
+        let mut changes = index.changes();
+        for (survivor, location) in self.survivors.iter().zip(locations.by_ref()) {
+            for place in &survivor.places {
+                changes.moved(place.queue, place.position, location);
+            }
+        }
+        for part in self.parts {
+            part.apply(&mut locations, &mut changes);
+        }
+    }
+}
+
+impl Part {
+    /// Whether this has to be told after all that is here.
+    fn is_complete_before(&self, record: &InboxRecord) -> bool {
+        !self.cleared.is_empty()
+            && match record {
+                InboxRecord::Queue(_, QueueRecord::Cleared(..)) => false,
+                InboxRecord::Queue(queue, _) => self.cleared.contains(queue),
+                _ => false,
+            }
+    }
+
+    fn add(&mut self, queue: QueueId, record: QueueRecord, number: usize, shared: &mut Shared) {
         match record {
             QueueRecord::Entered { position, message, expires, due } => {
                 let place = NewPlace { queue, position, expires, due };
@@ -144,7 +211,10 @@ impl Batch {
                 self.changes(queue).returned.push((position.0, number, returns, due));
             }
             QueueRecord::Settled(position) => self.changes(queue).settled.push(position.0),
-            QueueRecord::Cleared(from, to) => self.changes(queue).cleared.push((from, to)),
+            QueueRecord::Cleared(from, to) => {
+                self.changes(queue).cleared.push((from, to));
+                self.cleared.push(queue);
+            }
         }
     }
 
@@ -152,13 +222,7 @@ impl Batch {
         self.queues.entry(queue).or_default()
     }
 
-    fn enter(
-        &mut self,
-        message: Message,
-        transient: bool,
-        place: NewPlace,
-        shared: &mut HashMap<(usize, bool), usize, FxBuildHasher>,
-    ) {
+    fn enter(&mut self, message: Message, transient: bool, place: NewPlace, shared: &mut Shared) {
         let next = self.messages.len();
         let index = if message.is_shared() {
             *shared.entry((message.address(), transient)).or_insert(next)
@@ -176,8 +240,8 @@ impl Batch {
     }
 
     /// Leaves out what came and went, and of what changed several times all but the last.
-    fn settle(&mut self) {
-        let Self { messages, queues, removed, .. } = self;
+    fn settled(mut self) -> Self {
+        let Self { messages, queues, removed, .. } = &mut self;
         for changes in queues.values_mut() {
             changes.settle(messages);
         }
@@ -191,25 +255,19 @@ impl Batch {
         }
         messages.retain(|message| !message.places.is_empty());
         queues.retain(|_, changes| !changes.is_empty());
+        self
     }
 
-    /// Whether there is nothing to write.
-    pub(super) fn is_empty(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.messages.is_empty()
-            && self.survivors.is_empty()
             && self.queues.is_empty()
             && self.removed.is_empty()
             && self.keys.is_empty()
     }
 
-    /// Writes it as one frame; where the messages lie in it, for [`Batch::apply`].
-    pub(super) fn encode(&self, frame: &mut FrameBuilder) -> Vec<RecordSpan> {
-        let mut spans = Vec::with_capacity(self.messages.len() + self.survivors.len());
+    fn encode(&self, frame: &mut FrameBuilder, spans: &mut Vec<RecordSpan>) {
         for BatchMessage { message, transient, places } in &self.messages {
             spans.push(frame.message(message, places, *transient));
-        }
-        for Survivor { record, places } in &self.survivors {
-            spans.extend(frame.moved(record, places).ok());
         }
         for (&queue, changes) in &self.queues {
             changes.encode(queue, frame);
@@ -221,28 +279,19 @@ impl Batch {
                 None => frame.removed(key),
             }
         }
-        spans
     }
 
-    /// Tells the index what was written, and where.
-    pub(super) fn apply(self, spans: &[RecordSpan], at: Appended, index: &Index) {
-        let mut locations = spans.iter().map(|span| span.location(at.segment, at.offset));
-        let mut changes = index.changes();
+    fn apply(self, locations: &mut impl Iterator<Item = Location>, changes: &mut Changes<'_>) {
         for (BatchMessage { message, transient, places }, location) in
-            self.messages.iter().zip(locations.by_ref())
+            self.messages.iter().zip(locations)
         {
             for place in places {
                 let known = new_place(place, location, message.body_len(), *transient);
                 changes.entered(place.queue, place.position, &known);
             }
         }
-        for (survivor, location) in self.survivors.iter().zip(locations) {
-            for place in &survivor.places {
-                changes.moved(place.queue, place.position, location);
-            }
-        }
         for (queue, of_queue) in self.queues {
-            of_queue.apply(queue, &mut changes);
+            of_queue.apply(queue, changes);
         }
         for queue in self.removed {
             changes.removed_queue(queue);
@@ -321,3 +370,6 @@ fn ranges(positions: impl Iterator<Item = u64>) -> Vec<RangeInclusive<u64>> {
     }
     ranges
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,18 +34,23 @@ pub(super) struct Checkpointer {
 impl Checkpointer {
     /// Runs until nobody can ask any more.
     pub(super) fn run(&self, requests: &Receiver<CheckpointRequest>) {
-        while let Ok(CheckpointRequest { mark }) = requests.recv() {
-            let checkpointed = match self.checkpoint(mark) {
-                Ok(survivors) => Checkpointed::Done(survivors),
-                Err(error) => Checkpointed::Failed(error),
-            };
-            self.shared.inbox.checkpointed(checkpointed);
+        while let Ok(request) = requests.recv() {
+            self.answer(&request);
         }
+    }
+
+    /// Makes a checkpoint, and has the writer know.
+    pub(super) fn answer(&self, request: &CheckpointRequest) {
+        let checkpointed = match self.checkpoint(request.mark) {
+            Ok(survivors) => Checkpointed::Done(survivors),
+            Err(error) => Checkpointed::Failed(error),
+        };
+        self.shared.inbox.checkpointed(checkpointed);
     }
 
     /// Writes the index; then removes segments that nothing refers to, and says what is to be written
     /// anew so that others can be.
-    pub(super) fn checkpoint(&self, mark: CheckpointMark) -> Result<Vec<Survivor>, StoreError> {
+    fn checkpoint(&self, mark: CheckpointMark) -> Result<Vec<Survivor>, StoreError> {
         self.index.write_frozen()?;
         let all: Vec<(SegmentId, u64)> =
             self.files.segments().iter().map(|segment| (segment.id, segment.bytes)).collect();

@@ -3,7 +3,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -11,7 +11,7 @@ use std::{fmt, io};
 
 use parking_lot::Mutex;
 
-use super::checkpointer::Checkpointer;
+use super::checkpointer::{CheckpointRequest, Checkpointer};
 use super::directory::Directory;
 use super::disk::{Disk, FsDisk};
 use super::error::StoreError;
@@ -22,7 +22,7 @@ use super::log::LogOptions;
 use super::reader::{self, PageReader};
 use super::record::FrameBuilder;
 use super::recovery::{self, Opened};
-use super::writer::{CheckpointRule, Writer};
+use super::writer::{CheckpointRule, IDLE, Writer};
 use super::{Confirmation, Requester, Store, Unit};
 use crate::broker::effect::{Page, Wanted};
 use crate::broker::persist::{Persist, QueueRecord};
@@ -67,12 +67,26 @@ pub(super) struct Shared {
     pub(super) closed: AtomicBool,
     clock: fn() -> Instant,
     disk_low: AtomicBool,
-    on_relief: OnceLock<Callback<()>>,
+    pub(super) on_relief: OnceLock<Callback<()>>,
     on_failure: OnceLock<Callback<Arc<StoreError>>>,
     failure: OnceLock<Arc<StoreError>>,
 }
 
 impl Shared {
+    pub(super) fn new(options: &DurableOptions) -> Self {
+        Self {
+            inbox: Inbox::default(),
+            durability: options.durability,
+            disk_free_limit: options.disk_free_limit,
+            closed: AtomicBool::new(false),
+            clock: options.clock,
+            disk_low: AtomicBool::new(false),
+            on_relief: OnceLock::new(),
+            on_failure: OnceLock::new(),
+            failure: OnceLock::new(),
+        }
+    }
+
     pub(super) fn now(&self) -> Instant {
         (self.clock)()
     }
@@ -84,6 +98,7 @@ impl Shared {
         }
     }
 
+    /// Whether publishers wait for room on the disk.
     pub(super) fn is_disk_low(&self) -> bool {
         self.disk_low.load(Ordering::Acquire)
     }
@@ -162,19 +177,9 @@ impl DurableStore {
     ) -> Result<(Self, Recovered), StoreError> {
         let opened = recovery::open(disk, dir, index, options.log)?;
         let recovered = recovered(&opened)?;
-        let shared = Arc::new(Shared {
-            inbox: Inbox::default(),
-            durability: options.durability,
-            disk_free_limit: options.disk_free_limit,
-            closed: AtomicBool::new(false),
-            clock: options.clock,
-            disk_low: AtomicBool::new(false),
-            on_relief: OnceLock::new(),
-            on_failure: OnceLock::new(),
-            failure: OnceLock::new(),
-        });
+        let shared = Arc::new(Shared::new(&options));
         let pages = opened.pages.clone();
-        let threads = start(&shared, opened, options.checkpoint)?;
+        let threads = start(Parts::new(&shared, opened, options.checkpoint))?;
         let threads = Mutex::new(threads);
         Ok((Self { shared, pages, threads, _directory: None }, recovered))
     }
@@ -234,7 +239,7 @@ impl fmt::Debug for DurableStore {
     }
 }
 
-fn recovered(opened: &Opened) -> Result<Recovered, StoreError> {
+pub(super) fn recovered(opened: &Opened) -> Result<Recovered, StoreError> {
     let values = opened.index.scan(&[])?;
     let restored = |(queue, summary): &(QueueId, Summary)| {
         opened.restored(*queue, summary).map(|restored| (*queue, restored))
@@ -244,39 +249,53 @@ fn recovered(opened: &Opened) -> Result<Recovered, StoreError> {
     Ok(Recovered { values, queues, first_free: QueueId(first_free) })
 }
 
-fn start(
-    shared: &Arc<Shared>,
-    opened: Opened,
-    rule: CheckpointRule,
-) -> Result<Vec<JoinHandle<()>>, StoreError> {
-    let Opened { index, log, pages, .. } = opened;
-    let (fetches, fetches_of_reader) = channel::<Fetch>();
-    let (checkpoints, requests) = channel();
-    let checkpointer = Checkpointer {
-        shared: Arc::clone(shared),
-        index: Arc::clone(&index),
-        files: Arc::clone(log.files()),
-        log: log.reader(),
-    };
-    let now = shared.now();
-    let mut writer = Writer {
-        shared: Arc::clone(shared),
-        index,
-        log,
-        frame: FrameBuilder::new(),
-        fetches,
-        checkpoints,
-        rule,
-        checkpointed_at: now,
-        since_checkpoint: 0,
-        is_checkpointing: false,
-        looked_at_space: now,
-        free: u64::MAX,
-        synced_at: now,
-    };
+/// What the threads of a store do, each its part. A test does it all in turn.
+pub(super) struct Parts {
+    pub(super) writer: Writer,
+    pub(super) pages: PageReader,
+    pub(super) fetches: Receiver<Fetch>,
+    pub(super) checkpointer: Checkpointer,
+    pub(super) requests: Receiver<CheckpointRequest>,
+}
+
+impl Parts {
+    pub(super) fn new(shared: &Arc<Shared>, opened: Opened, rule: CheckpointRule) -> Self {
+        let Opened { index, log, pages, .. } = opened;
+        let (to_reader, fetches) = channel();
+        let (to_checkpointer, requests) = channel();
+        let checkpointer = Checkpointer {
+            shared: Arc::clone(shared),
+            index: Arc::clone(&index),
+            files: Arc::clone(log.files()),
+            log: log.reader(),
+        };
+        let now = shared.now();
+        let writer = Writer {
+            shared: Arc::clone(shared),
+            index,
+            log,
+            frame: FrameBuilder::new(),
+            fetches: to_reader,
+            checkpoints: to_checkpointer,
+            rule,
+            pause: IDLE,
+            checkpointed_at: now,
+            since_checkpoint: 0,
+            is_checkpointing: false,
+            looked_at_space: now,
+            free: u64::MAX,
+            synced_at: now,
+        };
+        Self { writer, pages, fetches, checkpointer, requests }
+    }
+}
+
+fn start(parts: Parts) -> Result<Vec<JoinHandle<()>>, StoreError> {
+    let Parts { mut writer, pages, fetches, checkpointer, requests } = parts;
+    let shared = &Arc::clone(&writer.shared);
     Ok(vec![
         spawn(shared, "leveret-writer", move || writer.run())?,
-        spawn(shared, "leveret-reader", move || reader::run(&pages, &fetches_of_reader))?,
+        spawn(shared, "leveret-reader", move || reader::run(&pages, &fetches))?,
         spawn(shared, "leveret-checkpoint", move || {
             checkpointer.run(&requests);
             Ok(())
@@ -349,3 +368,6 @@ impl Store for DurableStore {
         self.shared.is_disk_low()
     }
 }
+
+#[cfg(test)]
+mod tests;

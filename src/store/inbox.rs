@@ -208,10 +208,14 @@ impl Inbox {
         }
     }
 
-    /// Takes all that has gathered, and waits for something where there is nothing, `max` at most. No
-    /// unit of records is torn apart.
+    /// Takes all that has gathered, and waits for something where there is nothing, `max` at most.
     pub(super) fn take(&self, max: Duration) -> Gathered {
         self.wait(max);
+        self.take_now()
+    }
+
+    /// Takes all that has gathered. No unit of records is torn apart.
+    pub(super) fn take_now(&self) -> Gathered {
         self.units.between(|| {
             let mut state = self.state.lock();
             let gathered = std::mem::take(&mut state.gathered);
@@ -276,3 +280,6 @@ fn message_bytes(record: &QueueRecord) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 mod batch;
 mod block;
 mod checkpointer;
+#[cfg(test)]
+mod crash_tests;
 mod directory;
 pub mod disk;
 mod durable;

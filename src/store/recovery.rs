@@ -8,8 +8,9 @@ use super::error::StoreError;
 use super::index::{Changes, CheckpointMark, Index, Summary};
 use super::key_value::KeyValue;
 use super::log::{Log, LogFrame, LogMark, LogOptions};
+use super::place::Location;
 use super::reader::PageReader;
-use super::record::{MessageRecord, Record};
+use super::record::{MessageRecord, Record, RecordSpan};
 use crate::broker::effect::Position;
 use crate::broker::queue::Restored;
 use crate::broker::queue_cell::QueueId;
@@ -106,41 +107,48 @@ fn log_mark(mark: CheckpointMark) -> LogMark {
 /// Lets the records of a frame take effect once more.
 fn apply(frame: &LogFrame<'_>, index: &Index) -> Result<(), StoreError> {
     let mut changes = index.changes();
+    let location = |span: RecordSpan| span.location(frame.segment, frame.offset);
     for record in frame.records() {
-        match record.map_err(|error| frame.corrupt(error))? {
-            Record::Message(message) => enter(frame, &message, &mut changes),
-            Record::Moved(message) => {
-                let location = message.span.location(frame.segment, frame.offset);
-                for place in message.places {
-                    changes.moved(place.queue, place.position, location);
-                }
-            }
-            Record::Settled { queue, positions } => {
-                for range in positions {
-                    changes.settled(queue, Position(*range.start()), Position(*range.end()));
-                }
-            }
-            Record::Delivered { queue, positions } => {
-                for range in positions {
-                    changes.delivered(queue, Position(*range.start()), Position(*range.end()));
-                }
-            }
-            Record::Returned { queue, position, returns, due } => {
-                changes.returned(queue, position, returns, due);
-            }
-            Record::Cleared { queue, from, to } => changes.cleared(queue, from, to),
-            Record::RemovedQueue { queue } => changes.removed_queue(queue),
-            Record::Put { key, value } => changes.put(key.to_vec(), value.to_vec()),
-            Record::Removed { key } => changes.removed(key.to_vec()),
-        }
+        apply_record(&record.map_err(|error| frame.corrupt(error))?, location, &mut changes);
     }
     Ok(())
 }
 
-fn enter(frame: &LogFrame<'_>, message: &MessageRecord<'_>, changes: &mut Changes<'_>) {
-    let location = message.span.location(frame.segment, frame.offset);
-    for place in message.places {
-        let known = new_place(&place, location, message.body_len, message.transient);
-        changes.entered(place.queue, place.position, &known);
+/// Lets one record take effect; `location` says where the record of a message lies.
+pub(super) fn apply_record(
+    record: &Record<'_>,
+    location: impl Fn(RecordSpan) -> Location,
+    changes: &mut Changes<'_>,
+) {
+    match *record {
+        Record::Message(message) => {
+            let MessageRecord { span, body_len, transient, places } = message;
+            for place in places {
+                let known = new_place(&place, location(span), body_len, transient);
+                changes.entered(place.queue, place.position, &known);
+            }
+        }
+        Record::Moved(message) => {
+            for place in message.places {
+                changes.moved(place.queue, place.position, location(message.span));
+            }
+        }
+        Record::Settled { queue, positions } => {
+            for range in positions {
+                changes.settled(queue, Position(*range.start()), Position(*range.end()));
+            }
+        }
+        Record::Delivered { queue, positions } => {
+            for range in positions {
+                changes.delivered(queue, Position(*range.start()), Position(*range.end()));
+            }
+        }
+        Record::Returned { queue, position, returns, due } => {
+            changes.returned(queue, position, returns, due);
+        }
+        Record::Cleared { queue, from, to } => changes.cleared(queue, from, to),
+        Record::RemovedQueue { queue } => changes.removed_queue(queue),
+        Record::Put { key, value } => changes.put(key.to_vec(), value.to_vec()),
+        Record::Removed { key } => changes.removed(key.to_vec()),
     }
 }

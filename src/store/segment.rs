@@ -13,6 +13,7 @@
 //! All numbers are little endian. A segment is begun only once the one before is on the disk whole, and
 //! gets its first frame only once its header and its name are.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -123,6 +124,7 @@ impl<'a> Segment<'a> {
             marker: header.marker,
             offset,
             sequence,
+            unproven: VecDeque::new(),
             window: Window { file: self.file, len: self.len, start: 0, bytes: Vec::new() },
         }
     }
@@ -172,6 +174,8 @@ pub(super) struct Frames<'a> {
     offset: u64,
     /// Its number.
     sequence: u64,
+    /// The last frames, of which no later one says that they were on the disk: numbers and offsets.
+    unproven: VecDeque<(u64, u64)>,
     window: Window<'a>,
 }
 
@@ -179,6 +183,12 @@ impl Frames<'_> {
     /// The number of the next frame.
     pub(super) fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// Where the first frame begins that may not be on the disk, though it can be read; `None` if nothing
+    /// was read.
+    pub(super) fn first_unproven(&self) -> Option<u64> {
+        self.unproven.front().map(|(_, offset)| *offset)
     }
 
     /// The next frame. One that is bad is found again by the next call.
@@ -205,6 +215,10 @@ impl Frames<'_> {
             let what = format!("frame {} where {} should be", header.sequence, self.sequence);
             return Ok(Step::Bad { offset, what, is_intact: true });
         }
+        while self.unproven.front().is_some_and(|(sequence, _)| header.proves(*sequence)) {
+            self.unproven.pop_front();
+        }
+        self.unproven.push_back((header.sequence, offset));
         self.offset += header.frame_len();
         self.sequence += 1;
         Ok(Step::Frame {

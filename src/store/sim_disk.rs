@@ -50,6 +50,7 @@ struct State {
     faults: BTreeMap<u64, Fault>,
     full: Range<u64>,
     capacity: Option<u64>,
+    capacity_changes: BTreeMap<u64, Option<u64>>,
     /// All calls fail, with what is to come of it.
     down: Option<Fault>,
     /// Counts restarts: files opened before one can't be used after it.
@@ -93,6 +94,7 @@ impl SimDisk {
             faults: BTreeMap::new(),
             full: 0..0,
             capacity: None,
+            capacity_changes: BTreeMap::new(),
             down: None,
             life: 0,
             random: Random(seed),
@@ -120,6 +122,16 @@ impl SimDisk {
         self.0.lock().capacity = bytes;
     }
 
+    /// Plans [`SimDisk::set_capacity`] for the end of a call.
+    pub fn plan_capacity(&self, call: u64, bytes: Option<u64>) {
+        self.0.lock().capacity_changes.insert(call, bytes);
+    }
+
+    /// Bytes in all files.
+    pub fn used(&self) -> u64 {
+        self.0.lock().used()
+    }
+
     /// Fails the power now.
     pub fn lose_power(&self) {
         self.0.lock().down = Some(Fault::PowerLoss);
@@ -135,6 +147,11 @@ impl SimDisk {
         self.0.lock().down.is_some()
     }
 
+    /// Whether the process was killed, and the power is on.
+    pub fn is_killed(&self) -> bool {
+        self.0.lock().down == Some(Fault::Kill)
+    }
+
     /// The disk as the next process finds it, with no faults planned. Without a power loss, that is as
     /// the last one left it.
     pub fn restart(&self) {
@@ -143,6 +160,7 @@ impl SimDisk {
         state.life += 1;
         state.faults.clear();
         state.full = 0..0;
+        state.capacity_changes.clear();
         if fault == Some(Fault::PowerLoss) {
             state.forget();
         }
@@ -178,6 +196,9 @@ impl State {
             return Err(io::Error::other("the simulated machine is down"));
         }
         self.calls += 1;
+        if let Some(capacity) = self.capacity_changes.remove(&self.calls) {
+            self.capacity = capacity;
+        }
         let fault = self.faults.remove(&self.calls);
         if let Some(Fault::PowerLoss | Fault::Kill) = fault {
             self.down = fault;
@@ -209,10 +230,11 @@ impl State {
         if self.full.contains(&(self.calls + 1)) {
             return 0;
         }
-        self.capacity.map_or(u64::MAX, |capacity| {
-            let used = self.names.values().map(|&content| self.contents[content].seen.len() as u64);
-            capacity.saturating_sub(used.sum())
-        })
+        self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()))
+    }
+
+    fn used(&self) -> u64 {
+        self.names.values().map(|&content| self.contents[content].seen.len() as u64).sum()
     }
 
     fn find(&self, path: &Path) -> io::Result<usize> {
@@ -467,7 +489,8 @@ impl DiskFile for SimFile {
         self.with(|state| {
             let more = (offset + bytes.len() as u64)
                 .saturating_sub(state.contents[self.content].seen.len() as u64);
-            let has_room = more <= state.room();
+            let room = state.room();
+            let has_room = more <= room;
             let fault = state.call()?;
             let error = match fault {
                 Some(Fault::Error(kind)) => kind.into(),
@@ -479,8 +502,8 @@ impl DiskFile for SimFile {
                 }
             };
             // Half of it may be there nevertheless.
-            let most =
-                if has_room { bytes.len() } else { bytes.len() - bytes.len().min(more as usize) };
+            let missing = more.saturating_sub(room) as usize;
+            let most = bytes.len().saturating_sub(missing);
             let some = state.random.below(most as u64 + 1) as usize;
             state.contents[self.content].write(offset, &bytes[..some]);
             Err(error)
@@ -529,10 +552,11 @@ impl DiskFile for SimFile {
 
 /// Numbers that look random, and are the same for the same seed (SplitMix64).
 #[derive(Debug)]
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    /// One from 0 to before `end`.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

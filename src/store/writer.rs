@@ -17,7 +17,7 @@ use super::recovery::index_mark;
 
 /// How often the writer looks around though nobody needs it: at the free space, and whether a
 /// checkpoint is due.
-const IDLE: Duration = Duration::from_millis(500);
+pub(super) const IDLE: Duration = Duration::from_millis(500);
 
 /// Bytes that have to be free for a checkpoint: the index can't wait for room in the middle of one.
 const CHECKPOINT_SPACE: u64 = 16 * 1024 * 1024;
@@ -51,6 +51,8 @@ pub(super) struct Writer {
     pub(super) fetches: Sender<Fetch>,
     pub(super) checkpoints: Sender<CheckpointRequest>,
     pub(super) rule: CheckpointRule,
+    /// How long it waits where there is no room, before it tries again.
+    pub(super) pause: Duration,
     pub(super) checkpointed_at: Instant,
     /// Bytes that were written since the last checkpoint began.
     pub(super) since_checkpoint: u64,
@@ -98,7 +100,7 @@ impl Writer {
         self.look_around()
     }
 
-    fn write(&mut self, batch: Batch) -> Result<(), StoreError> {
+    fn write(&mut self, mut batch: Batch) -> Result<(), StoreError> {
         self.frame.clear();
         let spans = batch.encode(&mut self.frame);
         let at = self.append()?;
@@ -117,7 +119,7 @@ impl Writer {
             match self.log.append(&mut self.frame) {
                 Err(error) if error.is_disk_full() => {
                     self.shared.set_disk_low(true, &error.to_string());
-                    if self.shared.inbox.sleep(IDLE) {
+                    if self.shared.inbox.sleep(self.pause) {
                         return Err(error);
                     }
                 }

@@ -1,6 +1,7 @@
 //! From a directory to a log that can be appended to.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +14,9 @@ use super::{End, Log, LogFiles, LogFrame, LogMark, LogOptions, SegmentInfo};
 
 /// What is done with each frame.
 type Apply<'a> = &'a mut dyn FnMut(&LogFrame<'_>) -> Result<(), StoreError>;
+
+/// Bytes that are written again at once.
+const COPIED_MAX: usize = 1024 * 1024;
 
 /// What a crash left at the end of the log: frames that were promised to nobody, cut off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,7 +178,7 @@ impl LogRecovery {
             let may_be_torn = is_last && self.unfinished.is_none();
             check_tail(&segment, &mut frames, tail, may_be_torn)?;
             if is_last {
-                let cut = self.settle(&segment, at.offset)?;
+                let cut = self.settle(&segment, at.offset, frames.first_unproven())?;
                 let (header, end, sequence) = (*header, at.offset, at.sequence);
                 return Ok(End { header, file, end, sequence, cut });
             }
@@ -185,7 +189,12 @@ impl LogRecovery {
 
     /// Makes the last segment end where its frames do. What a killed process left in the system's
     /// memory is on the disk afterwards: the broker goes on from it.
-    fn settle(&self, segment: &Segment<'_>, end: u32) -> Result<Option<TornTail>, StoreError> {
+    fn settle(
+        &self,
+        segment: &Segment<'_>,
+        end: u32,
+        unproven: Option<u64>,
+    ) -> Result<Option<TornTail>, StoreError> {
         self.remove_unfinished()?;
         let offset = u64::from(end);
         let cut = (segment.len > offset).then(|| TornTail {
@@ -197,6 +206,7 @@ impl LogRecovery {
             let truncated = segment.file.truncate(offset);
             truncated.map_err(|error| StoreError::io("cut off the end of", segment.path, error))?;
         }
+        write_again(segment, unproven.unwrap_or(offset)..offset)?;
         segment.file.sync().map_err(|error| StoreError::io("sync", segment.path, error))?;
         self.files.sync_dir()?;
         self.files.grown(segment.id, end);
@@ -206,6 +216,25 @@ impl LogRecovery {
     fn remove_unfinished(&self) -> Result<(), StoreError> {
         self.unfinished.map_or(Ok(()), |id| self.files.discard(&self.files.path(id)))
     }
+}
+
+/// Writes bytes to where they are. The process before may have ended because a sync failed: then the
+/// system has in memory what it will never write, and says so to nobody who asks later.
+fn write_again(segment: &Segment<'_>, range: Range<u64>) -> Result<(), StoreError> {
+    let Range { mut start, end } = range;
+    if start <= SEGMENT_HEADER_LEN as u64 {
+        // No frame proves that the header is on the disk.
+        start = 0;
+    }
+    let mut bytes = Vec::new();
+    while start < end {
+        bytes.resize(usize::try_from(end - start).unwrap_or(usize::MAX).min(COPIED_MAX), 0);
+        segment.file.read_at(start, &mut bytes).map_err(|error| segment.unreadable(error))?;
+        let written = segment.file.write_at(start, &bytes);
+        written.map_err(|error| StoreError::io("write to", segment.path, error))?;
+        start += bytes.len() as u64;
+    }
+    Ok(())
 }
 
 fn opened<'a>(

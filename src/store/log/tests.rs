@@ -442,6 +442,24 @@ fn after_a_failed_sync_nothing_is_appended() {
 }
 
 #[test]
+fn what_a_failed_sync_left_in_memory_is_written_by_the_next_process() {
+    for synced in 0..5 {
+        let disk = disk_with(synced);
+        let (mut log, _) = open(&disk).unwrap();
+        append(&mut log, synced + 1..=synced + 2);
+        disk.plan(disk.calls() + 1, Fault::Error(io::ErrorKind::Other));
+        log.sync().unwrap_err();
+        disk.kill();
+        disk.restart();
+        let read = frames_of(&disk);
+        assert_eq!(read, (1..=synced + 2).collect::<Vec<_>>(), "the system has them");
+        disk.lose_power();
+        disk.restart();
+        assert_eq!(frames_of(&disk), read, "a process has gone on from them");
+    }
+}
+
+#[test]
 fn an_error_of_apply_ends_the_replay_and_changes_nothing() {
     let disk = disk_with(3);
     change(&disk, 1, |bytes| bytes.extend_from_slice(b"torn"));
