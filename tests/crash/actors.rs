@@ -151,7 +151,8 @@ impl Actor {
     fn note(&self, publisher: u16, shelves: &[Shelf]) -> (u64, Id) {
         let mut books = self.books.lock();
         let id = books.next_id(publisher);
-        (books.published_as_one(shelves.iter().map(|shelf| (*shelf, id)).collect()), id)
+        let members = shelves.iter().map(|shelf| (*shelf, id)).collect();
+        (books.published_as_one(members, leveret::net::now()), id)
     }
 
     /// Acknowledges most, gives some back, rejects some where they are kept elsewhere, and holds some.
@@ -256,7 +257,7 @@ impl Actor {
                 client.call(tx::Rollback {}).await?;
                 continue;
             }
-            let unit = self.books.lock().published_as_one(members);
+            let unit = self.books.lock().published_as_one(members, leveret::net::now());
             let answer = client.call(tx::Commit {}).await?;
             assert!(matches!(answer, Method::TxCommitOk(_)), "{answer:?}");
             self.books.lock().confirmed_as_one(unit);

@@ -40,19 +40,7 @@ pub(crate) async fn take(
     while let Some(count) = counts.join_next().await {
         counted.extend(count.unwrap()?);
     }
-    let found: Vec<Found> =
-        counted.iter().flat_map(|counted| counted.found.iter().map(|(_, found)| *found)).collect();
-    let mut locked = books.lock();
-    locked.account(&found, killed, leveret::net::now());
-    // In the books before it is sent.
-    let settled: Vec<usize> =
-        counted.iter().map(|counted| keep_some(counted, rng.random_range(0..80))).collect();
-    for (counted, settled) in counted.iter().zip(&settled) {
-        for (_, found) in &counted.found[..*settled] {
-            locked.acked(found.shelf, found.id);
-        }
-    }
-    drop(locked);
+    let settled = enter(&counted, books, killed, rng);
     for (mut counted, settled) in counted.into_iter().zip(settled) {
         if let (Some((tag, _)), false) = (counted.found[..settled].last(), counted.is_drained) {
             counted.client.ack(*tag, true);
@@ -60,6 +48,22 @@ pub(crate) async fn take(
         counted.client.close_channel().await?;
     }
     Ok(())
+}
+
+/// Enters what was found into the books, and what is about to be acknowledged: so many of each.
+fn enter(counted: &[Counted], books: &Books, killed: Instant, rng: &mut StdRng) -> Vec<usize> {
+    let found: Vec<Found> =
+        counted.iter().flat_map(|counted| counted.found.iter().map(|(_, found)| *found)).collect();
+    let mut books = books.lock();
+    books.account(&found, killed, leveret::net::now());
+    let settled = |counted| keep_some(counted, rng.random_range(0..80));
+    let settled: Vec<usize> = counted.iter().map(settled).collect();
+    for (counted, settled) in counted.iter().zip(&settled) {
+        for (_, found) in &counted.found[..*settled] {
+            books.acked(found.shelf, found.id);
+        }
+    }
+    settled
 }
 
 /// How many messages are acknowledged so that `keep` are left.
