@@ -67,6 +67,8 @@ pub(super) struct Shared {
     pub(super) closed: AtomicBool,
     clock: fn() -> Instant,
     disk_low: AtomicBool,
+    /// The index is so far behind the log that publishers wait for it.
+    behind: AtomicBool,
     pub(super) on_relief: OnceLock<Callback<()>>,
     on_failure: OnceLock<Callback<Arc<StoreError>>>,
     failure: OnceLock<Arc<StoreError>>,
@@ -81,6 +83,7 @@ impl Shared {
             closed: AtomicBool::new(false),
             clock: options.clock,
             disk_low: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
             on_relief: OnceLock::new(),
             on_failure: OnceLock::new(),
             failure: OnceLock::new(),
@@ -95,6 +98,13 @@ impl Shared {
     pub(super) fn relieve(&self) {
         if let Some(on_relief) = self.on_relief.get() {
             on_relief(());
+        }
+    }
+
+    /// Has publishers wait for a checkpoint, or go on.
+    pub(super) fn set_behind(&self, behind: bool) {
+        if self.behind.swap(behind, Ordering::AcqRel) && !behind {
+            self.relieve();
         }
     }
 
@@ -361,7 +371,7 @@ impl Store for DurableStore {
     }
 
     fn is_congested(&self) -> bool {
-        self.shared.inbox.is_congested()
+        self.shared.inbox.is_congested() || self.shared.behind.load(Ordering::Acquire)
     }
 
     fn is_disk_low(&self) -> bool {

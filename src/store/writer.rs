@@ -22,6 +22,10 @@ pub(super) const IDLE: Duration = Duration::from_millis(500);
 /// Bytes that have to be free for a checkpoint: the index can't wait for room in the middle of one.
 const CHECKPOINT_SPACE: u64 = 16 * 1024 * 1024;
 
+/// Publishers wait for a checkpoint that runs when the next one is due so many times over: what changed
+/// is in memory until then.
+const BEHIND_MAX: u64 = 4;
+
 /// The frame's buffer is given back where a frame was larger than this.
 const FRAME_BYTES_KEPT: usize = 8 * 1024 * 1024;
 
@@ -163,6 +167,9 @@ impl Writer {
         let interval = if self.shared.is_disk_low() { IDLE } else { self.rule.interval };
         let elapsed = elapsed >= interval;
         let due = self.since_checkpoint >= self.rule.bytes || elapsed && self.since_checkpoint > 0;
+        self.shared.set_behind(
+            self.is_checkpointing && self.since_checkpoint >= self.rule.bytes * BEHIND_MAX,
+        );
         if due && !self.is_checkpointing && self.free >= CHECKPOINT_SPACE {
             self.begin_checkpoint()?;
         }
