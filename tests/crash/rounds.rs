@@ -107,6 +107,7 @@ impl Run {
         // The moment of the kill: nothing is waited for.
         tokio::time::sleep(run_for).await;
         self.killed = now();
+        self.books.lock().stopping = !matches!(end, End::Kill);
         let said = match end {
             End::Kill => broker.kill().await,
             End::KillWhileStopping(after) => {
@@ -130,7 +131,7 @@ impl Run {
         });
         ended.await.expect("every client notices that the broker is gone");
         self.books.lock().stopped();
-        self.check("while it ran");
+        self.check(&format!("while it ran ({run_for:?}, {end:?})"));
     }
 
     fn plan(&mut self) -> (Duration, End) {
