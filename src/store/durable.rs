@@ -362,4 +362,4 @@ impl Store for DurableStore {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
