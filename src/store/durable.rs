@@ -380,4 +380,4 @@ impl Store for DurableStore {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -116,8 +116,8 @@ fn places_of(index: &Index, queue: QueueId) -> BTreeMap<u64, Place> {
 }
 
 fn shown(record: &Record<'_>) -> String {
-    let ranges = |positions: &super::super::record::Ranges<'_>| {
-        let ranges = positions.clone().map(|range| format!("{}-{}", range.start(), range.end()));
+    let ranges = |positions: super::super::record::Ranges<'_>| {
+        let ranges = positions.map(|range| format!("{}-{}", range.start(), range.end()));
         ranges.collect::<Vec<_>>().join(",")
     };
     match record {
@@ -128,8 +128,8 @@ fn shown(record: &Record<'_>) -> String {
             let kind = if message.transient { "transient" } else { kind };
             format!("{kind} {}", places.collect::<Vec<_>>().join(" "))
         }
-        Record::Settled { positions, .. } => format!("settled {}", ranges(positions)),
-        Record::Delivered { positions, .. } => format!("delivered {}", ranges(positions)),
+        Record::Settled { positions, .. } => format!("settled {}", ranges(*positions)),
+        Record::Delivered { positions, .. } => format!("delivered {}", ranges(*positions)),
         Record::Returned { position, returns, .. } => format!("returned {} {returns}", position.0),
         Record::Cleared { from, to, .. } => format!("cleared {}..{}", from.0, to.0),
         Record::RemovedQueue { queue } => format!("removed queue {}", queue.0),

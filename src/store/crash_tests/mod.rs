@@ -35,7 +35,7 @@ impl Drop for Seed {
 }
 
 /// Steps of a long workload; each commits once.
-const LONG: usize = 30;
+const LONG: usize = 26;
 
 /// Steps of a short one.
 const SHORT: usize = 14;
@@ -139,7 +139,7 @@ fn a_disk_that_is_full_to_the_last_byte_loses_nothing() {
         let mut world = World::new(seed);
         assert_eq!(world.run(SHORT), End::Alive);
         let most = world.machine.disk.used();
-        for capacity in (100..most).step_by(331) {
+        for capacity in (100..most).step_by(661) {
             let _seed = Seed("capacity", seed, capacity);
             let mut world = World::new(seed);
             let disk = &world.machine.disk;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::Confirmation;
+use super::super::durable::tests::origin;
 use super::super::durable::{Durability, DurableOptions, Parts, Recovered, Shared, recovered};
 use super::super::error::StoreError;
 use super::super::inbox::InboxRecord;
@@ -27,12 +28,6 @@ use crate::broker::time::Timestamp;
 
 thread_local! {
     static NOW: Cell<Instant> = Cell::new(origin());
-}
-
-/// The only clock reading in these tests: an origin to count from.
-#[expect(clippy::disallowed_methods)]
-fn origin() -> Instant {
-    Instant::now()
 }
 
 /// Lets time go by.

@@ -14,9 +14,9 @@ use super::*;
 use crate::broker::effect::Position;
 use crate::broker::time::Timestamp;
 
-/// The only clock reading in these tests: time stands still.
+/// The only clock reading in the store's tests: an origin to count from. Here time stands still.
 #[expect(clippy::disallowed_methods)]
-fn origin() -> Instant {
+pub(in super::super) fn origin() -> Instant {
     static ORIGIN: OnceLock<Instant> = OnceLock::new();
     *ORIGIN.get_or_init(Instant::now)
 }
