@@ -99,6 +99,10 @@ impl ServedConnection<'_> {
         loop {
             let reading = self.resume_input(time);
             self.client.poll_outbox(time);
+            if reading == Reading::Paused && !self.client.must_wait() {
+                // What it waited for was in the outbox, and there may be nothing to write.
+                continue;
+            }
             if self.is_over(stopping) {
                 return self.write_rest().await;
             }

@@ -161,7 +161,7 @@ impl Client {
                     Err(failure) => self.fail(&failure, now),
                 }
             }
-            let waited = self.unanswered.is_some();
+            let waited = self.must_wait();
             self.end_of_batch(now);
             if self.must_wait() {
                 return Reading::Paused;

@@ -15,7 +15,7 @@ use amqp_codec::{
 };
 use bytes::{Buf, Bytes, BytesMut};
 use leveret::protocol::connection::State;
-use leveret::session::{Client, Peer};
+use leveret::session::{Client, Peer, Reading};
 
 use crate::channel::{
     ContentMethod, Held, Mode, Partial, SimChannel, Verdict, Waiting, short, text,
@@ -232,14 +232,20 @@ impl SimClient {
         if self.phase == Phase::Gone {
             return;
         }
-        if !self.input.is_empty() {
-            let before = self.input.len();
-            self.client.process(&mut self.input, shared.now);
-            self.consumed += (before - self.input.len()) as u64;
-            self.apply_effects(shared);
+        loop {
+            let mut reading = Reading::On;
+            if !self.input.is_empty() {
+                let before = self.input.len();
+                reading = self.client.process(&mut self.input, shared.now);
+                self.consumed += (before - self.input.len()) as u64;
+                self.apply_effects(shared);
+            }
+            self.mail.store(false, Ordering::SeqCst);
+            self.client.poll_outbox(shared.now);
+            if reading == Reading::On || self.client.must_wait() {
+                break;
+            }
         }
-        self.mail.store(false, Ordering::SeqCst);
-        self.client.poll_outbox(shared.now);
         let waiting = self.client.output().remaining();
         assert!(waiting < 4 * 1024 * 1024, "{waiting} bytes wait for client {}", self.uid);
         if matches!(self.client.state(), State::Closing | State::Closed) {
