@@ -32,6 +32,8 @@ pub struct Args {
 enum Command {
     /// Run the broker; what happens without a command, too
     Serve,
+    /// Look into a data directory while no broker runs on it; see 'leveret store --help'
+    Store,
 }
 
 /// Values stay text here: they are read together with those of the file and the environment.
@@ -150,6 +152,17 @@ pub enum Stop {
 }
 
 impl Stop {
+    /// Of what clap says, the first line; and where there is `help`.
+    pub(super) fn of(error: &clap::Error, help: &str) -> Self {
+        let text = error.render().to_string();
+        if !error.use_stderr() {
+            return Self::Answer(text);
+        }
+        let problem = text.lines().next().unwrap_or("wrong arguments");
+        let problem = problem.strip_prefix("error: ").unwrap_or(problem);
+        Self::Usage(format!("{problem}; see '{help}'"))
+    }
+
     /// Prints the text where it belongs.
     #[must_use]
     pub fn report(&self) -> ExitCode {
@@ -171,15 +184,12 @@ impl Stop {
 /// # Errors
 /// [`Stop`] if there is nothing to run.
 pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Args, Stop> {
-    Args::try_parse_from(args).map_err(|error| {
-        let text = error.render().to_string();
-        if !error.use_stderr() {
-            return Stop::Answer(text);
-        }
-        let problem = text.lines().next().unwrap_or("wrong arguments");
-        let problem = problem.strip_prefix("error: ").unwrap_or(problem);
-        Stop::Usage(format!("{problem}; see 'leveret --help'"))
-    })
+    let args = Args::try_parse_from(args).map_err(|error| Stop::of(&error, "leveret --help"))?;
+    if matches!(args.command, Some(Command::Store)) {
+        let line = "'store' has options of its own, and comes first; see 'leveret store --help'";
+        return Err(Stop::Usage(line.to_owned()));
+    }
+    Ok(args)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod load_config;
 mod logging;
 mod memory;
 mod serve;
+mod store;
 
 pub use args::{Args, Stop, parse_args};
 pub use load_config::{ConfigError, Origin, Warning, load_config};

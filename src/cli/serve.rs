@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::store::run_store;
 use super::{init_logging, load_config, parse_args};
 use crate::config::Config;
 use crate::store::StoreError;
@@ -34,8 +35,12 @@ enum ServeError {
     Runtime(io::Error),
 }
 
-/// The whole command: reads flags, environment and file, and serves.
+/// The whole command: reads flags, environment and file, and serves; or does what another command says.
 pub fn run() -> ExitCode {
+    // It has options of its own, and none of the broker's.
+    if std::env::args_os().nth(1).is_some_and(|command| command == "store") {
+        return run_store(std::env::args_os().skip(2));
+    }
     let args = match parse_args(std::env::args_os()) {
         Ok(args) => args,
         Err(stop) => return stop.report(),

@@ -15,12 +15,13 @@ use super::directory::Directory;
 use super::disk::{Disk, FsDisk};
 use super::error::StoreError;
 use super::inbox::{Fetch, Inbox, InboxRecord};
-use super::index::Summary;
+use super::index::{Index, Summary};
 use super::key_value::{KeyValue, SledKeyValue};
 use super::log::LogOptions;
 use super::reader::{self, PageReader};
 use super::record::FrameBuilder;
 use super::recovery::{self, Opened};
+use super::snapshot::{Snapshot, SnapshotForm};
 use super::writer::{CheckpointRule, Writer};
 use super::{Confirmation, Requester, Store, Unit};
 use crate::broker::effect::{Page, Wanted};
@@ -28,8 +29,11 @@ use crate::broker::persist::{Persist, QueueRecord};
 use crate::broker::queue::Restored;
 use crate::broker::queue_cell::QueueId;
 
+/// Where the index lies, in the data directory.
+pub(super) const INDEX_DIR: &str = "index";
+
 /// Bytes of the index that are kept in memory.
-const INDEX_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+pub(super) const INDEX_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a confirm means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +68,7 @@ pub(super) struct Shared {
     pub(super) durability: Durability,
     pub(super) disk_free_limit: u64,
     pub(super) closed: AtomicBool,
+    snapshot: OnceLock<Snapshot>,
     clock: fn() -> Instant,
     disk_low: AtomicBool,
     on_relief: OnceLock<Callback<()>>,
@@ -74,6 +79,14 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn now(&self) -> Instant {
         (self.clock)()
+    }
+
+    /// Completes a checkpoint, if one was begun, and the snapshot with it.
+    pub(super) fn write_frozen(&self, index: &Index) -> Result<(), StoreError> {
+        match self.snapshot.get() {
+            Some(snapshot) => snapshot.checkpoint(index),
+            None => index.write_frozen(),
+        }
     }
 
     /// Publishers that had to wait may go on.
@@ -138,7 +151,8 @@ impl DurableStore {
     /// [`StoreError`], each with what to do about it.
     pub fn open(dir: &Path, options: DurableOptions) -> Result<(Self, Recovered), StoreError> {
         let directory = Directory::open(dir)?;
-        let index = SledKeyValue::open(dir.join("index"), INDEX_CACHE_BYTES)?;
+        let index = SledKeyValue::open(dir.join(INDEX_DIR), INDEX_CACHE_BYTES);
+        let index = index.map_err(|error| error.of_index(dir))?;
         let (mut store, recovered) =
             Self::open_on(Arc::new(FsDisk), dir, Arc::new(index), options)?;
         store._directory = Some(directory);
@@ -162,6 +176,7 @@ impl DurableStore {
             durability: options.durability,
             disk_free_limit: options.disk_free_limit,
             closed: AtomicBool::new(false),
+            snapshot: OnceLock::new(),
             clock: options.clock,
             disk_low: AtomicBool::new(false),
             on_relief: OnceLock::new(),
@@ -172,6 +187,12 @@ impl DurableStore {
         let threads = start(&shared, opened, options.checkpoint)?;
         let threads = Mutex::new(threads);
         Ok((Self { shared, pages, threads, _directory: None }, recovered))
+    }
+
+    /// Keeps a readable snapshot of the broker's keys in the data directory from now on, as of the last
+    /// checkpoint: what a lost index is rebuilt from.
+    pub fn keep_snapshot(&self, dir: &Path, form: SnapshotForm) {
+        let _ = self.shared.snapshot.set(Snapshot::new(dir, form));
     }
 
     /// `told` is called when publishers that had to wait may go on.

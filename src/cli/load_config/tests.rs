@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::super::args::parse_args;
 use super::super::keys::KEYS;
 use super::*;
-use crate::config::{ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat, LogLevel, Secret};
+use crate::config::{
+    ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat, LogLevel, Secret,
+};
 
 /// A configuration file of this test's own, removed when it ends.
 struct TestFile(PathBuf);
