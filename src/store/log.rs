@@ -106,19 +106,20 @@ impl Log {
     /// # Errors
     /// The directory can't be read. What is wrong with its files is in the report.
     pub fn check(disk: &dyn Disk, dir: &Path) -> Result<LogReport, StoreError> {
-        check::check(disk, dir, &mut |_| {})
+        check::check(disk, dir, false, &mut |_| {})
     }
 
-    /// The same, with something done with each good frame on the way, in their order.
+    /// The same, with something done with each good frame on the way, in their order: whatever can be
+    /// read is, behind a frame that a crash may have torn, too.
     ///
     /// # Errors
     /// As [`Log::check`].
-    pub fn check_each(
+    pub fn salvage(
         disk: &dyn Disk,
         dir: &Path,
         visit: &mut dyn FnMut(&LogFrame<'_>),
     ) -> Result<LogReport, StoreError> {
-        check::check(disk, dir, visit)
+        check::check(disk, dir, true, visit)
     }
 
     /// Appends a frame, in a new segment if the last one is full. A frame without records is not

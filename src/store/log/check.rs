@@ -6,7 +6,7 @@ use super::super::disk::{Access, Disk};
 use super::super::error::StoreError;
 use super::super::place::SegmentId;
 use super::super::record::Record;
-use super::super::segment::{self, SEGMENT_HEADER_LEN, Segment, SegmentHeader};
+use super::super::segment::{self, Frames, SEGMENT_HEADER_LEN, Segment, SegmentHeader};
 use super::LogMark;
 use super::files::{LogFrame, Tail, next_frame};
 use super::recovery::{TornTail, check_tail, segment_ids};
@@ -32,6 +32,8 @@ pub struct LogReport {
     pub end: Option<LogMark>,
     /// All that is wrong.
     pub problems: Vec<StoreError>,
+    /// Good frames behind a torn one are gone through, too.
+    salvages: bool,
 }
 
 /// What is in a segment.
@@ -52,10 +54,11 @@ pub(super) type Visit<'a> = &'a mut dyn FnMut(&LogFrame<'_>);
 pub(super) fn check(
     disk: &dyn Disk,
     dir: &Path,
+    salvages: bool,
     visit: Visit<'_>,
 ) -> Result<LogReport, StoreError> {
     let ids = segment_ids(disk, dir)?;
-    let mut report = LogReport::default();
+    let mut report = LogReport { salvages, ..LogReport::default() };
     // The segment before, and the number that its next frame would have.
     let mut before: Option<(SegmentId, u64)> = None;
     for (number, &id) in (1..).zip(&ids) {
@@ -130,21 +133,43 @@ impl LogReport {
                 Err(tail) => tail,
             };
             let Tail::Bad { offset, .. } = tail else { return Ok(Some(frames.sequence())) };
-            if let Err(problem) = check_tail(segment, &mut frames, tail, is_last) {
-                self.problems.push(problem);
-            } else {
-                let bytes = segment.len - offset;
-                self.torn = Some(TornTail { path: segment.path.to_owned(), offset, bytes });
-                return Ok(None);
-            }
-            let later = frames.find_later(|_| true);
-            let Some(later) = later.map_err(|error| segment.unreadable(error))? else {
-                // What follows is no crash's, and a log does not go on behind it.
-                self.end = None;
+            let problem = check_tail(segment, &mut frames, tail, is_last).err();
+            let Some(later) = self.bad(segment, &mut frames, offset, problem)? else {
                 return Ok(None);
             };
             frames.skip_to(later).map_err(|error| segment.unreadable(error))?;
         }
+    }
+
+    /// Notes what stands where a frame should; where to go on behind it.
+    fn bad(
+        &mut self,
+        segment: &Segment<'_>,
+        frames: &mut Frames<'_>,
+        offset: u64,
+        problem: Option<StoreError>,
+    ) -> Result<Option<u64>, StoreError> {
+        let goes_on = problem.is_some() || self.salvages;
+        let later = if goes_on { frames.find_later(|_| true) } else { Ok(None) };
+        let later = later.map_err(|error| segment.unreadable(error))?;
+        match (problem, later) {
+            (None, None) => {
+                let bytes = segment.len - offset;
+                self.torn = Some(TornTail { path: segment.path.to_owned(), offset, bytes });
+            }
+            (None, Some(later)) => {
+                let what = format!("a frame is bad, and the one at {later} is not");
+                self.problems.push(segment.corrupt(offset, what));
+            }
+            (Some(problem), _) => {
+                self.problems.push(problem);
+                if later.is_none() {
+                    // What follows is no crash's, and a log does not go on behind it.
+                    self.end = None;
+                }
+            }
+        }
+        Ok(later)
     }
 
     fn frame(&mut self, frame: &LogFrame<'_>) {

@@ -110,7 +110,10 @@ pub fn rebuild(dir: &Path, form: &RebuildForm, force: bool) -> Result<Rebuilt, R
 fn is_sound(directory: &Arc<Directory>, dir: &Path) -> bool {
     let Ok(store) = OfflineStore::open_in(Arc::clone(directory), dir) else { return false };
     let checked = store.index.check();
-    store.damage().is_none() && checked.is_ok_and(|report| report.problems.is_empty())
+    // One without a mark is as good as none.
+    store.mark().is_some()
+        && store.damage().is_none()
+        && checked.is_ok_and(|report| report.problems.is_empty())
 }
 
 /// A rebuild at work.
@@ -134,7 +137,7 @@ impl<'a> Rebuild<'a> {
             self.index.changes().put(key.clone(), value.clone());
         }
         let log_dir = dir.join("log");
-        let mut log = Log::check_each(&FsDisk, &log_dir, &mut |frame| {
+        let mut log = Log::salvage(&FsDisk, &log_dir, &mut |frame| {
             if self.failure.is_none() {
                 self.failure = self.frame(frame).err();
             }

@@ -228,6 +228,31 @@ fn a_lost_index_is_rebuilt_from_the_log_and_the_snapshot() {
 }
 
 #[test]
+fn a_rebuild_steps_over_a_bad_frame_and_keeps_what_follows() {
+    let folder = TestFolder::new("offline");
+    let store = open(folder.path());
+    let (key, value) = definition(QUEUE);
+    store.put(key, value);
+    for at in 0..5 {
+        enter(&store, at..at + 1);
+        written(&store);
+    }
+    store.close().unwrap();
+    drop(store);
+    let path = folder.path().join("log").read_dir().unwrap().next().unwrap().unwrap().path();
+    let mut bytes = fs::read(&path).unwrap();
+    let at = bytes.windows(9).position(|window| window == b"message 1").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    fs::remove_dir_all(folder.path().join("index")).unwrap();
+    let rebuilt = rebuild(folder.path(), &form(), false).unwrap();
+    assert_eq!((rebuilt.messages, rebuilt.log.problems.len()), (4, 1), "{rebuilt:?}");
+    // A broker that starts on it cuts nothing off.
+    drop(open(folder.path()));
+    assert_eq!(found(folder.path()).into_keys().collect::<Vec<_>>(), [0, 2, 3, 4]);
+}
+
+#[test]
 fn without_a_snapshot_queues_that_nobody_defines_are_adopted() {
     let folder = TestFolder::new("offline");
     let store = open(folder.path());
