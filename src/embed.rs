@@ -7,7 +7,7 @@ use amqp_codec::ShortString;
 use parking_lot::Mutex;
 
 use crate::auth::{User, Users};
-use crate::broker::definition::DefinitionError;
+use crate::broker::definition::{self, DefinitionError};
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
 use crate::broker::policy::QueueKind;
@@ -23,7 +23,8 @@ use crate::protocol::handshake::Limits;
 use crate::session::{Host, HostSettings};
 use crate::store::log::LogOptions;
 use crate::store::{
-    self, CheckpointRule, DurableOptions, DurableStore, MemoryStore, Recovered, Store, StoreError,
+    self, CheckpointRule, DurableOptions, DurableStore, MemoryStore, Recovered, SnapshotForm,
+    Store, StoreError,
 };
 
 /// A running broker. Dropping it stops it: sockets close, and everything it held is gone.
@@ -315,6 +316,10 @@ fn open_store(config: &Config) -> Result<Opened, StartError> {
         clock: now,
     };
     let (store, recovered) = DurableStore::open(dir, options)?;
+    store.keep_snapshot(
+        dir,
+        SnapshotForm { prefixes: &definition::PREFIXES, readable: definition::document },
+    );
     let durable = Arc::new(store);
     let store: Arc<dyn Store> = Arc::<DurableStore>::clone(&durable);
     Ok(Opened { store, durable: Some(durable), recovered })

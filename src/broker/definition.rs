@@ -4,13 +4,16 @@
 //! for people to read and for later versions to add to: what this version does not know is passed over,
 //! and what an earlier one did not write has its default.
 
+mod document;
 mod error;
 mod form;
+mod json;
 mod recovered;
 mod writer;
 
 use amqp_codec::{FieldTable, ShortString};
 
+pub use self::document::{PREFIXES, document};
 pub use self::error::DefinitionError;
 pub use self::recovered::{Recovered, Seen, SeenKeys, VHostDefinitions};
 pub(super) use self::writer::DefinitionWriter;

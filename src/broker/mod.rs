@@ -9,6 +9,7 @@ pub mod effect;
 pub mod effective;
 pub mod error;
 pub mod exchange;
+pub mod json;
 pub mod memory;
 pub mod message;
 mod message_header;

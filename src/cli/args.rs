@@ -34,6 +34,8 @@ enum Command {
     Serve,
     /// Publish and consume as fast as a broker can, and measure it; see 'leveret perf --help'
     Perf,
+    /// Look into a data directory while no broker runs on it; see 'leveret store --help'
+    Store,
 }
 
 /// Values stay text here: they are read together with those of the file and the environment.
@@ -185,9 +187,16 @@ impl Stop {
 /// [`Stop`] if there is nothing to run.
 pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Args, Stop> {
     let args = Args::try_parse_from(args).map_err(|error| Stop::of(&error, "leveret --help"))?;
-    if matches!(args.command, Some(Command::Perf)) {
-        let line = "'perf' has options of its own, and comes first; see 'leveret perf --help'";
-        return Err(Stop::Usage(line.to_owned()));
+    let of_its_own = match args.command {
+        Some(Command::Perf) => Some("perf"),
+        Some(Command::Store) => Some("store"),
+        _ => None,
+    };
+    if let Some(command) = of_its_own {
+        let line = format!(
+            "'{command}' has options of its own, and comes first; see 'leveret {command} --help'"
+        );
+        return Err(Stop::Usage(line));
     }
     Ok(args)
 }

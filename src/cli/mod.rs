@@ -8,6 +8,7 @@ mod logging;
 mod memory;
 mod perf;
 mod serve;
+mod store;
 
 pub use args::{Args, Stop, parse_args};
 pub use load_config::{ConfigError, Origin, Warning, load_config};

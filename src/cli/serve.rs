@@ -1,5 +1,6 @@
 //! `leveret serve`: a broker until a signal ends it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::perf::run_perf;
+use super::store::run_store;
 use super::{init_logging, load_config, parse_args};
 use crate::config::Config;
 use crate::store::StoreError;
@@ -38,8 +40,11 @@ enum ServeError {
 /// The whole command: reads flags, environment and file, and serves; or does what another command says.
 pub fn run() -> ExitCode {
     // It has options of its own, and none of the broker's.
-    if std::env::args_os().nth(1).is_some_and(|command| command == "perf") {
-        return run_perf(std::env::args_os().skip(2));
+    let command = std::env::args_os().nth(1);
+    match command.as_deref().and_then(OsStr::to_str) {
+        Some("perf") => return run_perf(std::env::args_os().skip(2)),
+        Some("store") => return run_store(std::env::args_os().skip(2)),
+        _ => {}
     }
     let args = match parse_args(std::env::args_os()) {
         Ok(args) => args,

@@ -51,7 +51,7 @@ impl Checkpointer {
     /// Writes the index; then removes segments that nothing refers to, and says what is to be written
     /// anew so that others can be.
     fn checkpoint(&self, mark: CheckpointMark) -> Result<Vec<Survivor>, StoreError> {
-        self.index.write_frozen()?;
+        self.shared.write_frozen(&self.index)?;
         let all: Vec<(SegmentId, u64)> =
             self.files.segments().iter().map(|segment| (segment.id, segment.bytes)).collect();
         let dead = self.index.dead_segments(&all, mark);
@@ -64,7 +64,13 @@ impl Checkpointer {
             if bytes >= SURVIVORS_BYTES_MAX {
                 break;
             }
-            self.survivors(segment, &mut survivors, &mut bytes)?;
+            match self.survivors(segment, &mut survivors, &mut bytes) {
+                // It keeps its space, and what is good in it can still be read.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::error!("segment {} is not given up: {error}", segment.0);
+                }
+                result => result?,
+            }
         }
         Ok(survivors)
     }

@@ -13,7 +13,7 @@ const MARKER: &str = "leveret.store";
 const TITLE: &str = "leveret data directory, format ";
 
 /// The format that this version writes.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// What a fresh volume has in it.
 const FILE_SYSTEMS_OWN: &str = "lost+found";
@@ -36,15 +36,43 @@ impl Directory {
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = file.map_err(|error| StoreError::io("open", &path, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse { path: dir.to_owned() });
-            }
-            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", path, error)),
+        lock(dir, &path, &file)?;
+        if read_format(dir, &path, &mut file)?.is_none() {
+            write_format(dir, &mut file)
+                .map_err(|error| StoreError::io("write to", &path, error))?;
         }
-        check_format(dir, &path, &mut file)?;
         Ok(Self { _lock: file })
+    }
+
+    /// Opens a directory that is there, and changes nothing in it.
+    ///
+    /// # Errors
+    /// As [`Directory::open`], and it is not there.
+    pub(super) fn open_existing(dir: &Path) -> Result<Self, StoreError> {
+        fs::read_dir(dir).map_err(|error| StoreError::io("open", dir, error))?;
+        let path = dir.join(MARKER);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let found = format!("there is no {MARKER} in it");
+                return Err(StoreError::Foreign { path: dir.to_owned(), found });
+            }
+            Err(error) => return Err(StoreError::io("open", path, error)),
+        };
+        lock(dir, &path, &file)?;
+        if read_format(dir, &path, &mut file)?.is_none() {
+            let found = format!("{MARKER} is empty");
+            return Err(StoreError::Foreign { path: dir.to_owned(), found });
+        }
+        Ok(Self { _lock: file })
+    }
+}
+
+fn lock(dir: &Path, path: &Path, file: &File) -> Result<(), StoreError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(StoreError::io("lock", path, error)),
     }
 }
 
@@ -64,14 +92,12 @@ fn check_ours(dir: &Path, marker: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn check_format(dir: &Path, path: &Path, file: &mut File) -> Result<(), StoreError> {
+/// The format that the marker names; `None` if nobody wrote it yet.
+fn read_format(dir: &Path, path: &Path, file: &mut File) -> Result<Option<u32>, StoreError> {
     let mut text = String::new();
     let read = file.take(1024).read_to_string(&mut text);
     match read {
-        Ok(0) => {
-            return write_format(dir, file)
-                .map_err(|error| StoreError::io("write to", path, error));
-        }
+        Ok(0) => return Ok(None),
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::InvalidData => text.clear(),
         Err(error) => return Err(StoreError::io("read", path, error)),
@@ -79,7 +105,7 @@ fn check_format(dir: &Path, path: &Path, file: &mut File) -> Result<(), StoreErr
     let format = text.strip_prefix(TITLE).and_then(|rest| rest.trim_end().parse().ok());
     let path = PathBuf::from(dir);
     match format {
-        Some(FORMAT) => Ok(()),
+        Some(FORMAT) => Ok(Some(FORMAT)),
         Some(found) if found > FORMAT => Err(StoreError::Newer { path, found, known: FORMAT }),
         _ => Err(StoreError::Foreign { path, found: format!("{MARKER} says something else") }),
     }

@@ -16,12 +16,13 @@ use super::directory::Directory;
 use super::disk::{Disk, FsDisk};
 use super::error::StoreError;
 use super::inbox::{Fetch, Inbox, InboxRecord};
-use super::index::Summary;
+use super::index::{Index, Summary};
 use super::key_value::{KeyValue, SledKeyValue};
 use super::log::LogOptions;
 use super::reader::{self, PageReader};
 use super::record::FrameBuilder;
 use super::recovery::{self, Opened};
+use super::snapshot::{Snapshot, SnapshotForm};
 use super::writer::{CheckpointRule, IDLE, Writer};
 use super::{Confirmation, Requester, Store, Unit};
 use crate::broker::effect::{Page, Wanted};
@@ -29,8 +30,11 @@ use crate::broker::persist::{Persist, QueueRecord};
 use crate::broker::queue::Restored;
 use crate::broker::queue_cell::QueueId;
 
+/// Where the index lies, in the data directory.
+pub(super) const INDEX_DIR: &str = "index";
+
 /// Bytes of the index that are kept in memory.
-const INDEX_CACHE_BYTES: u64 = 16 * 1024 * 1024;
+pub(super) const INDEX_CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What a confirm means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +69,7 @@ pub(super) struct Shared {
     pub(super) durability: Durability,
     pub(super) disk_free_limit: u64,
     pub(super) closed: AtomicBool,
+    snapshot: OnceLock<Snapshot>,
     clock: fn() -> Instant,
     disk_low: AtomicBool,
     /// The index is so far behind the log that publishers wait for it.
@@ -84,6 +89,7 @@ impl Shared {
             clock: options.clock,
             disk_low: AtomicBool::new(false),
             behind: AtomicBool::new(false),
+            snapshot: OnceLock::new(),
             on_relief: OnceLock::new(),
             on_failure: OnceLock::new(),
             failure: OnceLock::new(),
@@ -92,6 +98,14 @@ impl Shared {
 
     pub(super) fn now(&self) -> Instant {
         (self.clock)()
+    }
+
+    /// Completes a checkpoint, if one was begun, and the snapshot with it.
+    pub(super) fn write_frozen(&self, index: &Index) -> Result<(), StoreError> {
+        match self.snapshot.get() {
+            Some(snapshot) => snapshot.checkpoint(index),
+            None => index.write_frozen(),
+        }
     }
 
     /// Publishers that had to wait may go on.
@@ -168,7 +182,8 @@ impl DurableStore {
     /// [`StoreError`], each with what to do about it.
     pub fn open(dir: &Path, options: DurableOptions) -> Result<(Self, Recovered), StoreError> {
         let directory = Directory::open(dir)?;
-        let index = SledKeyValue::open(dir.join("index"), INDEX_CACHE_BYTES)?;
+        let index = SledKeyValue::open(dir.join(INDEX_DIR), INDEX_CACHE_BYTES);
+        let index = index.map_err(|error| error.of_index(dir))?;
         let (mut store, recovered) =
             Self::open_on(Arc::new(FsDisk), dir, Arc::new(index), options)?;
         store._directory = Some(directory);
@@ -192,6 +207,12 @@ impl DurableStore {
         let threads = start(Parts::new(&shared, opened, options.checkpoint))?;
         let threads = Mutex::new(threads);
         Ok((Self { shared, pages, threads, _directory: None }, recovered))
+    }
+
+    /// Keeps a readable snapshot of the broker's keys in the data directory from now on, as of the last
+    /// checkpoint: what a lost index is rebuilt from.
+    pub fn keep_snapshot(&self, dir: &Path, form: SnapshotForm) {
+        let _ = self.shared.snapshot.set(Snapshot::new(dir, form));
     }
 
     /// `told` is called when publishers that had to wait may go on.

@@ -1,7 +1,7 @@
 //! What can go wrong with a store.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why a store can't be opened, or can't go on. Each text says what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,29 @@ pub enum StoreError {
         /// What is wrong.
         what: String,
     },
+    /// There is no index, and not all of the log is there.
+    #[error(
+        "{path} has no index, and without one the log from segment {missing} on would be needed: restore \
+         the directory from a backup, or run 'leveret store rebuild {path}', which makes an index of \
+         what there is", path = path.display()
+    )]
+    NoIndex {
+        /// The data directory.
+        path: PathBuf,
+        /// The first segment that is gone.
+        missing: u32,
+    },
+    /// There is an index, and it can't be opened.
+    #[error(
+        "the index of {path} is damaged: {what}; restore the directory from a backup, or run \
+         'leveret store rebuild {path}', which makes a new one", path = path.display()
+    )]
+    DamagedIndex {
+        /// The data directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
     /// The index could not be read or written.
     #[error("the index in {path} failed: {what}", path = path.display())]
     Index {
@@ -74,6 +97,14 @@ impl StoreError {
     /// An error of the system, about a file.
     pub fn io(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
         Self::Io { action, path: path.into(), source }
+    }
+
+    /// What an error of the index means when it is opened, in this data directory.
+    pub(super) fn of_index(self, dir: &Path) -> Self {
+        match self {
+            Self::Index { what, .. } => Self::DamagedIndex { path: dir.to_owned(), what },
+            other => other,
+        }
     }
 
     /// Whether a file was not there.

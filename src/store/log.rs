@@ -18,7 +18,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use self::check::LogReport;
+pub use self::check::{LogReport, SegmentReport};
 pub use self::files::{LogFiles, LogFrame, SegmentInfo};
 pub use self::reader::LogReader;
 pub use self::recovery::{LogRecovery, TornTail};
@@ -106,7 +106,20 @@ impl Log {
     /// # Errors
     /// The directory can't be read. What is wrong with its files is in the report.
     pub fn check(disk: &dyn Disk, dir: &Path) -> Result<LogReport, StoreError> {
-        check::check(disk, dir)
+        check::check(disk, dir, false, &mut |_| {})
+    }
+
+    /// The same, with something done with each good frame on the way, in their order: whatever can be
+    /// read is, behind a frame that a crash may have torn, too.
+    ///
+    /// # Errors
+    /// As [`Log::check`].
+    pub fn salvage(
+        disk: &dyn Disk,
+        dir: &Path,
+        visit: &mut dyn FnMut(&LogFrame<'_>),
+    ) -> Result<LogReport, StoreError> {
+        check::check(disk, dir, true, visit)
     }
 
     /// Appends a frame, in a new segment if the last one is full. A frame without records is not

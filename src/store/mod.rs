@@ -16,12 +16,16 @@ mod index;
 mod key_value;
 pub mod log;
 mod memory;
+pub mod offline;
 mod place;
+mod read_only_disk;
 mod reader;
 pub mod record;
 mod recovery;
+mod scratch;
 mod segment;
 pub mod sim_disk;
+mod snapshot;
 #[cfg(test)]
 mod test_folder;
 mod unit;
@@ -35,6 +39,7 @@ pub use self::index::{Changes, CheckpointMark, Index, IndexReport, Live, ReadBlo
 pub use self::key_value::{Batch, KeyValue, MemoryKeyValue, Pair, Pairs, SledKeyValue};
 pub use self::memory::MemoryStore;
 pub use self::place::{Location, Place, SegmentId};
+pub use self::snapshot::SnapshotForm;
 pub use self::unit::Unit;
 pub use self::writer::CheckpointRule;
 

@@ -1,5 +1,6 @@
 //! From what lies on the disk to the broker's state.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::batch::new_place;
@@ -7,7 +8,7 @@ use super::disk::Disk;
 use super::error::StoreError;
 use super::index::{Changes, CheckpointMark, Index, Summary};
 use super::key_value::KeyValue;
-use super::log::{Log, LogFrame, LogMark, LogOptions};
+use super::log::{Log, LogFrame, LogMark, LogOptions, LogRecovery};
 use super::place::Location;
 use super::reader::PageReader;
 use super::record::{MessageRecord, Record, RecordSpan};
@@ -28,11 +29,11 @@ pub(super) struct Opened {
 /// Brings the index up to date: what it was at the last checkpoint, and then the log since.
 pub(super) fn open(
     disk: Arc<dyn Disk>,
-    dir: &std::path::Path,
+    dir: &Path,
     kv: Arc<dyn KeyValue>,
     options: LogOptions,
 ) -> Result<Opened, StoreError> {
-    let (index, mark) = Index::open(kv)?;
+    let (index, mark) = Index::open(kv).map_err(|error| error.of_index(dir))?;
     let recovery = Log::open(disk, &dir.join("log"), options)?;
     let segments = recovery.segments();
     tracing::info!(
@@ -40,15 +41,8 @@ pub(super) fn open(
         bytes = segments.iter().map(|segment| segment.bytes).sum::<u64>(),
         "recovering: reading the log since the last checkpoint"
     );
-    let (mut frames, mut first) = (0_u64, true);
-    let log = recovery.replay(mark.map(log_mark), &mut |frame| {
-        if std::mem::take(&mut first) && mark.is_none() && frame.sequence > 1 {
-            tracing::warn!(
-                "there is no index: it is rebuilt from the log, which begins at frame {}; what was \
-                 only in the index is lost",
-                frame.sequence
-            );
-        }
+    let mut frames = 0_u64;
+    let log = replay(recovery, mark, &mut |frame| {
         frames += 1;
         apply(frame, &index)
     })?;
@@ -66,6 +60,20 @@ pub(super) fn open(
     let pages = PageReader::new(Arc::clone(&index), log.reader());
     tracing::info!(frames, queues = queues.len(), "recovered");
     Ok(Opened { index, log, pages, queues })
+}
+
+/// Goes through the log since a checkpoint.
+pub(super) fn replay(
+    recovery: LogRecovery,
+    mark: Option<CheckpointMark>,
+    apply: &mut dyn FnMut(&LogFrame<'_>) -> Result<(), StoreError>,
+) -> Result<Log, StoreError> {
+    if mark.is_none()
+        && let Some(missing) = recovery.first_missing()
+    {
+        return Err(StoreError::NoIndex { path: recovery.data_dir(), missing: missing.0 });
+    }
+    recovery.replay(mark.map(log_mark), apply)
 }
 
 impl Opened {
@@ -105,7 +113,7 @@ fn log_mark(mark: CheckpointMark) -> LogMark {
 }
 
 /// Lets the records of a frame take effect once more.
-fn apply(frame: &LogFrame<'_>, index: &Index) -> Result<(), StoreError> {
+pub(super) fn apply(frame: &LogFrame<'_>, index: &Index) -> Result<(), StoreError> {
     let mut changes = index.changes();
     let location = |span: RecordSpan| span.location(frame.segment, frame.offset);
     for record in frame.records() {

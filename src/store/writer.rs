@@ -213,9 +213,9 @@ impl Writer {
         if self.shared.durability == Durability::Fsync {
             self.sync()?;
         }
-        self.index.write_frozen()?;
+        self.shared.write_frozen(&self.index)?;
         self.freeze()?;
-        self.index.write_frozen()?;
+        self.shared.write_frozen(&self.index)?;
         self.shared.closed.store(true, Ordering::Release);
         Ok(())
     }

@@ -169,3 +169,35 @@ fn a_table_may_be_larger_than_one_that_a_client_can_send() {
     let vhost = short("/");
     assert!(Definition::decode(&queue.key(&vhost), &queue.value(&vhost)).is_ok());
 }
+
+#[test]
+fn a_definition_is_shown_as_rabbitmq_does_and_what_json_lacks_beside_it() {
+    let queue = |value: FieldValue| {
+        let mut arguments = FieldTable::new();
+        arguments.insert(short("x-max-length"), value);
+        let properties =
+            QueueProperties { durable: true, auto_delete: false, owner: None, arguments };
+        let id = QueueId(7);
+        Definition::Queue(QueueDefinition { name: short("orders"), id, properties })
+    };
+    let shown = |definition: &Definition| definition.to_json(&short("/"));
+    let expected = serde_json::json!({
+        "vhost": "/", "name": "orders", "durable": true, "auto_delete": false,
+        "arguments": { "x-max-length": 10 }
+    });
+    assert_eq!(serde_json::Value::Object(shown(&queue(FieldValue::I64(10)))), expected);
+    let mut with_type = shown(&queue(FieldValue::I32(10)));
+    assert!(with_type.remove("arguments_amqp").is_some(), "an integer of 32 bits is another one");
+    assert_eq!(serde_json::Value::Object(with_type), expected);
+}
+
+#[test]
+fn the_document_has_all_that_can_be_read() {
+    let pair = |definition: Definition| {
+        let vhost = short("/");
+        (definition.key(&vhost), definition.value(&vhost))
+    };
+    let document = document(&[pair(Definition::VHost), (vec![2, 1], b"none".to_vec())]);
+    assert_eq!(document["vhosts"], serde_json::json!([{ "name": "/" }]));
+    assert_eq!(document["exchanges"], serde_json::json!([]));
+}

@@ -104,6 +104,25 @@ impl BlockDelta {
         }
     }
 
+    /// An entry is known to be there, as `place` says but for what happened to it since.
+    pub(super) fn found(&mut self, number: u16, place: &Place, live: &mut LiveCounts) {
+        if self.gone.contains(number) || self.cleared.contains(number) && place.due.is_none() {
+            return;
+        }
+        if self.set.contains(number) {
+            return self.moved(number, place.location, live);
+        }
+        let (delivered, before) = (self.delivered.contains(number), self.patches.get(&number));
+        let returned = before.and_then(|patch| patch.returned);
+        self.entered(number, place, live);
+        if let Some(returned) = returned {
+            self.patch(number).returned = Some(returned);
+        }
+        if delivered {
+            self.delivered(Bits::one(number));
+        }
+    }
+
     /// What else happened to an entry.
     fn patch(&mut self, number: u16) -> &mut Patch {
         self.patched.insert(number);

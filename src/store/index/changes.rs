@@ -35,6 +35,12 @@ impl Changes<'_> {
         queue.block_mut(block).moved(number, location, live);
     }
 
+    /// A message is there, though it is not known when it entered. It isn't if it left since.
+    pub fn found(&mut self, queue: QueueId, position: Position, place: &Place) {
+        let (queue, live) = self.queue(queue);
+        queue.found(position.0, place, live);
+    }
+
     /// The messages from `first` to `last`, both included, left for good.
     pub fn settled(&mut self, queue: QueueId, first: Position, last: Position) {
         let (queue, live) = self.queue(queue);

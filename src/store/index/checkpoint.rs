@@ -1,7 +1,7 @@
 //! Folds what changed into the map on disk.
 
 use std::collections::BTreeSet;
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 use std::sync::Arc;
 
 use super::super::block::{self, BLOCK_POSITIONS, Entry};
@@ -31,6 +31,16 @@ impl Index {
         let delta = std::mem::take(&mut state.dirty);
         state.frozen = Some(Arc::new(Frozen { delta, mark }));
         true
+    }
+
+    /// Whether the checkpoint that was begun changes keys of the broker that start with one of these.
+    pub fn changes_keys(&self, prefixes: &[&[u8]]) -> bool {
+        let Some(frozen) = self.state.lock().frozen.clone() else { return false };
+        prefixes.iter().any(|prefix| {
+            let from = (Bound::Included(*prefix), Bound::Unbounded);
+            let first = frozen.delta.keys.range::<[u8], _>(from).next();
+            first.is_some_and(|(key, _)| key.starts_with(prefix))
+        })
     }
 
     /// Whether a checkpoint was begun and is not finished.

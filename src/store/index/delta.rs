@@ -94,6 +94,13 @@ impl QueueDelta {
         self.sweeps.push((blocks, sweep));
     }
 
+    /// A message that entered before any of the changes that are known lies here: unless it left since.
+    pub(super) fn found(&mut self, position: u64, place: &Place, live: &mut LiveCounts) {
+        self.next_position = self.next_position.max(position.saturating_add(1));
+        let (block, number) = split(position);
+        self.block_mut(block).found(number, place, live);
+    }
+
     /// Everything that ever was in the queue is void.
     pub(super) fn remove(&mut self, live: &mut LiveCounts) {
         for block in self.blocks.values_mut() {

@@ -196,6 +196,43 @@ impl Index {
         Ok(found.into_iter().collect())
     }
 
+    /// The broker's keys that start with `prefix`, as of the last checkpoint.
+    pub fn stored_keys(&self, prefix: &[u8]) -> Result<Vec<Pair>, StoreError> {
+        let _no_checkpoint = self.fold.read();
+        let stored = keys::broker(prefix);
+        let pairs = self.kv.range(&stored, &after_prefix(&stored));
+        let unprefixed = |pair: Result<Pair, StoreError>| {
+            let (mut key, value) = pair?;
+            key.remove(0);
+            Ok((key, value))
+        };
+        pairs.map(unprefixed).collect()
+    }
+
+    /// All that a queue held at the last checkpoint in the first block with something at `from` or later,
+    /// whether it waits or not, in the order of the positions.
+    pub fn stored_block(
+        &self,
+        queue: QueueId,
+        from: Position,
+    ) -> Result<Option<ReadBlock>, StoreError> {
+        let _no_checkpoint = self.fold.read();
+        let mut first: Option<u64> = None;
+        for kind in [Kind::Present, Kind::Scheduled] {
+            let from = keys::block(kind, queue, split(from.0).0);
+            let to = after_prefix(&keys::blocks(kind, queue));
+            if let Some(pair) = self.kv.range(&from, &to).next() {
+                let found = keys::parse_block(&pair?.0).map(|(_, found)| found);
+                first = first.into_iter().chain(found).min();
+            }
+        }
+        let Some(number) = first else { return Ok(None) };
+        let entries = self.load(queue, number)?.into_iter();
+        let entries = entries.map(|(at, place)| (position(number, at), place)).collect();
+        let next = position(number.saturating_add(1), 0);
+        Ok(Some(ReadBlock { entries, next }))
+    }
+
     /// Lays what changed over what the map holds of a block.
     fn overlay(&self, queue: QueueId, number: u64, entries: &mut Vec<Entry>) {
         for delta in self.state.lock().queue_deltas(queue) {

@@ -382,3 +382,22 @@ fn sled_holds_it_as_well() {
     assert_eq!(positions(&index, QUEUE).len(), 10_000);
     assert_eq!(index.check().unwrap().problems, Vec::<String>::new());
 }
+
+#[test]
+fn what_is_found_keeps_what_happened_to_it_and_stays_away_if_it_left() {
+    let (_kv, index) = fresh();
+    let mut changes = index.changes();
+    changes.settled(QUEUE, Position(1), Position(1));
+    changes.delivered(QUEUE, Position(2), Position(2));
+    changes.returned(QUEUE, Position(3), 4, None);
+    for position in 1..=4_u32 {
+        changes.found(QUEUE, Position(position.into()), &place(1, position));
+    }
+    drop(changes);
+    let known = |position| index.place(QUEUE, Position(position)).unwrap();
+    assert_eq!(known(1), None);
+    assert!(known(2).unwrap().delivered);
+    assert_eq!(known(3).unwrap().returns, 4);
+    assert_eq!(known(4), Some(place(1, 4)));
+    assert_eq!(index.live(SegmentId(1)).references, 3);
+}

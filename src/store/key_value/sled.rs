@@ -19,6 +19,9 @@ use super::{Batch, KeyValue, Pairs, StoreError};
 #[derive(Debug)]
 pub struct SledKeyValue {
     db: sled::Db,
+    /// Where it lies.
+    db_path: PathBuf,
+    /// Where it lies, or what it is a copy of: for messages.
     path: PathBuf,
     /// sled's own file.
     file: File,
@@ -32,8 +35,22 @@ impl SledKeyValue {
     /// Opens the database in a folder, or makes one. `cache_bytes` bounds what sled keeps of it in memory.
     pub fn open(path: impl Into<PathBuf>, cache_bytes: u64) -> Result<Self, StoreError> {
         let path = path.into();
+        Self::open_as(path.clone(), path, cache_bytes)
+    }
+
+    /// Opens a copy of the database in `original`, which messages name. sled has no way to open one
+    /// without writing: it goes on from where it was.
+    pub(in crate::store) fn open_copy(
+        copy: PathBuf,
+        original: PathBuf,
+        cache_bytes: u64,
+    ) -> Result<Self, StoreError> {
+        Self::open_as(copy, original, cache_bytes)
+    }
+
+    fn open_as(db_path: PathBuf, path: PathBuf, cache_bytes: u64) -> Result<Self, StoreError> {
         let db = sled::Config::new()
-            .path(&path)
+            .path(&db_path)
             .cache_capacity(cache_bytes)
             // The index flushes when a checkpoint is complete; a timer's flushes would be for nothing.
             .flush_every_ms(None)
@@ -42,14 +59,14 @@ impl SledKeyValue {
         let open = |path: PathBuf| {
             File::open(&path).map_err(|source| StoreError::io("open", path, source))
         };
-        let file = open(path.join("db"))?;
-        let folder = open(path.clone())?;
-        Ok(Self { db, path, file, folder, safe_pages: Mutex::default() })
+        let file = open(db_path.join("db"))?;
+        let folder = open(db_path.clone())?;
+        Ok(Self { db, db_path, path, file, folder, safe_pages: Mutex::default() })
     }
 
     /// Syncs what lies in files of its own, and was not synced before: sled writes each but once.
     fn sync_large_pages(&self) -> io::Result<()> {
-        let folder = self.path.join("blobs");
+        let folder = self.db_path.join("blobs");
         let mut there = BTreeSet::new();
         let mut safe_pages = self.safe_pages.lock();
         for page in folder.read_dir()? {

@@ -10,7 +10,7 @@ use super::super::error::StoreError;
 use super::super::place::SegmentId;
 use super::super::segment::{self, Frames, SEGMENT_HEADER_LEN, Segment, SegmentHeader};
 use super::files::{Tail, next_frame};
-use super::{End, Log, LogFiles, LogFrame, LogMark, LogOptions, SegmentInfo};
+use super::{End, Log, LogFiles, LogFrame, LogMark, LogOptions, LogReader, SegmentInfo};
 
 /// What is done with each frame.
 type Apply<'a> = &'a mut dyn FnMut(&LogFrame<'_>) -> Result<(), StoreError>;
@@ -94,6 +94,23 @@ impl LogRecovery {
     /// The segments, the oldest first.
     pub fn segments(&self) -> Vec<SegmentInfo> {
         self.files.segments()
+    }
+
+    /// The first segment that is gone, though later ones are there.
+    pub fn first_missing(&self) -> Option<SegmentId> {
+        let numbered = (1..).map(SegmentId).zip(self.headers.keys());
+        numbered.into_iter().find(|(expected, id)| expected != *id).map(|(expected, _)| expected)
+    }
+
+    /// The directory above the log's own.
+    pub(in crate::store) fn data_dir(&self) -> PathBuf {
+        let dir = self.files.dir();
+        dir.parent().unwrap_or(dir).to_owned()
+    }
+
+    /// For those who read messages back, of the segments that are there now.
+    pub(in crate::store) fn reader(&self) -> LogReader {
+        LogReader::new(Arc::clone(&self.files))
     }
 
     /// Applies all frames from a mark on, or from the log's first one, and cuts a torn tail off. What
