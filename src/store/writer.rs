@@ -156,11 +156,7 @@ impl Writer {
         let now = self.shared.now();
         if now.duration_since(self.looked_at_space) >= IDLE {
             self.looked_at_space = now;
-            let free = self.log.files().available_space()?;
-            let limit = self.shared.disk_free_limit;
-            let text = format!("{free} bytes are free, disk_free_limit is {limit}");
-            self.shared.set_disk_low(free < limit, &text);
-            self.free = free;
+            self.look_at_space();
         }
         let elapsed = now.duration_since(self.checkpointed_at);
         // Where there is little room, what consumers settle is to give some back soon.
@@ -174,6 +170,19 @@ impl Writer {
             self.begin_checkpoint()?;
         }
         Ok(())
+    }
+
+    fn look_at_space(&mut self) {
+        match self.log.files().available_space() {
+            Ok(free) => {
+                let limit = self.shared.disk_free_limit;
+                let text = format!("{free} bytes are free, disk_free_limit is {limit}");
+                self.shared.set_disk_low(free < limit, &text);
+                self.free = free;
+            }
+            // A write will tell.
+            Err(error) => tracing::debug!("{error}"),
+        }
     }
 
     fn begin_checkpoint(&mut self) -> Result<(), StoreError> {

@@ -11,7 +11,7 @@ use super::shelf::{SHELVES, Shelf};
 /// a kill may come again as if for the first time.
 ///
 /// It waits while an earlier write is synced, so that a disk that is slow at it needs a longer time.
-const UNRECORDED_MS: u64 = 100;
+const UNRECORDED_MS: u64 = 5000;
 
 fn unrecorded_max() -> Duration {
     let ms = super::number("LEVERET_CRASH_UNRECORDED_MS").unwrap_or(UNRECORDED_MS);
