@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::host::Host;
-use crate::broker::effect::{Effects, Page, Position, Wanted};
+use crate::broker::effect::{Effects, Page, Part, Position, Wanted, WantedRun};
 use crate::broker::queue::Restored;
 use crate::broker::queue_cell::{QueueCell, QueueId};
 use crate::store::StoreError;
@@ -61,13 +61,21 @@ impl Host {
         self.use_memory(scheduled.map(|(_, entry)| entry.message.memory()).sum());
         let at_once = {
             let mut state = queue.state.lock();
-            state.restore(restored, now);
-            state.is_restored_at_once()
+            let mut effects = Effects::default();
+            state.restore(restored, now, &mut effects);
+            let at_once = state.is_restored_at_once();
+            drop(state);
+            self.carry_out(queue, &mut effects, now);
+            at_once
         };
         while at_once && from < to {
-            let wanted = Wanted { from, to, messages_max: PAGE_MESSAGES, bytes_max: PAGE_BYTES };
-            let page = read(queue.id, wanted)?;
-            from = page.next;
+            let (messages_max, bytes_max) = (PAGE_MESSAGES, PAGE_BYTES);
+            let wanted = WantedRun { from, to, messages_max, bytes_max };
+            let page = read(queue.id, Wanted::Run(wanted))?;
+            from = match page.part {
+                Part::Run { next, .. } => next,
+                Part::Places => to,
+            };
             self.use_memory(page.entries.iter().map(|entry| entry.message.memory()).sum());
             let mut effects = Effects::default();
             queue.state.lock().restore_ready(page.entries, now, &mut effects);

@@ -132,7 +132,7 @@ impl SimStore {
     pub(crate) fn look(&self, count: usize) {
         let State { reads, shelves, .. } = &mut *self.state.lock();
         for read in reads.iter_mut().take(count).filter(|read| read.page.is_none()) {
-            let page = shelves.get(&read.queue).map(|shelf| shelf.page(read.wanted));
+            let page = shelves.get(&read.queue).map(|shelf| shelf.page(&read.wanted));
             read.page = page;
         }
     }
@@ -144,7 +144,7 @@ impl SimStore {
             let Some(Read { queue, wanted, page, requester }) = state.reads.pop_front() else {
                 return;
             };
-            let page = page.unwrap_or_else(|| state.shelves.entry(queue).or_default().page(wanted));
+            let page = page.unwrap_or_else(|| state.shelves.entry(queue).or_default().page(&wanted));
             drop(state);
             requester.arrived(page);
         }

@@ -15,7 +15,7 @@ impl Queue {
             return;
         }
         self.backlog = !self.dispatch_and_drop(now, out);
-        self.page(out);
+        self.page(now, out);
         self.journal.flush();
         out.dead_letters |= self.departures.are_ready(now);
         self.ask_for_alarm(now, out);

@@ -46,11 +46,12 @@ impl Journal {
     }
 
     /// A message leaves memory. One that the store does not know yet it is given now.
-    pub(super) fn paged_out(&mut self, entry: &Entry) {
+    pub(super) fn paged_out(&mut self, entry: &mut Entry, due: Option<Timestamp>) {
         if !entry.stored {
-            let &Entry { position, expires, .. } = entry;
+            entry.stored = true;
+            let &mut Entry { position, expires, .. } = entry;
             let message = entry.message.clone();
-            self.records.push(QueueRecord::PagedOut { position, message, expires });
+            self.records.push(QueueRecord::PagedOut { position, message, expires, due });
         }
     }
 

@@ -26,6 +26,11 @@ impl Window {
         Self { messages: self.messages.min(messages), bytes: self.bytes.min(bytes) }
     }
 
+    /// Whether so much fills it.
+    pub(super) fn is_filled_by(self, messages: usize, bytes: u64) -> bool {
+        messages >= self.messages || bytes >= self.bytes
+    }
+
     /// As wide as its bytes allow, for messages of this many bytes each.
     pub(super) fn fitted(self, messages: usize, bytes: u64) -> Self {
         let each = (bytes / (messages as u64).max(1)).max(1);
