@@ -315,7 +315,10 @@ mod tests {
         let stub = message.stub();
         assert_eq!((stub.is_stub(), message.is_stub()), (true, false));
         assert_eq!((stub.body_len(), stub.is_persistent(), stub.priority()), (100_000, true, 0));
-        assert_eq!((stub.exchange(), stub.properties(), stub.inline_body()), (&b""[..], &b""[..], &b""[..]));
+        assert_eq!(
+            (stub.exchange(), stub.properties(), stub.inline_body()),
+            (&b""[..], &b""[..], &b""[..])
+        );
         assert!(stub.memory() < 128);
         assert_eq!((stub.release(), message.release()), (stub.memory(), 0));
     }

@@ -107,8 +107,9 @@ impl Counted {
         {
             assert!(counts.ready as u64 <= max || reads, "{name} is over its length: {counts:?}");
         }
-        // A dead letter stays only where it may not be lost.
-        assert!(counts.departing == 0 || discipline.at_least_once, "{name}: {counts:?}");
+        // A dead letter stays only where it may not be lost, or until it is read.
+        let stays = discipline.at_least_once || reads;
+        assert!(counts.departing == 0 || stays, "{name}: {counts:?}");
         shared.ledger.stats.kept_for_target += counts.departing as u64;
     }
 }

@@ -144,7 +144,8 @@ impl SimStore {
             let Some(Read { queue, wanted, page, requester }) = state.reads.pop_front() else {
                 return;
             };
-            let page = page.unwrap_or_else(|| state.shelves.entry(queue).or_default().page(&wanted));
+            let page =
+                page.unwrap_or_else(|| state.shelves.entry(queue).or_default().page(&wanted));
             drop(state);
             requester.arrived(page);
         }

@@ -98,7 +98,11 @@ impl Schedule {
     }
 
     /// Puts a message into its place; given back is the stub that stood there, or the message.
-    pub(super) fn fill(&mut self, position: Position, message: Message) -> Result<Message, Message> {
+    pub(super) fn fill(
+        &mut self,
+        position: Position,
+        message: Message,
+    ) -> Result<Message, Message> {
         let due = self.times.get(&position).copied().unwrap_or(Timestamp::NEVER);
         let stub = stubs::fill(self.by_time.get_mut(&(due, position)), message)?;
         self.stubs -= 1;

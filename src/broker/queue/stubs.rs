@@ -73,9 +73,7 @@ impl Queue {
     /// Notes a message that is about to wait with those that are ready, if there are as many in memory
     /// as fit: what nobody takes of these in this call, [`Queue::thin_ready`] leaves to the store.
     pub(super) fn note_ready(&mut self, entry: &Entry) {
-        if !self.ready.can_page()
-            && self.is_thinning()
-            && self.ready.fills(self.window.narrowed())
+        if !self.ready.can_page() && self.is_thinning() && self.ready.fills(self.window.narrowed())
         {
             self.excess.push((entry.position, entry.lane));
         }

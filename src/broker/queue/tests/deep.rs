@@ -52,11 +52,28 @@ impl Deep {
         milliseconds: u64,
         change: impl FnOnce(&mut QueueSettings),
     ) -> Self {
+        self.restart_in(milliseconds, change, false)
+    }
+
+    /// The same, where memory is short from the start.
+    pub(super) fn restart_short(self, milliseconds: u64) -> Self {
+        self.restart_in(milliseconds, |_| {}, true)
+    }
+
+    fn restart_in(
+        self,
+        milliseconds: u64,
+        change: impl FnOnce(&mut QueueSettings),
+        is_short: bool,
+    ) -> Self {
         let mut settings = self.settings;
         change(&mut settings);
         let (ready, restored) = self.shelf.restart();
         let mut next = Self::on(self.shelf, self.window, settings);
         next.it.pass_unnoticed(milliseconds);
+        if is_short {
+            next.run_short();
+        }
         next.taken += memory(restored.scheduled.iter().map(|(_, it)| it));
         let at_once = next.it.queue.is_restored_at_once();
         next.it.queue.restore(restored, next.it.now, &mut next.it.out);
