@@ -11,7 +11,7 @@ use crate::broker::queue_cell::{QueueCell, QueueId};
 use crate::store::StoreError;
 
 /// Reads messages of a queue.
-type ReadPage<'a> = &'a dyn Fn(QueueId, Wanted) -> Result<Page, StoreError>;
+type ReadPage<'a> = &'a dyn Fn(QueueId, &Wanted) -> Result<Page, StoreError>;
 
 /// What is read at a time, for queues that are read at once.
 const PAGE_MESSAGES: usize = 8192;
@@ -71,7 +71,7 @@ impl Host {
         while at_once && from < to {
             let (messages_max, bytes_max) = (PAGE_MESSAGES, PAGE_BYTES);
             let wanted = WantedRun { from, to, messages_max, bytes_max };
-            let page = read(queue.id, Wanted::Run(wanted))?;
+            let page = read(queue.id, &Wanted::Run(wanted))?;
             from = match page.part {
                 Part::Run { next, .. } => next,
                 Part::Places => to,

@@ -199,7 +199,7 @@ impl DurableStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn page(&self, queue: QueueId, wanted: Wanted) -> Result<Page, StoreError> {
+    pub fn page(&self, queue: QueueId, wanted: &Wanted) -> Result<Page, StoreError> {
         self.pages.page(queue, wanted)
     }
 

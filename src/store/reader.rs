@@ -27,11 +27,11 @@ impl PageReader {
     }
 
     /// What a queue wants, as far as it is written by now.
-    pub(super) fn page(&self, queue: QueueId, wanted: Wanted) -> Result<Page, StoreError> {
+    pub(super) fn page(&self, queue: QueueId, wanted: &Wanted) -> Result<Page, StoreError> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.try_page(queue, &wanted) {
+            match self.try_page(queue, wanted) {
                 // The segment was removed between the two reads: the messages are elsewhere by now.
                 Err(error) if error.is_not_found() && tries < TRIES => {}
                 result => return result,
@@ -92,7 +92,7 @@ impl PageReader {
 /// Reads what is asked for, until nobody can ask any more.
 pub(super) fn run(reader: &PageReader, fetches: &Receiver<Fetch>, failed: &dyn Fn(StoreError)) {
     while let Ok(Fetch { queue, wanted, requester }) = fetches.recv() {
-        match reader.page(queue, wanted) {
+        match reader.page(queue, &wanted) {
             Ok(page) => requester.arrived(page),
             Err(error) => return failed(error),
         }

@@ -148,9 +148,10 @@ impl Real {
             moved.extend(letters.iter().map(|letter| (letter.position.0, letter.reason)));
             self.queue.dead_letters_moved(&[], self.now, &mut self.effects);
             self.ask();
-            if self.reading.is_none() || self.queue.counts().departing == 0 {
+            if self.queue.counts().departing == 0 || self.paging.is_none() {
                 return moved;
             }
+            assert!(!letters.is_empty() || self.reading.is_some() || self.effects.dead_letters);
             self.answer();
         }
     }
@@ -293,6 +294,13 @@ impl Pair {
             Operation::Read { consumer, count } => self.read(consumer, count),
             Operation::Settle { ref of, how } => self.settle(of, how),
             Operation::SetLimit { channel, limit } => {
+                let rules = &reference.rules;
+                if rules.paging.is_some_and(|it| it.short)
+                    && (rules.groups || rules.max_priority.is_some())
+                {
+                    // Who is next in turn depends on when a message was at hand: not compared here.
+                    return;
+                }
                 let refused = real.channels[channel].set_limit(limit);
                 if refused {
                     real.resume_channel(channel);

@@ -162,6 +162,12 @@ impl SimStore {
         self.state.lock().readers.contains(&queue)
     }
 
+    /// The same by the queue's name, for those that stand still.
+    pub(crate) fn reads_for(&self, queue: &str) -> bool {
+        let state = self.state.lock();
+        state.names.get(queue).is_some_and(|queue| state.readers.contains(queue))
+    }
+
     /// What would be left of a queue's messages if the process ended now: all that is live.
     pub(crate) fn after_crash(&self, queue: QueueId) -> Option<Shelf> {
         let state = self.state.lock();

@@ -114,6 +114,10 @@ impl Queue {
             if !self.settings.is_exceeded_by(messages, bytes) {
                 return true;
             }
+            if self.ready.is_next_stub() && self.consumers.is_anybody_in_turn() {
+                // Once it is read somebody takes it, and then there may not be too many.
+                return true;
+            }
             if *left == 0 {
                 return false;
             }

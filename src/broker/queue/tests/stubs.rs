@@ -38,13 +38,13 @@ fn what_left_memory_comes_back_by_priority() {
         let reader = consumer().prefetch(2);
         deep.it.add(&reader);
         let mut received = Vec::new();
-        for nth in 0..60 {
+        for (_, number) in sent {
             deep.answer();
             received.extend(reader.received());
             // What was there first, what is read, and half as much that was read before.
             let most = 2 * window + window / 2 + 3;
             assert!(deep.in_memory() <= most, "{} in memory", deep.in_memory());
-            deep.it.ack(&[sent[nth].1.into()]);
+            deep.it.ack(&[number.into()]);
             deep.check();
         }
         assert_eq!((received, deep.stubs()), (expected, 0));
@@ -147,6 +147,29 @@ fn stubs_die_where_they_stand() {
     assert_eq!(deep.get(true).unwrap(), "015");
     assert_eq!(deep.it.queue.purge(&mut deep.it.out), 14);
     assert_eq!((deep.stubs(), deep.in_memory(), deep.shelf.positions()), (0, 0, vec![]));
+    deep.end();
+}
+
+/// What somebody is about to get is not one too many.
+#[test]
+fn what_is_read_for_somebody_is_not_dropped() {
+    let mut deep = Deep::with(1, |settings| {
+        settings.max_priority = Some(9);
+        settings.max_length = Some(2);
+    });
+    deep.run_short();
+    let reader = consumer().prefetch(1);
+    deep.it.add(&reader);
+    deep.send([important(0, 1)]);
+    deep.send([important(1, 1)]);
+    deep.send([important(2, 2)]);
+    deep.it.requeue(&[0]);
+    deep.answer();
+    assert_eq!(
+        (reader.received(), deep.it.counts()),
+        (vec!["000".to_owned(), "002".to_owned()], (2, 1))
+    );
+    assert_eq!(deep.it.dropped(DeathReason::MaxLength), 0);
     deep.end();
 }
 
