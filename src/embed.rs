@@ -235,11 +235,19 @@ impl Broker {
 
     /// Stops it gracefully: clients are told (320) and given a few seconds to take it in.
     pub async fn stop(self) {
+        // What there is to say was said in the log.
+        let _ = self.close().await;
+    }
+
+    /// Stops it as [`Broker::stop`] does, and tells whether all that was to last is on the disk.
+    ///
+    /// # Errors
+    /// What the disk said. What was confirmed is safe all the same.
+    pub async fn close(self) -> Result<(), Arc<StoreError>> {
         self.server.stop().await;
-        if let Some(durable) = self.durable {
-            // What there is to say was said in the log.
-            let _ = tokio::task::spawn_blocking(move || durable.close()).await;
-        }
+        let Some(durable) = self.durable else { return Ok(()) };
+        // A thread that panicked has failed the store.
+        tokio::task::spawn_blocking(move || durable.close()).await.unwrap_or(Ok(()))
     }
 
     /// Returns when the broker can't keep its promises any more, because its disk failed. Never, for one

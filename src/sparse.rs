@@ -80,6 +80,15 @@ impl<T: Numbered> SparseDeque<T> {
         self.slots.get(self.index(number)?).and_then(Slot::item)
     }
 
+    /// The item with this number.
+    pub fn get_mut(&mut self, number: u64) -> Option<&mut T> {
+        let index = self.index(number)?;
+        match &mut self.slots[index] {
+            Slot::Item(item) => Some(item),
+            Slot::Hole(_) => None,
+        }
+    }
+
     /// Takes the item with this number.
     pub fn take(&mut self, number: u64) -> Option<T> {
         let index = self.index(number)?;

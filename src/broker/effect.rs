@@ -67,8 +67,17 @@ pub trait DeliverySink: Send + Sync + fmt::Debug {
 }
 
 /// Messages that a queue left to the store, and wants back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those that stand ready side by side.
+    Run(WantedRun),
+    /// Those at these positions, whatever they wait for.
+    Places(Vec<Position>),
+}
+
+/// Messages that stand ready side by side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wanted {
+pub struct WantedRun {
     /// The first position that may be one of them.
     pub from: Position,
     /// The first that is not.
@@ -82,12 +91,24 @@ pub struct Wanted {
 /// What the store had for a queue.
 #[derive(Debug)]
 pub struct Page {
-    /// As in [`Wanted`].
-    pub from: Position,
-    /// From where on there may be more.
-    pub next: Position,
-    /// In the order of their positions.
+    /// What was asked for.
+    pub part: Part,
+    /// What is there of it, in the order of the positions.
     pub entries: Vec<StoredEntry>,
+}
+
+/// Which part of a queue a [`Page`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What stands ready side by side ([`Wanted::Run`]).
+    Run {
+        /// As in [`WantedRun`].
+        from: Position,
+        /// From where on there may be more.
+        next: Position,
+    },
+    /// What stands at some positions ([`Wanted::Places`]).
+    Places,
 }
 
 /// A message as the store gives it back.
@@ -114,6 +135,9 @@ pub struct StoredEntry {
 pub struct Effects {
     /// Bytes of message memory that nothing holds any more.
     pub freed: usize,
+    /// Bytes of memory that the queue took, to remember what it left to the store. They come back as
+    /// `freed`.
+    pub taken: usize,
     /// The last consumer left a queue that is to go with it (`auto-delete`).
     pub unused: bool,
     /// The queue was unused for as long as it may be (`x-expires`).
@@ -135,6 +159,7 @@ impl Effects {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.freed == 0
+            && self.taken == 0
             && !(self.unused || self.expired || self.deleted || self.dead_letters)
             && self.alarm.is_none()
             && self.wanted.is_none()

@@ -38,6 +38,8 @@ struct Head {
     extras: Option<Box<MessageExtras>>,
     /// Empty for a body that lies inline.
     segments: Vec<Bytes>,
+    /// All but this head lies in the store.
+    stub: bool,
     /// Queue entries that still hold this message; see [`Message::release`].
     entries: AtomicU32,
 }
@@ -101,9 +103,37 @@ impl Message {
             extras: parts.extras,
             body_len: (inline_body + large_body) as u64,
             segments: parts.segments.to_vec(),
+            stub: false,
             entries: AtomicU32::new(0),
         };
         Self(ThinArc::from_header_and_slice(head, parts.bytes))
+    }
+
+    /// What is left in memory of a message that one queue leaves to the store: the length of its body,
+    /// its priority, and whether it is persistent. Names, properties and body are empty, and what few
+    /// messages have is forgotten.
+    #[must_use]
+    pub fn stub(&self) -> Self {
+        let &Head { persistent, priority, body_len, .. } = self.head();
+        let head = Head {
+            exchange_len: 0,
+            routing_key_len: 0,
+            properties_len: 0,
+            persistent,
+            priority,
+            body_len,
+            extras: None,
+            segments: Vec::new(),
+            stub: true,
+            entries: AtomicU32::new(0),
+        };
+        Self(ThinArc::from_header_and_slice(head, &[]))
+    }
+
+    /// Whether most of it lies in the store ([`Message::stub`]): then it has to be read before anybody
+    /// gets it.
+    pub fn is_stub(&self) -> bool {
+        self.head().stub
     }
 
     /// The exchange it was published to; empty for the default exchange.
@@ -276,6 +306,21 @@ mod tests {
         assert_eq!(duplicate.routing_key(), b"key");
         assert_eq!((duplicate.inline_body(), duplicate.is_persistent()), (&b"body"[..], true));
         assert_eq!((duplicate.release(), message.release()), (message.memory(), 0));
+    }
+
+    #[test]
+    fn a_stub_is_small_and_knows_what_queues_count() {
+        let message = message(b"exkeyPROP", &[Bytes::from(vec![0; 100_000])]);
+        message.enter(2);
+        let stub = message.stub();
+        assert_eq!((stub.is_stub(), message.is_stub()), (true, false));
+        assert_eq!((stub.body_len(), stub.is_persistent(), stub.priority()), (100_000, true, 0));
+        assert_eq!(
+            (stub.exchange(), stub.properties(), stub.inline_body()),
+            (&b""[..], &b""[..], &b""[..])
+        );
+        assert!(stub.memory() < 128);
+        assert_eq!((stub.release(), message.release()), (stub.memory(), 0));
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum QueueRecord {
         message: Message,
         /// From when on it is dead.
         expires: Timestamp,
+        /// It waits for this moment.
+        due: Option<Timestamp>,
     },
     /// Somebody has it now, and has not settled it.
     Delivered(Position),

@@ -89,8 +89,7 @@ fn serve(config: Config) -> Result<(), ServeError> {
             error = broker.failed() => return Err(ServeError::Store(error)),
         }
         tracing::info!("stopping");
-        broker.stop().await;
-        Ok(())
+        broker.close().await.map_err(ServeError::Store)
     })
 }
 

@@ -178,7 +178,7 @@ impl Client {
             let output = self.connection.output();
             session.drain_outbox(output, DELIVERY_BYTES_MAX, now);
             session.write_confirms(output);
-            if std::mem::take(&mut session.unblocked) && std::mem::take(&mut self.blocked) {
+            if std::mem::take(&mut session.unblocked) && self.blocked {
                 self.go_on();
             }
         }
@@ -186,9 +186,13 @@ impl Client {
         self.fail_channels(now);
     }
 
-    /// A publisher that waited need not wait any more; one that was told so is told this as well. If there
-    /// is another reason by now, its next message tells.
+    /// A publisher that waited need not wait any more, unless there is another reason; one that was told so
+    /// is told this as well.
     fn go_on(&mut self) {
+        if self.host.alarm().is_some() {
+            return self.wait_for_relief();
+        }
+        self.blocked = false;
         if std::mem::take(&mut self.told_blocked) {
             self.connection.unblocked();
         }
@@ -505,11 +509,15 @@ impl Client {
             session.flush(now);
         }
         self.blocked = true;
-        self.outbox.set_blocked(true);
         if let Some(reason) = self.host.alarm() {
             self.connection.blocked(reason);
             self.told_blocked = true;
         }
+        self.wait_for_relief();
+    }
+
+    fn wait_for_relief(&mut self) {
+        self.outbox.set_blocked(true);
         // The alarm may have cleared before the outbox was marked: then nobody else tells it.
         if !self.host.holds_publishers() {
             self.outbox.unblock();

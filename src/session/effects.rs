@@ -40,7 +40,7 @@ impl Host {
 
     /// All but dead letters.
     fn carry_out_here(&self, queue: &Arc<QueueCell>, effects: &mut Effects, now: Instant) {
-        self.free_memory(std::mem::take(&mut effects.freed));
+        self.account(effects);
         if let Some(at) = effects.alarm.take() {
             self.timers.set(at, queue);
         }
@@ -63,13 +63,24 @@ impl Host {
         }
     }
 
+    /// Counts what is in memory now. What was taken and freed in one call never was there.
+    pub(super) fn account(&self, effects: &mut Effects) {
+        let (taken, freed) =
+            (std::mem::take(&mut effects.taken), std::mem::take(&mut effects.freed));
+        if taken > freed {
+            self.use_memory(taken - freed);
+        } else {
+            self.free_memory(freed - taken);
+        }
+    }
+
     fn delete_unused(&self, queue: &Arc<QueueCell>, conditions: DeleteConditions) {
         let Some(vhost) = self.vhost(&queue.vhost) else { return };
         let mut effects = Effects::default();
         // It goes with its bindings, or not at all.
         let _unit = self.store.nested_unit();
         let _ = vhost.delete_as_broker(queue, conditions, &mut effects);
-        self.free_memory(effects.freed);
+        self.account(&mut effects);
         if effects.deleted {
             self.timers.forget(queue);
         }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::host::Host;
-use crate::broker::effect::{Effects, Page, Position, Wanted};
+use crate::broker::effect::{Effects, Page, Part, Position, Wanted, WantedRun};
 use crate::broker::queue::Restored;
 use crate::broker::queue_cell::{QueueCell, QueueId};
 use crate::store::StoreError;
 
 /// Reads messages of a queue.
-type ReadPage<'a> = &'a dyn Fn(QueueId, Wanted) -> Result<Page, StoreError>;
+type ReadPage<'a> = &'a dyn Fn(QueueId, &Wanted) -> Result<Page, StoreError>;
 
 /// What is read at a time, for queues that are read at once.
 const PAGE_MESSAGES: usize = 8192;
@@ -67,13 +67,19 @@ impl Host {
         let scheduled = restored.scheduled.iter();
         self.use_memory(scheduled.map(|(_, entry)| entry.message.memory()).sum());
         let mut state = queue.state.lock();
-        state.restore(restored, now);
+        state.restore(restored, now, out);
+        self.account(out);
         while state.is_restored_at_once() && from < to {
-            let wanted = Wanted { from, to, messages_max: PAGE_MESSAGES, bytes_max: PAGE_BYTES };
-            let page = read(queue.id, wanted)?;
-            from = page.next;
+            let (messages_max, bytes_max) = (PAGE_MESSAGES, PAGE_BYTES);
+            let wanted = WantedRun { from, to, messages_max, bytes_max };
+            let page = read(queue.id, &Wanted::Run(wanted))?;
+            from = match page.part {
+                Part::Run { next, .. } => next,
+                Part::Places => to,
+            };
             self.use_memory(page.entries.iter().map(|entry| entry.message.memory()).sum());
             state.restore_ready(page.entries, now, out);
+            self.account(out);
         }
         Ok(())
     }

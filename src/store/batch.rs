@@ -200,8 +200,8 @@ impl Part {
                 let place = NewPlace { queue, position, expires, due };
                 self.enter(message, false, place, shared);
             }
-            QueueRecord::PagedOut { position, message, expires } => {
-                let place = NewPlace { queue, position, expires, due: None };
+            QueueRecord::PagedOut { position, message, expires, due } => {
+                let place = NewPlace { queue, position, expires, due };
                 self.enter(message, true, place, shared);
             }
             QueueRecord::Delivered(position) => {

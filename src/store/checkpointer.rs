@@ -1,5 +1,6 @@
 //! Brings the index on disk up to date beside the writer, and lets segments go that are not needed.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
@@ -8,14 +9,19 @@ use super::error::StoreError;
 use super::inbox::{Checkpointed, Survivor};
 use super::index::{CheckpointMark, Index};
 use super::log::{LogFiles, LogFrame, LogReader};
-use super::place::SegmentId;
-use super::record::{MessageRecord, NewPlace, Record};
+use super::place::{Location, SegmentId};
+use super::record::{NewPlace, Record};
+use crate::broker::effect::Position;
+use crate::broker::queue_cell::QueueId;
 
 /// A segment is given up when less than this share of it is needed.
 const SPARSE: f64 = 0.3;
 
 /// Bytes of messages that are written anew after one checkpoint: what the writer does in a moment.
 const SURVIVORS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Bytes of segments that are searched for them after one checkpoint: the next one waits as long.
+const SEARCHED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// The writer froze the index at this mark.
 #[derive(Debug)]
@@ -59,11 +65,17 @@ impl Checkpointer {
             self.files.remove(&dead)?;
         }
         let mut survivors = Vec::new();
-        let mut bytes = 0;
+        if self.shared.is_disk_low() {
+            // They would take room first and give some back later.
+            return Ok(survivors);
+        }
+        let (mut bytes, mut looked_through) = (0, 0);
         for segment in self.index.sparse_segments(&all, mark, SPARSE) {
-            if bytes >= SURVIVORS_BYTES_MAX {
+            if bytes >= SURVIVORS_BYTES_MAX || looked_through >= SEARCHED_BYTES_MAX {
                 break;
             }
+            let size = all.iter().find(|(id, _)| *id == segment).map_or(0, |(_, size)| *size);
+            looked_through += size;
             match self.survivors(segment, &mut survivors, &mut bytes) {
                 // It keeps its space, and what is good in it can still be read.
                 Err(error @ StoreError::Corrupt { .. }) => {
@@ -83,18 +95,7 @@ impl Checkpointer {
         bytes: &mut usize,
     ) -> Result<(), StoreError> {
         let mut found = Vec::new();
-        self.files.frames_of(segment, &mut |frame| {
-            for record in frame.records() {
-                let record = record.map_err(|error| frame.corrupt(error))?;
-                if let Record::Message(message) | Record::Moved(message) = record {
-                    let places = self.live_places(frame, &message)?;
-                    if !places.is_empty() {
-                        found.push((message.span.location(frame.segment, frame.offset), places));
-                    }
-                }
-            }
-            Ok(())
-        })?;
+        self.files.frames_of(segment, &mut |frame| self.find_survivors(frame, &mut found))?;
         let locations: Vec<_> = found.iter().map(|(location, _)| *location).collect();
         for (record, (_, places)) in self.log.read_many(&locations).into_iter().zip(found) {
             let record = record?;
@@ -104,19 +105,38 @@ impl Checkpointer {
         Ok(())
     }
 
-    fn live_places(
+    /// The messages of a frame that are where a queue expects them, with the places that they still have.
+    fn find_survivors(
         &self,
         frame: &LogFrame<'_>,
-        message: &MessageRecord<'_>,
-    ) -> Result<Vec<NewPlace>, StoreError> {
-        let location = message.span.location(frame.segment, frame.offset);
-        let mut live = Vec::new();
-        for place in message.places {
-            let known = self.index.place(place.queue, place.position)?;
-            if known.is_some_and(|known| known.location == location) {
-                live.push(place);
+        found: &mut Vec<(Location, Vec<NewPlace>)>,
+    ) -> Result<(), StoreError> {
+        let mut messages = Vec::new();
+        let mut wanted: BTreeMap<QueueId, Vec<Position>> = BTreeMap::new();
+        for record in frame.records() {
+            let record = record.map_err(|error| frame.corrupt(error))?;
+            if let Record::Message(message) | Record::Moved(message) = record {
+                for place in message.places {
+                    wanted.entry(place.queue).or_default().push(place.position);
+                }
+                messages.push(message);
             }
         }
-        Ok(live)
+        // Queue by queue: each block of the index is looked at once.
+        let mut known = HashMap::new();
+        for (queue, positions) in wanted {
+            let places = self.index.places(queue, positions)?.into_iter();
+            known.extend(places.map(|(position, place)| ((queue, position), place.location)));
+        }
+        for message in messages {
+            let location = message.span.location(frame.segment, frame.offset);
+            let is_here =
+                |place: &NewPlace| known.get(&(place.queue, place.position)) == Some(&location);
+            let places: Vec<NewPlace> = message.places.filter(is_here).collect();
+            if !places.is_empty() {
+                found.push((location, places));
+            }
+        }
+        Ok(())
     }
 }

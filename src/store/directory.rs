@@ -1,7 +1,8 @@
 //! A data directory: whose it is, of which version, and that nobody else has it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
@@ -30,7 +31,7 @@ impl Directory {
     /// # Errors
     /// It can't be written, another broker has it, it holds something else, or is of a later version.
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(dir).map_err(|error| StoreError::io("create", dir, error))?;
+        make(dir).map_err(|error| StoreError::io("create", dir, error))?;
         let path = dir.join(MARKER);
         check_ours(dir, &path)?;
         let file =
@@ -74,6 +75,19 @@ fn lock(dir: &Path, path: &Path, file: &File) -> Result<(), StoreError> {
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_owned() }),
         Err(TryLockError::Error(error)) => Err(StoreError::io("lock", path, error)),
     }
+}
+
+/// Makes a directory that nobody else can look into: messages lie there.
+fn make(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // So that its name outlives a power loss, too. Not every system lets a directory be synced.
+    if let Some(above) = dir.canonicalize()?.parent() {
+        let _ = File::open(above).and_then(|above| above.sync_all());
+    }
+    Ok(())
 }
 
 /// A directory without the marker may hold nothing else.

@@ -240,7 +240,7 @@ impl DurableStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn page(&self, queue: QueueId, wanted: Wanted) -> Result<Page, StoreError> {
+    pub fn page(&self, queue: QueueId, wanted: &Wanted) -> Result<Page, StoreError> {
         self.pages.page(queue, wanted)
     }
 
@@ -251,8 +251,11 @@ impl DurableStore {
     pub fn close(&self) -> Result<(), Arc<StoreError>> {
         self.shared.inbox.close();
         for thread in self.threads.lock().drain(..) {
-            // One that panicked has said so.
-            let _ = thread.join();
+            // One of them may hold the last reference.
+            if thread.thread().id() != thread::current().id() {
+                // One that panicked has said so.
+                let _ = thread.join();
+            }
         }
         self.shared.failure.get().map_or(Ok(()), |failure| Err(Arc::clone(failure)))
     }
@@ -291,7 +294,7 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn new(shared: &Arc<Shared>, opened: Opened, rule: CheckpointRule) -> Self {
-        let Opened { index, log, pages, .. } = opened;
+        let Opened { index, log, pages, replayed, .. } = opened;
         let (to_reader, fetches) = channel();
         let (to_checkpointer, requests) = channel();
         let checkpointer = Checkpointer {
@@ -311,7 +314,7 @@ impl Parts {
             rule,
             pause: IDLE,
             checkpointed_at: now,
-            since_checkpoint: 0,
+            since_checkpoint: replayed,
             is_checkpointing: false,
             looked_at_space: now,
             free: u64::MAX,

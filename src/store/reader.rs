@@ -8,7 +8,7 @@ use super::inbox::Fetch;
 use super::index::Index;
 use super::log::LogReader;
 use super::place::{Location, Place};
-use crate::broker::effect::{Page, Position, StoredEntry, Wanted};
+use crate::broker::effect::{Page, Part, Position, StoredEntry, Wanted, WantedRun};
 use crate::broker::queue_cell::QueueId;
 
 /// How often a page is read again whose messages moved to another segment at that very moment.
@@ -27,7 +27,7 @@ impl PageReader {
     }
 
     /// What a queue wants, as far as it is written by now.
-    pub(super) fn page(&self, queue: QueueId, wanted: Wanted) -> Result<Page, StoreError> {
+    pub(super) fn page(&self, queue: QueueId, wanted: &Wanted) -> Result<Page, StoreError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -39,8 +39,18 @@ impl PageReader {
         }
     }
 
-    fn try_page(&self, queue: QueueId, wanted: Wanted) -> Result<Page, StoreError> {
-        let Wanted { from, to, messages_max, bytes_max } = wanted;
+    fn try_page(&self, queue: QueueId, wanted: &Wanted) -> Result<Page, StoreError> {
+        match wanted {
+            Wanted::Run(run) => self.run(queue, *run),
+            Wanted::Places(positions) => {
+                let found = self.index.places(queue, positions.clone())?;
+                Ok(Page { part: Part::Places, entries: self.entries(found)? })
+            }
+        }
+    }
+
+    fn run(&self, queue: QueueId, wanted: WantedRun) -> Result<Page, StoreError> {
+        let WantedRun { from, to, messages_max, bytes_max } = wanted;
         let found = self.index.read(queue, from, to, messages_max)?;
         let (mut entries, mut next) = (found.entries, found.next);
         let mut bytes = 0_u64;
@@ -54,7 +64,7 @@ impl PageReader {
             next = *position;
             entries.truncate(fits);
         }
-        Ok(Page { from, next, entries: self.entries(entries)? })
+        Ok(Page { part: Part::Run { from, next }, entries: self.entries(entries)? })
     }
 
     /// The messages of a queue that wait for their time.
@@ -82,7 +92,7 @@ impl PageReader {
 /// Reads what is asked for, until nobody can ask any more.
 pub(super) fn run(reader: &PageReader, fetches: &Receiver<Fetch>) -> Result<(), StoreError> {
     while let Ok(Fetch { queue, wanted, requester }) = fetches.recv() {
-        requester.arrived(reader.page(queue, wanted)?);
+        requester.arrived(reader.page(queue, &wanted)?);
     }
     Ok(())
 }

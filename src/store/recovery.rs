@@ -24,6 +24,8 @@ pub(super) struct Opened {
     pub(super) pages: PageReader,
     /// What its queues hold.
     pub(super) queues: Vec<(QueueId, Summary)>,
+    /// Bytes of log since the last checkpoint.
+    pub(super) replayed: u64,
 }
 
 /// Brings the index up to date: what it was at the last checkpoint, and then the log since.
@@ -41,9 +43,10 @@ pub(super) fn open(
         bytes = segments.iter().map(|segment| segment.bytes).sum::<u64>(),
         "recovering: reading the log since the last checkpoint"
     );
-    let mut frames = 0_u64;
+    let (mut frames, mut replayed) = (0_u64, 0_u64);
     let log = replay(recovery, mark, &mut |frame| {
         frames += 1;
+        replayed += frame.payload.len() as u64;
         apply(frame, &index)
     })?;
     if let Some(cut) = log.cut() {
@@ -59,7 +62,7 @@ pub(super) fn open(
     let index = Arc::new(index);
     let pages = PageReader::new(Arc::clone(&index), log.reader());
     tracing::info!(frames, queues = queues.len(), "recovered");
-    Ok(Opened { index, log, pages, queues })
+    Ok(Opened { index, log, pages, queues, replayed })
 }
 
 /// Goes through the log since a checkpoint.

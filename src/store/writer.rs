@@ -20,7 +20,7 @@ use super::recovery::index_mark;
 pub(super) const IDLE: Duration = Duration::from_millis(500);
 
 /// Bytes that have to be free for a checkpoint: the index can't wait for room in the middle of one.
-const CHECKPOINT_SPACE: u64 = 16 * 1024 * 1024;
+const CHECKPOINT_SPACE: u64 = 4 * 1024 * 1024;
 
 /// Publishers wait for a checkpoint that runs when the next one is due so many times over: what changed
 /// is in memory until then.
@@ -84,7 +84,8 @@ impl Writer {
 
     /// Writes what has gathered, makes it safe, and tells those who wait.
     pub(super) fn step(&mut self, gathered: Gathered) -> Result<(), StoreError> {
-        let Gathered { records, confirmations, fetches, checkpointed, .. } = gathered;
+        let Gathered { records, bytes, confirmations, fetches, checkpointed, .. } = gathered;
+        self.count_space(bytes as u64);
         let survivors = self.take_up(checkpointed)?;
         let batch = Batch::new(records, survivors);
         if !batch.is_empty() {
@@ -166,10 +167,19 @@ impl Writer {
         self.shared.set_behind(
             self.is_checkpointing && self.since_checkpoint >= self.rule.bytes * BEHIND_MAX,
         );
-        if due && !self.is_checkpointing && self.free >= CHECKPOINT_SPACE {
+        if due && !self.is_checkpointing {
             self.begin_checkpoint()?;
         }
         Ok(())
+    }
+
+    /// So many bytes more are about to be written: the alarm is to rise before there is no room, not half a
+    /// second after.
+    fn count_space(&mut self, bytes: u64) {
+        self.free = self.free.saturating_sub(bytes);
+        if self.free < self.shared.disk_free_limit && !self.shared.is_disk_low() {
+            self.look_at_space();
+        }
     }
 
     fn look_at_space(&mut self) {
@@ -186,6 +196,10 @@ impl Writer {
     }
 
     fn begin_checkpoint(&mut self) -> Result<(), StoreError> {
+        self.look_at_space();
+        if self.free < CHECKPOINT_SPACE {
+            return Ok(());
+        }
         let mark = self.freeze()?;
         self.is_checkpointing = true;
         let _ = self.checkpoints.send(CheckpointRequest { mark });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use leveret::broker::effect::{Page, Position, StoredEntry, Wanted};
+use leveret::broker::effect::{Page, Part, Position, StoredEntry, Wanted, WantedRun};
 use leveret::broker::persist::{Persist, QueueRecord};
 use leveret::broker::queue_cell::QueueId;
 use parking_lot::Mutex;
@@ -17,17 +17,26 @@ impl MapStore {
     }
 
     pub(crate) fn page(&self, wanted: Wanted) -> Page {
-        let Wanted { from, to, messages_max, .. } = wanted;
         let entries = self.0.lock();
-        let mut ready = entries.range(from..to);
-        let entries = ready.by_ref().take(messages_max).map(|(_, stored)| {
+        let read = |stored: &StoredEntry| {
             // Counted on its own when it comes back.
             let message = stored.message.duplicate();
             message.enter(1);
             StoredEntry { message, ..stored.clone() }
-        });
-        let entries = entries.collect();
-        Page { from, next: ready.next().map_or(to, |(position, _)| *position), entries }
+        };
+        match wanted {
+            Wanted::Run(WantedRun { from, to, messages_max, .. }) => {
+                let mut ready = entries.range(from..to);
+                let page = ready.by_ref().take(messages_max).map(|(_, stored)| read(stored));
+                let page = page.collect();
+                let next = ready.next().map_or(to, |(position, _)| *position);
+                Page { part: Part::Run { from, next }, entries: page }
+            }
+            Wanted::Places(positions) => {
+                let found = positions.iter().filter_map(|position| entries.get(position));
+                Page { part: Part::Places, entries: found.map(read).collect() }
+            }
+        }
     }
 }
 
@@ -37,7 +46,8 @@ impl Persist for MapStore {
         for record in records.drain(..) {
             match record {
                 QueueRecord::Entered { position, message, expires, .. }
-                | QueueRecord::PagedOut { position, message, expires } => {
+                | QueueRecord::PagedOut { position, message, expires, .. } => {
+                    assert!(!message.is_stub(), "{position:?} is known");
                     let (returns, delivered, transient) = (0, false, !message.is_persistent());
                     let stored =
                         StoredEntry { position, message, expires, returns, delivered, transient };

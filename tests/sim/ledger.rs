@@ -259,8 +259,10 @@ impl Ledger {
             copy.not_before = retry_at(discipline, rejected, now);
             return;
         }
-        // Somewhere else a dead letter may wait where it died.
-        let may_wait = discipline.is_some_and(|it| it.at_least_once) && verdict != Verdict::Ack;
+        // Somewhere else a dead letter may wait where it died; or behind one that has to be read.
+        let waits =
+            |it: Discipline| it.at_least_once || it.dead.is_some() && store.reads_for(queue);
+        let may_wait = discipline.is_some_and(waits) && verdict != Verdict::Ack;
         assert!(!is_live || may_wait || !disciplined, "{life:?} is still in {queue}: {verdict:?}");
         // What is acknowledged is nowhere else.
         let moved = place.is_some_and(|place| place.moved);

@@ -93,7 +93,7 @@ fn restart(queue: &QueueCell, shelf: Shelf, shared: &mut Shared) {
     let persist = Arc::<OneShelf>::clone(&store);
     let mut anew = Queue::new(options, now).stored(queue.id, persist, true);
     let at_once = anew.is_restored_at_once();
-    anew.restore(restored, now);
+    anew.restore(restored, now, &mut out);
     anew.restore_ready(if at_once { ready } else { Vec::new() }, now, &mut out);
     let counts = anew.counts();
     let name = &queue.name;
@@ -137,7 +137,7 @@ fn take_all(
     };
     queue.add_consumer(options, shared.now, out).expect("it is nobody else's");
     while let Some(wanted) = out.wanted.take() {
-        let page = store.0.lock().page(wanted);
+        let page = store.0.lock().page(&wanted);
         queue.paged_in(page, shared.now, out);
     }
     std::mem::take(&mut *sink.0.lock())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use leveret::broker::effect::{Page, Position, StoredEntry, Wanted};
+use leveret::broker::effect::{Page, Part, Position, StoredEntry, Wanted, WantedRun};
 use leveret::broker::message::Message;
 use leveret::broker::persist::QueueRecord;
 use leveret::broker::queue::Restored;
@@ -32,9 +32,9 @@ impl Shelf {
             QueueRecord::Entered { position, ref message, expires, due } => {
                 self.add(position, message, expires, due);
             }
-            QueueRecord::PagedOut { position, ref message, expires } => {
+            QueueRecord::PagedOut { position, ref message, expires, due } => {
                 self.transient.insert(position);
-                self.add(position, message, expires, None);
+                self.add(position, message, expires, due);
             }
             QueueRecord::Delivered(position) => {
                 let kept = self.kept.get_mut(&position);
@@ -72,6 +72,7 @@ impl Shelf {
         expires: Timestamp,
         due: Option<Timestamp>,
     ) {
+        assert!(!message.is_stub(), "{position:?} is here already");
         // Counted on its own when it comes back.
         let kept =
             Kept { message: message.duplicate(), expires, returns: 0, due, delivered: false };
@@ -131,13 +132,25 @@ impl Shelf {
         StoredEntry { position, message, expires, returns, delivered, transient }
     }
 
-    pub(crate) fn page(&self, wanted: Wanted) -> Page {
-        let Wanted { from, to, messages_max, .. } = wanted;
+    pub(crate) fn page(&self, wanted: &Wanted) -> Page {
+        match wanted {
+            Wanted::Run(run) => self.run(*run),
+            Wanted::Places(positions) => {
+                let entry = |&it: &Position| self.kept.get(&it).map(|kept| self.stored(it, kept));
+                let entries = positions.iter().filter_map(entry).collect();
+                Page { part: Part::Places, entries }
+            }
+        }
+    }
+
+    fn run(&self, wanted: WantedRun) -> Page {
+        let WantedRun { from, to, messages_max, .. } = wanted;
         let ready = self.kept.range(from..to).filter(|(_, kept)| kept.due.is_none());
         let entries: Vec<StoredEntry> =
             ready.take(messages_max).map(|(&position, kept)| self.stored(position, kept)).collect();
         let full = entries.len() == messages_max;
         let last = entries.last().map(|entry| Position(entry.position.0 + 1));
-        Page { from, next: last.filter(|_| full).unwrap_or(to), entries }
+        let next = last.filter(|_| full).unwrap_or(to);
+        Page { part: Part::Run { from, next }, entries }
     }
 }

@@ -132,7 +132,7 @@ impl SimStore {
     pub(crate) fn look(&self, count: usize) {
         let State { reads, shelves, .. } = &mut *self.state.lock();
         for read in reads.iter_mut().take(count).filter(|read| read.page.is_none()) {
-            let page = shelves.get(&read.queue).map(|shelf| shelf.page(read.wanted));
+            let page = shelves.get(&read.queue).map(|shelf| shelf.page(&read.wanted));
             read.page = page;
         }
     }
@@ -144,7 +144,8 @@ impl SimStore {
             let Some(Read { queue, wanted, page, requester }) = state.reads.pop_front() else {
                 return;
             };
-            let page = page.unwrap_or_else(|| state.shelves.entry(queue).or_default().page(wanted));
+            let page =
+                page.unwrap_or_else(|| state.shelves.entry(queue).or_default().page(&wanted));
             drop(state);
             requester.arrived(page);
         }
@@ -159,6 +160,12 @@ impl SimStore {
     /// Whether a queue waits for messages that were left here.
     pub(crate) fn is_reading(&self, queue: QueueId) -> bool {
         self.state.lock().readers.contains(&queue)
+    }
+
+    /// The same by the queue's name, for those that stand still.
+    pub(crate) fn reads_for(&self, queue: &str) -> bool {
+        let state = self.state.lock();
+        state.names.get(queue).is_some_and(|queue| state.readers.contains(queue))
     }
 
     /// What would be left of a queue's messages if the process ended now: all that is live.

@@ -276,6 +276,11 @@ impl ConsumerSet {
         None
     }
 
+    /// Whether somebody could take a message, as far as is known without asking for his channel's credit.
+    pub(super) fn is_anybody_in_turn(&self) -> bool {
+        self.rings.iter().any(|ring| ring.turns.len() > ring.gone)
+    }
+
     /// Notes when a consumer's oldest delivery is to be looked at, unless that is noted.
     pub(super) fn watch(&mut self, handle: ConsumerHandle, at: Timestamp) {
         if let Some(consumer) = self.get(handle)

@@ -40,7 +40,7 @@ impl Queue {
     pub(super) fn ask_for_alarm(&mut self, now: Timestamp, out: &mut Effects) {
         // What is overdue waits its turn behind other queues that are due already.
         let next =
-            if self.backlog { Some(now) } else { self.next_deadline().map(|next| next.max(now)) };
+            if self.backlog { Some(now) } else { self.next_deadline(now).map(|it| it.max(now)) };
         if let Some(next) = next
             && self.alarm.is_none_or(|alarm| next < alarm)
         {
@@ -50,11 +50,11 @@ impl Queue {
     }
 
     /// When there is something to do though nobody calls.
-    fn next_deadline(&self) -> Option<Timestamp> {
+    fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
         let fetched = self.settings.consumer_timeout.zip(self.fetched.oldest());
         [
             self.ready.next_expiry(),
-            self.schedule.next_due(),
+            self.schedule.next_due(now),
             self.consumers.next_deadline(),
             fetched.map(|(timeout, oldest)| oldest.after(timeout)),
             self.departures.next_retry(),
@@ -70,13 +70,14 @@ impl Queue {
         Some(self.last_used.after(expires))
     }
 
-    /// Messages whose time has come become ready.
-    fn release_due(&mut self, now: Timestamp) {
+    /// Messages whose time has come become ready, as far as they are in memory.
+    pub(super) fn release_due(&mut self, now: Timestamp) {
         for _ in 0..DUE_MAX {
             let Some(entry) = self.schedule.pop_due(now) else { return };
             if entry.is_redelivered() {
                 // A retry goes to where it stood.
                 self.journal.returned(&entry, None);
+                self.note_ready(&entry);
                 self.ready.put_back(entry);
             } else {
                 self.arrive(&entry, now);

@@ -15,7 +15,7 @@ impl Queue {
             return;
         }
         self.backlog = !self.dispatch_and_drop(now, out);
-        self.page(out);
+        self.page(now, out);
         self.journal.flush();
         out.dead_letters |= self.departures.are_ready(now);
         self.ask_for_alarm(now, out);
@@ -78,7 +78,11 @@ impl Queue {
                 self.consumers.restore(handle);
             }
         }
-        self.hand_over();
+        if !self.touched.is_empty() {
+            // Whatever a consumer does once it has a message is written down after its delivery.
+            self.journal.flush();
+            self.hand_over();
+        }
     }
 
     /// Whether something was dead before `now` that can be seen to be.
@@ -112,6 +116,10 @@ impl Queue {
         loop {
             let (messages, bytes) = (self.ready.len() as u64, self.ready.bytes());
             if !self.settings.is_exceeded_by(messages, bytes) {
+                return true;
+            }
+            if self.ready.is_next_stub() && self.consumers.is_anybody_in_turn() {
+                // Once it is read somebody takes it, and then there may not be too many.
                 return true;
             }
             if *left == 0 {

@@ -87,10 +87,14 @@ impl Groups {
         }
     }
 
-    /// Appends a new message to its group.
-    pub(super) fn push(&mut self, mut entry: Entry, index: &mut ExpiryIndex) {
-        let id = self.group_of(&entry.message);
-        entry.lane = lane(id);
+    /// Gives a message its group. It is to be pushed next: nobody else remembers a group that is new.
+    pub(super) fn assign(&mut self, entry: &mut Entry) {
+        entry.lane = lane(self.group_of(&entry.message));
+    }
+
+    /// Appends a new message to its group, which it was assigned to.
+    pub(super) fn push(&mut self, entry: Entry, index: &mut ExpiryIndex) {
+        let id = entry.lane as usize;
         self.place(id, entry.position, |waiting| waiting.push(entry, false, index));
     }
 
@@ -118,6 +122,27 @@ impl Groups {
         Some(entry)
     }
 
+    /// A message that waits, wherever it stands.
+    pub(super) fn get_mut(&mut self, position: Position, lane: u32) -> Option<&mut Entry> {
+        self.groups.get_mut(lane as usize)?.waiting.get_mut(position)
+    }
+
+    /// The message that is next, if some group can deliver.
+    pub(super) fn next(&mut self) -> Option<&Entry> {
+        if !self.is_deliverable() {
+            return None;
+        }
+        self.groups.get(*self.turns.front()?)?.waiting.iter().next()
+    }
+
+    /// The messages that may be next, `max` of them at most: of each group whose turn it will be its
+    /// first, and more of each where there are few.
+    pub(super) fn iter(&self, max: usize) -> impl Iterator<Item = &Entry> {
+        let each = (max / self.turns.len().max(1)).max(1);
+        let groups = self.turns.iter().take(max).filter_map(|&id| self.groups.get(id));
+        groups.flat_map(move |group| group.waiting.iter().take(each))
+    }
+
     /// A message that was popped has left for good: its group can go on.
     pub(super) fn settled(&mut self, entry: &Entry) {
         let id = entry.lane as usize;
@@ -131,7 +156,7 @@ impl Groups {
     pub(super) fn take(&mut self, position: Position, lane: u32) -> Option<Entry> {
         let id = lane as usize;
         let group = self.groups.get_mut(id)?;
-        let entry = group.waiting.take(position)?;
+        let entry = group.waiting.remove(position)?;
         let idles = group.in_turn && group.waiting.is_empty();
         self.left(&entry);
         if idles {

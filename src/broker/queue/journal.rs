@@ -22,12 +22,14 @@ struct Line {
     store: Arc<dyn Persist>,
     /// Persistent messages outlive the process.
     durable: bool,
+    /// The store knows something of the queue.
+    used: bool,
 }
 
 impl Journal {
     /// A line to a store that keeps messages.
     pub(super) fn new(queue: QueueId, store: Arc<dyn Persist>, durable: bool) -> Self {
-        Self { line: Some(Line { queue, store, durable }), records: Vec::new() }
+        Self { line: Some(Line { queue, store, durable, used: false }), records: Vec::new() }
     }
 
     /// Whether messages can be left to the store.
@@ -46,11 +48,12 @@ impl Journal {
     }
 
     /// A message leaves memory. One that the store does not know yet it is given now.
-    pub(super) fn paged_out(&mut self, entry: &Entry) {
+    pub(super) fn paged_out(&mut self, entry: &mut Entry, due: Option<Timestamp>) {
         if !entry.stored {
-            let &Entry { position, expires, .. } = entry;
+            entry.stored = true;
+            let &mut Entry { position, expires, .. } = entry;
             let message = entry.message.clone();
-            self.records.push(QueueRecord::PagedOut { position, message, expires });
+            self.records.push(QueueRecord::PagedOut { position, message, expires, due });
         }
     }
 
@@ -81,11 +84,19 @@ impl Journal {
         self.records.push(QueueRecord::Cleared(from, to));
     }
 
+    /// The store knows the queue from an earlier process.
+    pub(super) fn restored(&mut self) {
+        if let Some(line) = &mut self.line {
+            line.used = true;
+        }
+    }
+
     /// Hands over what happened.
     pub(super) fn flush(&mut self) {
-        if let Some(line) = &self.line
+        if let Some(line) = &mut self.line
             && !self.records.is_empty()
         {
+            line.used = true;
             line.store.record(line.queue, &mut self.records);
         }
     }
@@ -93,7 +104,9 @@ impl Journal {
     /// The queue is gone, and all that was recorded of it. Nothing is recorded any more.
     pub(super) fn close(&mut self) {
         self.records = Vec::new();
-        if let Some(line) = self.line.take() {
+        if let Some(line) = self.line.take()
+            && line.used
+        {
             line.store.remove_queue(line.queue);
         }
     }

@@ -101,10 +101,32 @@ impl Lane {
         }
     }
 
+    /// A message in memory, wherever it stands.
+    pub(super) fn get_mut(&mut self, position: Position) -> Option<&mut Entry> {
+        let head = self.head.get_mut(position.0).or_else(|| self.tail.get_mut(position.0));
+        head.or_else(|| self.placed.get_mut(&position))
+    }
+
+    /// All messages in order, where none is paged.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        let mut head = self.head.iter().peekable();
+        let mut placed = self.placed.values().peekable();
+        std::iter::from_fn(move || match (head.peek(), placed.peek()) {
+            (Some(first), Some(other)) if first.position > other.position => placed.next(),
+            (Some(_), _) => head.next(),
+            (None, _) => placed.next(),
+        })
+    }
+
+    /// Takes a message in memory from wherever it stands, for good, where none is ever paged.
+    pub(super) fn remove(&mut self, position: Position) -> Option<Entry> {
+        let deques = self.head.take(position.0).or_else(|| self.tail.take(position.0));
+        deques.or_else(|| self.placed.remove(&position))
+    }
+
     /// Takes a message in memory from wherever it stands.
     pub(super) fn take(&mut self, position: Position) -> Option<Entry> {
-        let deques = self.head.take(position.0).or_else(|| self.tail.take(position.0));
-        let entry = deques.or_else(|| self.placed.remove(&position))?;
+        let entry = self.remove(position)?;
         if entry.stored && self.paged.is_none_or(|paged| paged.from <= position) {
             self.away.insert(position, false);
         }

@@ -23,6 +23,7 @@ mod priorities;
 mod ready;
 mod schedule;
 mod settlement;
+mod stubs;
 #[cfg(test)]
 mod tests;
 mod window;
@@ -85,6 +86,13 @@ pub struct Queue {
     window: Window,
     /// What the store gave last was dead already: there is more to be read, though nobody consumes.
     hungry: bool,
+    /// What came to be ready in the call that runs, and is too much for memory if nobody takes it; each
+    /// with its lane.
+    excess: Vec<(Position, u32)>,
+    /// The store was asked for the messages of these places, in their order, each with its lane.
+    recalled: Vec<(Position, u32)>,
+    /// Messages of places were read last: it is the turn of a run.
+    run_is_next: bool,
     /// Those whose `basic.get` waits for the store.
     waiting: Vec<Arc<dyn DeliverySink>>,
     totals: Totals,
@@ -195,7 +203,7 @@ pub struct ScheduledMessage {
     pub position: Position,
     /// When it is delivered.
     pub due: Timestamp,
-    /// The message.
+    /// The message: a stub ([`Message::is_stub`]) where memory is short and the store has the rest.
     pub message: Message,
     /// Times it was delivered before: 0 for one that was published with a delay.
     pub returns: u32,
@@ -248,6 +256,9 @@ impl Queue {
             memory,
             window,
             hungry: false,
+            excess: Vec::new(),
+            recalled: Vec::new(),
+            run_is_next: false,
             waiting: Vec::new(),
             totals: Totals::default(),
             touched: Vec::new(),
@@ -309,7 +320,7 @@ impl Queue {
                 self.totals.duplicates += 1;
                 out.freed += message.release();
             } else {
-                self.accept(message, now);
+                self.accept(message, now, out);
             }
         }
         self.run(now, out);
@@ -336,12 +347,13 @@ impl Queue {
         }
     }
 
-    fn accept(&mut self, message: &Message, now: Timestamp) {
+    fn accept(&mut self, message: &Message, now: Timestamp, out: &mut Effects) {
         let mut entry = Entry::new(self.position(), message.clone(), Timestamp::NEVER);
         self.totals.accepted += 1;
         match message.extras().due {
             Some(due) if due > now => {
                 self.journal.entered(&mut entry, Some(due));
+                self.thin_scheduled(&mut entry, due, out);
                 self.schedule.add(due, entry);
             }
             _ => self.append(entry, now),
@@ -359,6 +371,8 @@ impl Queue {
             entry.expires = now.after(time_to_live);
         }
         self.journal.entered(&mut entry, None);
+        self.ready.assign(&mut entry);
+        self.note_ready(&entry);
         self.ready.push(entry);
     }
 
@@ -413,7 +427,7 @@ impl Queue {
         while !self.drop_expired(now, out) {}
         let got = match self.ready.pop() {
             Some(entry) => Get::Message(self.fetch(entry, no_ack, now, out)),
-            None if self.ready.paged() > 0 => {
+            None if self.ready.paged() > 0 || self.ready.is_next_stub() => {
                 self.waiting.push(Arc::clone(sink));
                 Get::Later
             }

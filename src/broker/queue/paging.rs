@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use super::super::effect::{Effects, Page, Position, StoredEntry};
+use super::super::effect::{Effects, Page, Part, Position, StoredEntry, Wanted};
 use super::super::time::Timestamp;
 use super::duplicates::Duplicates;
 use super::lane::Paged;
+use super::window::Window;
 use super::{Entry, Queue, Return};
 
 /// What the store knows of a queue's messages when the broker starts.
@@ -33,7 +34,8 @@ impl Queue {
 
     /// Takes up what an earlier process left. The messages that are ready stay in the store until they
     /// are wanted: [`Queue::restore_ready`], with none, has the queue look for the first.
-    pub fn restore(&mut self, restored: Restored, now: Instant) {
+    pub fn restore(&mut self, restored: Restored, now: Instant, out: &mut Effects) {
+        self.journal.restored();
         let Restored { next_position, first, ready, bytes, scheduled } = restored;
         self.next_position = self.next_position.max(next_position);
         self.totals.accepted += (ready + scheduled.len()) as u64;
@@ -42,6 +44,7 @@ impl Queue {
             if entry.is_redelivered() {
                 self.ready.hold(&mut entry);
             }
+            self.thin_scheduled(&mut entry, due, out);
             self.schedule.add(due, entry);
         }
         if !self.is_restored_at_once() {
@@ -64,6 +67,8 @@ impl Queue {
                 self.ready.hold(&mut entry);
                 self.take_back(entry, Return::Released, now, out);
             } else {
+                self.ready.assign(&mut entry);
+                self.note_ready(&entry);
                 self.ready.push(entry);
             }
         }
@@ -72,18 +77,37 @@ impl Queue {
 
     /// The store has read what [`Effects::wanted`] asked for.
     pub fn paged_in(&mut self, page: Page, now: Instant, out: &mut Effects) {
-        let Page { from, next, entries } = page;
+        let Page { part, entries } = page;
         let now = self.epoch.timestamp(now);
+        match part {
+            Part::Run { from, next } => self.take_run(from, next, entries, now, out),
+            Part::Places => {
+                self.run_is_next = true;
+                self.take_places(entries, out);
+                self.release_due(now);
+            }
+        }
+        self.run(now, out);
+        for sink in self.waiting.drain(..) {
+            sink.try_again();
+        }
+    }
+
+    fn take_run(
+        &mut self,
+        from: Position,
+        next: Position,
+        entries: Vec<StoredEntry>,
+        now: Timestamp,
+        out: &mut Effects,
+    ) {
+        self.run_is_next = false;
         let is_next = !self.deleted && self.ready.has_read(from, next);
         let (entries, others): (Vec<_>, Vec<_>) =
             entries.into_iter().partition(|it| is_next && self.ready.is_paged(it.position));
         out.freed += others.iter().map(|stored| stored.message.release()).sum::<usize>();
         if is_next {
             self.take_page(entries, next, now, out);
-        }
-        self.run(now, out);
-        for sink in self.waiting.drain(..) {
-            sink.try_again();
         }
     }
 
@@ -110,24 +134,39 @@ impl Queue {
     }
 
     /// What every call does with what is too much for memory, and with what is missing there.
-    pub(super) fn page(&mut self, out: &mut Effects) {
+    pub(super) fn page(&mut self, now: Timestamp, out: &mut Effects) {
         if !self.journal.can_page() {
             return;
         }
+        self.thin_ready(out);
         // Where memory is short, messages leave it that do not outlive the process, too.
         let short = self.memory.is_short();
         let window = if short { self.window.narrowed() } else { self.window };
-        for entry in self.ready.page_out(window, |entry| short || entry.stored) {
-            self.journal.paged_out(&entry);
+        for mut entry in self.ready.page_out(window, |entry| short || entry.stored) {
+            self.journal.paged_out(&mut entry, None);
             out.freed += entry.message.release();
         }
+        if self.ready.is_reading() || !self.recalled.is_empty() {
+            return;
+        }
+        // One read at a time, of either kind in turn.
+        let wanted = if self.run_is_next {
+            self.wanted_run(window).or_else(|| self.wanted_places(now).map(Wanted::Places))
+        } else {
+            let places = self.wanted_places(now).map(Wanted::Places);
+            places.or_else(|| self.wanted_run(window))
+        };
+        if let Some(wanted) = wanted {
+            out.wanted = Some(wanted);
+        }
+    }
+
+    fn wanted_run(&mut self, window: Window) -> Option<Wanted> {
         let demand = self.hungry
             || !self.waiting.is_empty()
             || !self.consumers.is_empty()
             || self.has_too_many();
-        if let Some(wanted) = self.ready.wanted(window, demand) {
-            out.wanted = Some(wanted);
-        }
+        self.ready.wanted(window, demand).map(Wanted::Run)
     }
 
     fn has_too_many(&self) -> bool {

@@ -21,14 +21,12 @@ impl PriorityLanes {
         Self { lanes: Vec::new(), max, occupied: [0; 4] }
     }
 
-    /// Appends a new message behind those of its priority; a priority above the highest counts as
-    /// that one.
-    pub(super) fn push(&mut self, mut entry: Entry, index: &mut ExpiryIndex) {
-        self.assign(&mut entry);
+    /// Appends a new message behind those of its priority, which it was assigned to.
+    pub(super) fn push(&mut self, entry: Entry, index: &mut ExpiryIndex) {
         self.put(entry, |lane, entry| lane.push(entry, false, index));
     }
 
-    /// Gives a message its lane.
+    /// Gives a message its lane; a priority above the highest counts as that one.
     pub(super) fn assign(&self, entry: &mut Entry) {
         entry.lane = u32::from(entry.message.priority().min(self.max));
     }
@@ -52,7 +50,22 @@ impl PriorityLanes {
     /// Takes a message from wherever it stands.
     pub(super) fn take(&mut self, position: super::Position, lane: u32) -> Option<Entry> {
         let lane = usize::try_from(lane).ok()?;
-        self.with(lane, |lane| lane.take(position))
+        self.with(lane, |lane| lane.remove(position))
+    }
+
+    /// A message, wherever it stands.
+    pub(super) fn get_mut(&mut self, position: super::Position, lane: u32) -> Option<&mut Entry> {
+        self.lanes.get_mut(usize::try_from(lane).ok()?)?.get_mut(position)
+    }
+
+    /// All messages, the next one first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.lanes.iter().rev().flat_map(Lane::iter)
+    }
+
+    /// The message that is next.
+    pub(super) fn next(&self) -> Option<&Entry> {
+        self.lanes[self.highest()?].iter().next()
     }
 
     /// Takes everything, the highest priority first.

@@ -1,6 +1,7 @@
 //! The messages of a queue that wait for a consumer, by the queue's discipline.
 
-use super::super::effect::{Position, Wanted};
+use super::super::effect::{Position, WantedRun};
+use super::super::message::Message;
 use super::super::queue_settings::QueueSettings;
 use super::super::time::Timestamp;
 use super::entry::Entry;
@@ -8,6 +9,7 @@ use super::expiry::ExpiryIndex;
 use super::groups::Groups;
 use super::lane::{Lane, Paged};
 use super::priorities::PriorityLanes;
+use super::stubs::{self, Recall};
 use super::window::Window;
 
 /// Ready messages.
@@ -19,6 +21,12 @@ pub(super) struct ReadyList {
     bytes: u64,
     /// The store was asked for what is next.
     reading: bool,
+    /// Those that only their places are here of, and bytes in their bodies.
+    stubs: usize,
+    stub_bytes: u64,
+    /// Messages that were read back into their places and may not have left since: half of them at most
+    /// may, before more is asked for.
+    ahead: usize,
 }
 
 /// What [`ReadyList::drain`] takes.
@@ -50,7 +58,16 @@ impl ReadyList {
             (None, Some(max)) => Discipline::Priority(PriorityLanes::new(max)),
             (None, None) => Discipline::Fifo(Lane::default()),
         };
-        Self { discipline, expiries: ExpiryIndex::default(), len: 0, bytes: 0, reading: false }
+        Self {
+            discipline,
+            expiries: ExpiryIndex::default(),
+            len: 0,
+            bytes: 0,
+            reading: false,
+            stubs: 0,
+            stub_bytes: 0,
+            ahead: 0,
+        }
     }
 
     /// How many messages wait.
@@ -65,10 +82,92 @@ impl ReadyList {
 
     /// Whether a consumer could have a message now.
     pub(super) fn is_deliverable(&mut self) -> bool {
-        match &mut self.discipline {
+        let is_there = match &mut self.discipline {
             Discipline::Groups(groups) => groups.is_deliverable(),
             Discipline::Fifo(lane) => lane.has_next(),
             Discipline::Priority(_) => self.len > 0,
+        };
+        is_there && !self.is_next_stub()
+    }
+
+    /// Whether the message that is next has to be read before anybody can have it.
+    pub(super) fn is_next_stub(&mut self) -> bool {
+        if self.stubs == 0 {
+            return false;
+        }
+        let next = match &mut self.discipline {
+            Discipline::Fifo(_) => None,
+            Discipline::Priority(lanes) => lanes.next(),
+            Discipline::Groups(groups) => groups.next(),
+        };
+        next.is_some_and(|entry| entry.message.is_stub())
+    }
+
+    /// Whether those of which more than the place is in memory fill the window.
+    pub(super) fn fills(&self, window: Window) -> bool {
+        window.is_filled_by(self.len - self.stubs, self.bytes - self.stub_bytes)
+    }
+
+    /// Asks for the messages of those places that are next.
+    pub(super) fn recall(&mut self, recall: &mut Recall) {
+        let max = recall.messages_max(self.stubs, self.stub_bytes);
+        let is_short = self.stubs > 0 && 0 < self.ahead && self.ahead <= max / 2;
+        if !(is_short || self.is_next_stub()) {
+            return;
+        }
+        let found = match &self.discipline {
+            Discipline::Fifo(_) => false,
+            Discipline::Priority(lanes) => recall.ask(lanes.iter()),
+            Discipline::Groups(groups) => recall.ask(groups.iter(max)),
+        };
+        if !found {
+            self.ahead = 0;
+        }
+    }
+
+    /// Puts a message into its place; given back is the stub that stood there, or the message.
+    pub(super) fn fill(
+        &mut self,
+        position: Position,
+        lane: u32,
+        message: Message,
+    ) -> Result<Message, Message> {
+        let stub = stubs::fill(self.get_mut(position, lane), message)?;
+        self.stubs -= 1;
+        self.stub_bytes -= stub.body_len();
+        self.ahead += 1;
+        Ok(stub)
+    }
+
+    /// A message that waits in memory, wherever it stands: it may become a stub, if [`ReadyList::thinned`]
+    /// says so.
+    pub(super) fn get_thick(&mut self, position: Position, lane: u32) -> Option<&mut Entry> {
+        self.get_mut(position, lane).filter(|entry| !entry.message.is_stub())
+    }
+
+    /// A message with a body of this size has become a stub.
+    pub(super) fn thinned(&mut self, bytes: u64) {
+        self.stubs += 1;
+        self.stub_bytes += bytes;
+    }
+
+    /// Takes a place, for good, if there is only a stub.
+    pub(super) fn take_stub(&mut self, position: Position, lane: u32) -> Option<Entry> {
+        self.get_mut(position, lane).filter(|entry| entry.message.is_stub())?;
+        let entry = match &mut self.discipline {
+            Discipline::Fifo(lane) => lane.take(position),
+            Discipline::Priority(lanes) => lanes.take(position, lane),
+            Discipline::Groups(groups) => groups.take(position, lane),
+        };
+        self.left(entry)
+    }
+
+    fn get_mut(&mut self, position: Position, lane: u32) -> Option<&mut Entry> {
+        match &mut self.discipline {
+            // Whole runs leave memory there, and no places stay.
+            Discipline::Fifo(_) => None,
+            Discipline::Priority(lanes) => lanes.get_mut(position, lane),
+            Discipline::Groups(groups) => groups.get_mut(position, lane),
         }
     }
 
@@ -109,12 +208,17 @@ impl ReadyList {
     }
 
     /// What to ask of the store now, by whether anybody waits for messages.
-    pub(super) fn wanted(&mut self, window: Window, demand: bool) -> Option<Wanted> {
+    pub(super) fn wanted(&mut self, window: Window, demand: bool) -> Option<WantedRun> {
         let Discipline::Fifo(lane) = &self.discipline else { return None };
         let Paged { from, to, count, bytes } = lane.paged().filter(|_| !self.reading)?;
         let messages_max = window.fitted(count, bytes).wanted(lane.head_len(), demand);
         self.reading = messages_max > 0;
-        self.reading.then_some(Wanted { from, to, messages_max, bytes_max: window.bytes })
+        self.reading.then_some(WantedRun { from, to, messages_max, bytes_max: window.bytes })
+    }
+
+    /// Whether the store was asked for a run, and has not answered.
+    pub(super) fn is_reading(&self) -> bool {
+        self.reading
     }
 
     /// The store was asked, and has answered. Whether what it gave, from one position to before another,
@@ -168,7 +272,16 @@ impl ReadyList {
         }
     }
 
-    /// Appends a new message.
+    /// Gives a new message its lane, which is told from more than a stub has. It is to be pushed next.
+    pub(super) fn assign(&mut self, entry: &mut Entry) {
+        match &mut self.discipline {
+            Discipline::Fifo(_) => {}
+            Discipline::Priority(lanes) => lanes.assign(entry),
+            Discipline::Groups(groups) => groups.assign(entry),
+        }
+    }
+
+    /// Appends a new message, which has its lane.
     pub(super) fn push(&mut self, entry: Entry) {
         self.entered(&entry);
         match &mut self.discipline {
@@ -189,8 +302,12 @@ impl ReadyList {
     }
 
     /// Takes the message that is next. [`ReadyList::put_back`] or [`ReadyList::settled`] ends its
-    /// time out of here.
+    /// time out of here. `None` as well if it is not in memory.
     pub(super) fn pop(&mut self) -> Option<Entry> {
+        if self.is_next_stub() {
+            return None;
+        }
+        self.ahead = self.ahead.saturating_sub(1);
         let entry = match &mut self.discipline {
             Discipline::Fifo(lane) => lane.pop(),
             Discipline::Priority(lanes) => lanes.pop(),
@@ -263,6 +380,7 @@ impl ReadyList {
     fn drain_memory(&mut self) -> Vec<Entry> {
         self.expiries = ExpiryIndex::default();
         (self.len, self.bytes) = (0, 0);
+        (self.stubs, self.stub_bytes, self.ahead) = (0, 0, 0);
         match &mut self.discipline {
             Discipline::Fifo(lane) => lane.drain(),
             Discipline::Priority(lanes) => lanes.drain(),
@@ -277,6 +395,12 @@ impl ReadyList {
         }
     }
 
+    /// How many messages it has only the places of.
+    #[cfg(test)]
+    pub(super) fn stubs(&self) -> usize {
+        self.stubs
+    }
+
     /// How many groups it remembers.
     #[cfg(test)]
     pub(super) fn groups(&self) -> usize {
@@ -289,12 +413,20 @@ impl ReadyList {
     fn entered(&mut self, entry: &Entry) {
         self.len += 1;
         self.bytes += entry.message.body_len();
+        if entry.message.is_stub() {
+            self.stubs += 1;
+            self.stub_bytes += entry.message.body_len();
+        }
     }
 
     fn left(&mut self, entry: Option<Entry>) -> Option<Entry> {
         let mut entry = entry?;
         self.len -= 1;
         self.bytes -= entry.message.body_len();
+        if entry.message.is_stub() {
+            self.stubs -= 1;
+            self.stub_bytes -= entry.message.body_len();
+        }
         if entry.indexed {
             self.expiries.forget(&mut entry);
         }

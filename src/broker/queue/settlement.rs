@@ -132,10 +132,12 @@ impl Queue {
             Some(delay) if delay > 0 => {
                 let due = now.after(delay);
                 self.journal.returned(&entry, Some(due));
+                self.thin_scheduled(&mut entry, due, out);
                 self.schedule.add(due, entry);
             }
             _ => {
                 self.journal.returned(&entry, None);
+                self.note_ready(&entry);
                 self.ready.put_back(entry);
             }
         }

@@ -13,6 +13,9 @@ pub struct Window {
 /// Messages that are read for a queue that nobody consumes from: enough to know when the first expires.
 const GLANCE: usize = 16;
 
+/// Messages in a window at least, however large they are: one to be delivered, and the next.
+const LEAST: usize = 2;
+
 impl Window {
     /// Some milliseconds of work for a fast consumer.
     pub const WIDE: Self = Self { messages: 16 * 1024, bytes: 16 * 1024 * 1024 };
@@ -26,11 +29,16 @@ impl Window {
         Self { messages: self.messages.min(messages), bytes: self.bytes.min(bytes) }
     }
 
+    /// Whether so much fills it.
+    pub(super) fn is_filled_by(self, messages: usize, bytes: u64) -> bool {
+        messages >= self.messages || bytes >= self.bytes
+    }
+
     /// As wide as its bytes allow, for messages of this many bytes each.
     pub(super) fn fitted(self, messages: usize, bytes: u64) -> Self {
         let each = (bytes / (messages as u64).max(1)).max(1);
         let fit = usize::try_from(self.bytes / each).unwrap_or(usize::MAX);
-        Self { messages: self.messages.min(fit.max(GLANCE)), bytes: self.bytes }
+        Self { messages: self.messages.min(fit.max(LEAST)), bytes: self.bytes }
     }
 
     /// How many more messages a head of this length wants, by whether anybody waits for them.

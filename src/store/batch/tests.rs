@@ -23,7 +23,12 @@ fn entered_of(message: Message, position: u64, due: Option<Timestamp>) -> QueueR
 }
 
 fn paged_out(position: u64) -> QueueRecord {
-    QueueRecord::PagedOut { position: Position(position), message: message(9, 1), expires: NEVER }
+    QueueRecord::PagedOut {
+        position: Position(position),
+        message: message(9, 1),
+        expires: NEVER,
+        due: None,
+    }
 }
 
 fn delivered(position: u64) -> QueueRecord {
@@ -166,8 +171,12 @@ fn a_fan_out_writes_one_body() {
 #[test]
 fn a_message_that_is_transient_in_one_queue_is_written_for_each_kind() {
     let shared = message(1, 2);
-    let paged_out =
-        QueueRecord::PagedOut { position: Position(3), message: shared.clone(), expires: NEVER };
+    let paged_out = QueueRecord::PagedOut {
+        position: Position(3),
+        message: shared.clone(),
+        expires: NEVER,
+        due: None,
+    };
     let records = vec![
         InboxRecord::Queue(QueueId(1), entered_of(shared, 0, None)),
         InboxRecord::Queue(QueueId(2), paged_out),

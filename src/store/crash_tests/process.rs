@@ -20,7 +20,7 @@ use super::super::sim_disk::SimDisk;
 use super::super::writer::CheckpointRule;
 use super::content::{message, number_of};
 use super::model::{Entries, Entry, MessageNumber, Model, Op};
-use crate::broker::effect::{Position, StoredEntry, Wanted};
+use crate::broker::effect::{Part, Position, StoredEntry, Wanted, WantedRun};
 use crate::broker::message::Message;
 use crate::broker::persist::QueueRecord;
 use crate::broker::queue_cell::QueueId;
@@ -192,15 +192,20 @@ impl Process {
     /// What a queue holds, read back a few messages at a time.
     pub(super) fn entries(&self, queue: QueueId) -> Result<Entries, StoreError> {
         let mut found = Entries::new();
-        let mut wanted =
-            Wanted { from: Position(0), to: Position(u64::MAX), messages_max: 16, bytes_max: 4000 };
+        let mut wanted = WantedRun {
+            from: Position(0),
+            to: Position(u64::MAX),
+            messages_max: 16,
+            bytes_max: 4000,
+        };
         while wanted.from < wanted.to {
-            let page = self.parts.pages.page(queue, wanted)?;
-            assert!(page.next > wanted.from, "a page leads on");
+            let page = self.parts.pages.page(queue, &Wanted::Run(wanted))?;
+            let Part::Run { next, .. } = page.part else { panic!("a run was asked for") };
+            assert!(next > wanted.from, "a page leads on");
             let positions = page.entries.iter().map(|entry| entry.position);
             assert!(positions.is_sorted() && page.entries.len() <= wanted.messages_max);
             found.extend(page.entries.iter().map(|stored| known(None, stored)));
-            wanted.from = page.next;
+            wanted.from = next;
         }
         let scheduled = self.parts.pages.scheduled(queue)?;
         found.extend(scheduled.iter().map(|(place, stored)| known(place.due, stored)));
@@ -233,7 +238,7 @@ fn known(due: Option<Timestamp>, stored: &StoredEntry) -> (Position, Entry) {
 fn entered(position: Position, entry: Entry, message: Message) -> QueueRecord {
     let Entry { expires, due, .. } = entry;
     if entry.transient {
-        QueueRecord::PagedOut { position, message, expires }
+        QueueRecord::PagedOut { position, message, expires, due: None }
     } else {
         QueueRecord::Entered { position, message, expires, due }
     }

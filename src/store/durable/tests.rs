@@ -11,7 +11,7 @@ use super::super::key_value::MemoryKeyValue;
 use super::super::sim_disk::{Fault, SimDisk};
 use super::super::test_folder::TestFolder;
 use super::*;
-use crate::broker::effect::Position;
+use crate::broker::effect::{Part, Position, WantedRun};
 use crate::broker::time::Timestamp;
 
 /// The only clock reading in the store's tests: an origin to count from. Here time stands still.
@@ -64,18 +64,18 @@ impl Requester for Sender<Page> {
     }
 }
 
-const ALL: Wanted =
-    Wanted { from: Position(0), to: Position(1000), messages_max: 1000, bytes_max: u64::MAX };
+const ALL: WantedRun =
+    WantedRun { from: Position(0), to: Position(1000), messages_max: 1000, bytes_max: u64::MAX };
 
 /// What the store reads for a queue: positions and keys.
 fn fetched(store: &DurableStore, queue: u64) -> Vec<(u64, String)> {
     let (send, page) = channel::<Page>();
-    store.fetch(QueueId(queue), ALL, Box::new(send));
+    store.fetch(QueueId(queue), Wanted::Run(ALL), Box::new(send));
     let key = |message: &crate::broker::message::Message| {
         String::from_utf8_lossy(message.routing_key()).into_owned()
     };
     let page = page.recv().unwrap();
-    assert_eq!(page.next, ALL.to);
+    assert_eq!(page.part, Part::Run { from: ALL.from, next: ALL.to });
     page.entries.iter().map(|it| (it.position.0, key(&it.message))).collect()
 }
 

@@ -47,10 +47,6 @@ impl Bits {
         self.0 == [0; WORDS]
     }
 
-    pub(super) fn is_full(&self) -> bool {
-        *self == Self::FULL
-    }
-
     /// Its numbers, the smallest first.
     pub(super) fn iter(self) -> impl Iterator<Item = u16> {
         self.0.into_iter().zip((0..).step_by(64)).flat_map(|(mut word, start)| {
@@ -124,7 +120,7 @@ mod tests {
             let expected: Vec<u16> = (first..=last).collect();
             assert_eq!(Bits::range(first, last).iter().collect::<Vec<_>>(), expected);
         }
-        assert!(Bits::range(0, 511).is_full());
+        assert!(Bits::range(0, 511) == Bits::FULL);
         assert!((Bits::range(3, 90) & !Bits::FULL).is_empty());
     }
 

@@ -183,14 +183,11 @@ impl BlockDelta {
         self.free_slots();
     }
 
-    /// Nothing is left of what entered, and little to come if the whole block is gone.
+    /// Nothing is left of what entered. Most that enters a busy queue leaves it soon, and much of that
+    /// is never written: the block would keep its memory until the next checkpoint.
     fn free_slots(&mut self) {
         if self.set.is_empty() {
-            if self.gone.is_full() {
-                self.slots = Vec::new();
-            } else {
-                self.slots.clear();
-            }
+            self.slots = Vec::new();
         }
     }
 

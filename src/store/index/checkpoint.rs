@@ -60,7 +60,6 @@ impl Index {
         fold.batch.put(MARK_KEY.to_vec(), keys::mark_value(frozen.mark));
         fold.apply()?;
         let live = fold.live;
-        self.kv.flush()?;
         let _no_readers = self.fold.write();
         let mut state = self.state.lock();
         state.live = live;
@@ -181,8 +180,12 @@ impl<'a> Fold<'a> {
                 self.batch.put(keys::segment(segment), keys::live_value(live));
             }
         }
-        let _no_readers = self.index.fold.write();
-        self.index.kv.apply(std::mem::take(&mut self.batch))
+        {
+            let _no_readers = self.index.fold.write();
+            self.index.kv.apply(std::mem::take(&mut self.batch))?;
+        }
+        // What the map moves about meanwhile is to be safe before it is written over.
+        self.index.kv.flush()
     }
 }
 

@@ -90,6 +90,30 @@ impl Index {
         Ok(found)
     }
 
+    /// What is known of some messages, in the order of their positions; nothing of those that are not
+    /// there. Each block is looked at once.
+    pub fn places(
+        &self,
+        queue: QueueId,
+        mut positions: Vec<Position>,
+    ) -> Result<Vec<(Position, Place)>, StoreError> {
+        positions.sort_unstable();
+        let _no_checkpoint = self.fold.read();
+        let mut found = Vec::with_capacity(positions.len());
+        let block_of = |position: &Position| split(position.0).0;
+        for neighbours in positions.chunk_by(|one, next| block_of(one) == block_of(next)) {
+            let number = neighbours.first().map(block_of).unwrap_or_default();
+            let mut entries = self.load(queue, number)?;
+            self.overlay(queue, number, &mut entries);
+            found.extend(neighbours.iter().filter_map(|position| {
+                let at = split(position.0).1;
+                let index = entries.binary_search_by_key(&at, |(number, _)| *number).ok()?;
+                Some((*position, entries[index].1))
+            }));
+        }
+        Ok(found)
+    }
+
     /// What is known of one message; nothing if it is not there.
     pub fn place(&self, queue: QueueId, position: Position) -> Result<Option<Place>, StoreError> {
         let _no_checkpoint = self.fold.read();

@@ -43,7 +43,8 @@ pub struct LogRecovery {
 pub(super) fn segment_ids(disk: &dyn Disk, dir: &Path) -> Result<Vec<SegmentId>, StoreError> {
     let names = disk.list(dir).map_err(|error| StoreError::io("list", dir, error))?;
     let mut ids = Vec::with_capacity(names.len());
-    for name in names {
+    // A file that was removed while somebody read it may have such a name for a while (NFS).
+    for name in names.into_iter().filter(|name| !name.starts_with('.')) {
         let Some(id) = segment::id_of(&name) else {
             let found = format!("{name} is no segment of a log");
             return Err(StoreError::Foreign { path: dir.to_owned(), found });

@@ -52,14 +52,31 @@ impl Deep {
         milliseconds: u64,
         change: impl FnOnce(&mut QueueSettings),
     ) -> Self {
+        self.restart_in(milliseconds, change, false)
+    }
+
+    /// The same, where memory is short from the start.
+    pub(super) fn restart_short(self, milliseconds: u64) -> Self {
+        self.restart_in(milliseconds, |_| {}, true)
+    }
+
+    fn restart_in(
+        self,
+        milliseconds: u64,
+        change: impl FnOnce(&mut QueueSettings),
+        is_short: bool,
+    ) -> Self {
         let mut settings = self.settings;
         change(&mut settings);
         let (ready, restored) = self.shelf.restart();
         let mut next = Self::on(self.shelf, self.window, settings);
         next.it.pass_unnoticed(milliseconds);
+        if is_short {
+            next.run_short();
+        }
         next.taken += memory(restored.scheduled.iter().map(|(_, it)| it));
         let at_once = next.it.queue.is_restored_at_once();
-        next.it.queue.restore(restored, next.it.now);
+        next.it.queue.restore(restored, next.it.now, &mut next.it.out);
         let ready = if at_once { ready } else { Vec::new() };
         next.taken += memory(&ready);
         next.it.queue.restore_ready(ready, next.it.now, &mut next.it.out);
@@ -134,7 +151,19 @@ impl Deep {
 
     /// Messages in memory, of three bytes each.
     pub(super) fn in_memory(&self) -> usize {
-        (self.taken - self.it.out.freed) / message("000").memory()
+        let stubs = self.stubs() * message("").stub().memory();
+        (self.taken + self.it.out.taken - self.it.out.freed - stubs) / message("000").memory()
+    }
+
+    /// Messages that only their places are in memory of.
+    pub(super) fn stubs(&self) -> usize {
+        let queue = &self.it.queue;
+        queue.ready.stubs() + queue.schedule.stubs() + queue.departures.stubs()
+    }
+
+    /// From now on memory is short.
+    pub(super) fn run_short(&self) {
+        self.gauge.add(501);
     }
 
     /// What is there is what came in and has not left, and of all that counts as ready the size is
@@ -145,7 +174,8 @@ impl Deep {
         let left =
             totals.acknowledged + totals.dead_lettered + totals.dropped.total() + totals.purged;
         assert_eq!(totals.accepted, here as u64 + left, "{counts:?}, {totals:?}");
-        assert!(self.taken >= self.it.out.freed, "more is given back than was taken");
+        let taken = self.taken + self.it.out.taken;
+        assert!(taken >= self.it.out.freed, "more is given back than was taken");
     }
 
     /// Ends the queue: all memory is given back, and the store forgets it.
@@ -156,7 +186,8 @@ impl Deep {
         if let Some(page) = self.read() {
             self.give(page);
         }
-        assert_eq!(self.it.out.freed, self.taken, "all memory is given back, once");
+        let taken = self.taken + self.it.out.taken;
+        assert_eq!(self.it.out.freed, taken, "all memory is given back, once");
         assert!(self.shelf.is_removed());
     }
 }

@@ -20,4 +20,5 @@ mod redelivery;
 mod restart;
 mod retry;
 mod single_active;
+mod stubs;
 mod time_to_live;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use parking_lot::Mutex;
 
 use super::super::*;
-use crate::broker::effect::{Page, StoredEntry, Wanted};
+use crate::broker::effect::{Page, Part, StoredEntry, Wanted, WantedRun};
 use crate::broker::persist::QueueRecord;
 
 /// What a store knows of a queue.
@@ -51,20 +51,33 @@ impl Shelf {
 
     /// What a store reads when it is asked.
     pub(super) fn page(&self, wanted: Wanted) -> Page {
-        let Wanted { from, to, messages_max, bytes_max } = wanted;
+        match wanted {
+            Wanted::Run(run) => self.run(run),
+            Wanted::Places(positions) => {
+                assert!(positions.is_sorted(), "{positions:?}");
+                let state = self.0.lock();
+                let entry = |it: Position| state.kept.get(&it).map(|kept| stored(it, kept));
+                let entries = positions.into_iter().filter_map(entry).collect();
+                Page { part: Part::Places, entries }
+            }
+        }
+    }
+
+    fn run(&self, wanted: WantedRun) -> Page {
+        let WantedRun { from, to, messages_max, bytes_max } = wanted;
         let state = self.0.lock();
         let (mut bytes, mut next) = (0, from);
         let mut entries = Vec::new();
         for (&position, kept) in state.kept.range(from..to).filter(|(_, kept)| kept.due.is_none()) {
             if entries.len() == messages_max || bytes > bytes_max {
                 // There may be more from here on, and may be not.
-                return Page { from, next, entries };
+                return Page { part: Part::Run { from, next }, entries };
             }
             bytes += kept.message.body_len();
             entries.push(stored(position, kept));
             next = Position(position.0 + 1);
         }
-        Page { from, next: to, entries }
+        Page { part: Part::Run { from, next: to }, entries }
     }
 
     /// The process ends. What a later one finds: what is ready, and what it is told of the queue.
@@ -106,6 +119,7 @@ fn stored(position: Position, kept: &Kept) -> StoredEntry {
 
 impl State {
     fn add(&mut self, position: Position, kept: Kept) {
+        assert!(!kept.message.is_stub(), "{position:?} is here already");
         assert!(!self.gone.contains(&position), "{position:?} was taken before");
         assert!(self.kept.insert(position, kept).is_none(), "{position:?} is taken twice");
     }
@@ -124,8 +138,8 @@ impl State {
             QueueRecord::Entered { position, message, expires, due } => {
                 self.add(position, kept(message, expires, due, false));
             }
-            QueueRecord::PagedOut { position, message, expires } => {
-                self.add(position, kept(message, expires, None, true));
+            QueueRecord::PagedOut { position, message, expires, due } => {
+                self.add(position, kept(message, expires, due, true));
             }
             QueueRecord::Delivered(position) => {
                 let kept = self.kept(position);
