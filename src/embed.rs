@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
-use parking_lot::Mutex;
+use tokio::sync::watch;
 
 use crate::auth::{User, Users};
 use crate::broker::definition::{self, DefinitionError};
@@ -43,6 +43,8 @@ pub struct Broker {
     host: Arc<Host>,
     config: Config,
     durable: Option<Arc<DurableStore>>,
+    /// Why its store can't go on. It serves nobody then.
+    failure: Arc<watch::Sender<Option<Arc<StoreError>>>>,
 }
 
 /// Configures a [`Broker`] for a test: on this machine only, on any free port, in memory.
@@ -94,7 +96,16 @@ impl Broker {
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let server = Server::start(addresses, config.port, &host)?;
-        Ok(Self { server, host, config, durable })
+        let failure = Arc::new(watch::Sender::new(None));
+        if let Some(durable) = &durable {
+            let (end, failure) = (server.end(), Arc::clone(&failure));
+            durable.on_failure(move |error| {
+                // What it can't promise it does not do.
+                end();
+                failure.send_replace(Some(error));
+            });
+        }
+        Ok(Self { server, host, config, durable, failure })
     }
 
     /// Where it listens for AMQP.
@@ -253,17 +264,11 @@ impl Broker {
     /// Returns when the broker can't keep its promises any more, because its disk failed. Never, for one
     /// that keeps nothing.
     pub async fn failed(&self) -> Arc<StoreError> {
-        let Some(durable) = &self.durable else { return std::future::pending().await };
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let tell = Mutex::new(Some(tell));
-        durable.on_failure(move |error| {
-            if let Some(tell) = tell.lock().take() {
-                let _ = tell.send(error);
-            }
-        });
-        match told.await {
-            Ok(error) => error,
-            Err(_) => std::future::pending().await,
+        let mut failure = self.failure.subscribe();
+        let failed = failure.wait_for(Option::is_some).await.map(|error| error.clone());
+        match failed {
+            Ok(Some(error)) => error,
+            _ => std::future::pending().await,
         }
     }
 }

@@ -71,6 +71,12 @@ impl Server {
         &self.addresses
     }
 
+    /// What ends it at once, from any thread: clients are told (320), and nobody waits for them.
+    pub fn end(&self) -> impl Fn() + Send + Sync + 'static + use<> {
+        let shutdown = self.shutdown.clone();
+        move || shutdown.cancel()
+    }
+
     /// Stops accepting, tells every client (320), and waits until they are gone, for a few seconds
     /// at most.
     pub async fn stop(self) {

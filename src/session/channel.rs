@@ -54,6 +54,8 @@ pub(super) enum Mode {
 #[derive(Debug, Default)]
 pub(super) struct Transaction {
     pub(super) publishes: Vec<TransactedPublish>,
+    /// Bytes of memory in these.
+    pub(super) bytes: usize,
     /// In the order of the acknowledgements, with their delivery tags.
     pub(super) settled: Vec<(u64, Delivered, Verdict)>,
 }

@@ -30,6 +30,9 @@ const BATCH_MESSAGES_MAX: usize = 256;
 /// The same in bytes of message memory.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
+/// A transaction is written as a whole, so it has an end.
+const TRANSACTION_BYTES_MAX: usize = 512 * 1024 * 1024;
+
 /// Consecutive publishes of one connection that go to the same queues.
 #[derive(Debug, Default)]
 pub(super) struct PublishBatch {
@@ -168,6 +171,12 @@ impl Session {
             Mode::Plain => None,
             Mode::Transaction(transaction) => {
                 let message = store(content, facts);
+                if transaction.bytes + message.memory() > TRANSACTION_BYTES_MAX {
+                    return Err(Exception::precondition_failed(
+                        "transaction is larger than 512 MiB",
+                    ));
+                }
+                transaction.bytes += message.memory();
                 self.host.use_memory(message.memory());
                 self.published = true;
                 transaction.publishes.push(TransactedPublish {

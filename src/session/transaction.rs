@@ -35,7 +35,7 @@ impl Session {
         output: &mut Output,
         now: Instant,
     ) -> Result<Answer, Exception> {
-        let Transaction { publishes, settled } = self.take_transaction(id)?;
+        let Transaction { publishes, settled, .. } = self.take_transaction(id)?;
         let store = Arc::clone(&self.host.store);
         let unit = store.unit();
         let refused = self.publish_committed(id, publishes, output, now);
@@ -60,7 +60,7 @@ impl Session {
 
     /// Drops what was published and takes back what was settled.
     pub(super) fn undo_transaction(&mut self, id: ChannelId) -> Result<(), Exception> {
-        let Transaction { publishes, settled } = self.take_transaction(id)?;
+        let Transaction { publishes, settled, .. } = self.take_transaction(id)?;
         // Nobody has seen what comes back: it may come again.
         publishes.iter().for_each(|publish| publish.route.forget(&publish.message));
         let freed = publishes.iter().map(|publish| publish.message.memory()).sum();
