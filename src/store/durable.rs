@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ use super::checkpointer::{CheckpointRequest, Checkpointer};
 use super::directory::Directory;
 use super::disk::{Disk, FsDisk};
 use super::error::StoreError;
-use super::inbox::{Fetch, Inbox, InboxRecord};
+use super::inbox::{Expected, Fetch, Inbox, InboxRecord};
 use super::index::{Index, Summary};
 use super::key_value::{KeyValue, SledKeyValue};
 use super::log::LogOptions;
@@ -319,6 +319,8 @@ impl Parts {
             looked_at_space: now,
             free: u64::MAX,
             synced_at: now,
+            sync_took: Duration::ZERO,
+            expected: Expected::default(),
         };
         Self { writer, pages, fetches, checkpointer, requests }
     }

@@ -85,6 +85,10 @@ impl Gathered {
             || self.bytes >= BYTES_MANY
     }
 
+    fn is_enough(&self, confirmations: usize) -> bool {
+        self.confirmations.len() >= confirmations || self.closed || !self.fetches.is_empty()
+    }
+
     fn is_empty(&self) -> bool {
         self.records.is_empty() && !self.is_urgent()
     }
@@ -112,6 +116,18 @@ enum Sleep {
     Idle,
     /// For somebody who waits for it.
     Lingering,
+    /// For more of those who wait, up to so many.
+    Gathering(usize),
+}
+
+/// Those who were told a moment ago are likely to come again, all at about the same time: the next sync is
+/// to serve them all, not the first of them.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Expected {
+    /// How many are worth waiting for.
+    pub(super) confirmations: usize,
+    /// For how long: less than it takes to serve them in two syncs.
+    pub(super) within: Duration,
 }
 
 #[derive(Default)]
@@ -201,6 +217,7 @@ impl Inbox {
             Sleep::Awake => false,
             Sleep::Idle => true,
             Sleep::Lingering => state.gathered.is_urgent(),
+            Sleep::Gathering(enough) => state.gathered.is_enough(enough),
         };
         if is_awaited {
             state.sleep = Sleep::Awake;
@@ -209,8 +226,8 @@ impl Inbox {
     }
 
     /// Takes all that has gathered, and waits for something where there is nothing, `max` at most.
-    pub(super) fn take(&self, max: Duration) -> Gathered {
-        self.wait(max);
+    pub(super) fn take(&self, max: Duration, expected: Expected) -> Gathered {
+        self.wait(max, expected);
         self.take_now()
     }
 
@@ -234,7 +251,7 @@ impl Inbox {
         !is_open(&mut state)
     }
 
-    fn wait(&self, max: Duration) {
+    fn wait(&self, max: Duration, expected: Expected) {
         let mut state = self.state.lock();
         if state.gathered.is_empty() {
             state.sleep = Sleep::Idle;
@@ -244,6 +261,12 @@ impl Inbox {
             state.sleep = Sleep::Lingering;
             let until = |state: &mut State| !state.gathered.is_urgent();
             self.arrived.wait_while_for(&mut state, until, LINGER);
+        }
+        let enough = expected.confirmations;
+        if !state.gathered.confirmations.is_empty() && !state.gathered.is_enough(enough) {
+            state.sleep = Sleep::Gathering(enough);
+            let until = |state: &mut State| !state.gathered.is_enough(enough);
+            self.arrived.wait_while_for(&mut state, until, expected.within);
         }
         state.sleep = Sleep::Awake;
     }

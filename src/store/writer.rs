@@ -9,7 +9,7 @@ use super::batch::Batch;
 use super::checkpointer::CheckpointRequest;
 use super::durable::{Durability, Shared};
 use super::error::StoreError;
-use super::inbox::{Checkpointed, Fetch, Gathered, Survivor};
+use super::inbox::{Checkpointed, Expected, Fetch, Gathered, Survivor};
 use super::index::{CheckpointMark, Index};
 use super::log::{Appended, Log};
 use super::record::FrameBuilder;
@@ -25,6 +25,9 @@ const CHECKPOINT_SPACE: u64 = 4 * 1024 * 1024;
 /// Publishers wait for a checkpoint that runs when the next one is due so many times over: what changed
 /// is in memory until then.
 const BEHIND_MAX: u64 = 4;
+
+/// How long the writer waits for those at most who are likely to come.
+const GATHER_MAX: Duration = Duration::from_millis(1);
 
 /// The frame's buffer is given back where a frame was larger than this.
 const FRAME_BYTES_KEPT: usize = 8 * 1024 * 1024;
@@ -67,13 +70,17 @@ pub(super) struct Writer {
     pub(super) free: u64,
     /// The end of the log where its last frame was synced.
     pub(super) synced_at: Instant,
+    /// How long the last sync took.
+    pub(super) sync_took: Duration,
+    /// Who is likely to come next.
+    pub(super) expected: Expected,
 }
 
 impl Writer {
     /// Writes until the store is closed; the error that ended it.
     pub(super) fn run(&mut self) -> Result<(), StoreError> {
         loop {
-            let gathered = self.shared.inbox.take(IDLE);
+            let gathered = self.shared.inbox.take(IDLE, self.expected);
             let closed = gathered.closed;
             self.step(gathered)?;
             if closed {
@@ -98,6 +105,10 @@ impl Writer {
         let safe = self.make_safe(!confirmations.is_empty())?;
         if self.shared.inbox.written(safe) {
             self.shared.relieve();
+        }
+        if !confirmations.is_empty() {
+            let within = (self.sync_took / 2).min(GATHER_MAX);
+            self.expected = Expected { confirmations: confirmations.len() * 3 / 4, within };
         }
         for confirmation in confirmations {
             confirmation.durable();
@@ -147,8 +158,10 @@ impl Writer {
     }
 
     fn sync(&mut self) -> Result<(), StoreError> {
+        let start = self.shared.now();
         self.log.sync()?;
         self.synced_at = self.shared.now();
+        self.sync_took = self.synced_at.duration_since(start);
         Ok(())
     }
 

@@ -84,7 +84,7 @@ fn a_unit_is_taken_whole() {
     record(&inbox, 1);
     let taker = {
         let inbox = Arc::clone(&inbox);
-        std::thread::spawn(move || inbox.take(Duration::ZERO).records.len())
+        std::thread::spawn(move || inbox.take(Duration::ZERO, Expected::default()).records.len())
     };
     {
         let _nested = inbox.nested_unit();
@@ -117,10 +117,13 @@ fn what_was_recorded_before_the_end_is_taken() {
     record(&inbox, 1);
     inbox.when_safe(told.waiting());
     inbox.close();
-    let gathered = inbox.take(Duration::MAX);
+    let gathered = inbox.take(Duration::MAX, Expected::default());
     assert!(gathered.closed);
     assert_eq!((gathered.records.len(), gathered.confirmations.len()), (1, 1));
-    assert!(inbox.take(Duration::MAX).closed && inbox.sleep(Duration::MAX), "it stays closed");
+    assert!(
+        inbox.take(Duration::MAX, Expected::default()).closed && inbox.sleep(Duration::MAX),
+        "it stays closed"
+    );
 }
 
 #[test]
@@ -131,7 +134,7 @@ fn after_a_failure_nobody_is_told() {
     inbox.fail();
     record(&inbox, 2);
     inbox.when_safe(told.waiting());
-    let gathered = inbox.take(Duration::MAX);
+    let gathered = inbox.take(Duration::MAX, Expected::default());
     assert!(gathered.closed && gathered.records.is_empty() && gathered.confirmations.is_empty());
     inbox.written(true);
     inbox.when_safe(told.waiting());
