@@ -108,7 +108,7 @@ impl Writer {
         }
         if !confirmations.is_empty() {
             let within = (self.sync_took / 2).min(GATHER_MAX);
-            self.expected = Expected { confirmations: confirmations.len() * 3 / 4, within };
+            self.expected = Expected { confirmations: confirmations.len() - confirmations.len() / 8, within };
         }
         for confirmation in confirmations {
             confirmation.durable();
