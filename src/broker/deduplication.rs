@@ -28,7 +28,7 @@ const EXPIRED_PER_INSERT: usize = 16;
 /// when they are asked for, when they are the oldest, and by a sweep that moves on with every
 /// insertion, so live keys don't make room for dead ones for long.
 ///
-/// Where keys are to outlive the process ([`keep`](Self::keep)), a key is stored once its message is
+/// Where keys are to outlive the process (`keep`), a key is stored once its message is
 /// ([`write_down`](Self::write_down)), and removed from the store when it leaves the window.
 #[derive(Debug, Clone)]
 pub struct DeduplicationWindow {

@@ -108,7 +108,8 @@ impl Writer {
         }
         if !confirmations.is_empty() {
             let within = (self.sync_took / 2).min(GATHER_MAX);
-            self.expected = Expected { confirmations: confirmations.len() - confirmations.len() / 8, within };
+            self.expected =
+                Expected { confirmations: confirmations.len() - confirmations.len() / 8, within };
         }
         for confirmation in confirmations {
             confirmation.durable();

@@ -2,7 +2,7 @@
 //!
 //! Plain state, no lock and no clock: the caller wraps each queue in one mutex, passes the time in,
 //! and carries out the [`Effects`] afterwards. Deliveries alone go out while the lock is held, into
-//! the consumer's [`DeliverySink`](super::effect::DeliverySink), because their order is the queue's.
+//! the consumer's [`DeliverySink`], because their order is the queue's.
 //!
 //! Every call that changes anything ends alike (`Queue::run`): what consumers have credit for is
 //! handed out, what is too much or too old goes, and the caller is told when to come back.
