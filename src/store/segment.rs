@@ -143,11 +143,16 @@ impl<'a> Segment<'a> {
     }
 }
 
-/// Whether these are all bytes of a file whose creation did not come to its end.
+/// Whether these are all bytes of a file whose creation did not come to its end: it has no frames, and of
+/// its header some bytes at most, with zeros in the place of the others.
 fn is_unfinished(bytes: &[u8]) -> bool {
-    let begun = bytes.len().min(MAGIC.len());
-    let is_zero = bytes.iter().all(|byte| *byte == 0);
-    is_zero || (bytes.len() < SEGMENT_HEADER_LEN && bytes[..begun] == MAGIC[..begun])
+    let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let begun = written.min(MAGIC.len());
+    let is_whole = <&[u8; SEGMENT_HEADER_LEN]>::try_from(bytes).is_ok_and(|header| {
+        let version = Input(&header[8..]).u32().unwrap_or_default();
+        version > LOG_FORMAT || SegmentHeader::decode(header).is_ok()
+    });
+    bytes[..begun] == MAGIC[..begun] && !is_whole
 }
 
 /// The path of a segment's file.
