@@ -97,6 +97,13 @@ pub struct Page {
     pub entries: Vec<StoredEntry>,
 }
 
+impl Page {
+    /// Bytes of memory that its messages account for.
+    pub fn memory(&self) -> usize {
+        self.entries.iter().map(|entry| entry.message.memory()).sum()
+    }
+}
+
 /// Which part of a queue a [`Page`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {

@@ -63,8 +63,7 @@ impl Host {
     pub(super) fn take_pages(&self, now: Instant) {
         for _ in 0..PAGES_MAX {
             let Some((queue, page)) = self.pages.arrived.lock().pop_front() else { break };
-            let memory = |page: &Page| page.entries.iter().map(|it| it.message.memory()).sum();
-            self.use_memory(memory(&page));
+            self.use_memory(page.memory());
             let mut effects = Effects::default();
             queue.state.lock().paged_in(page, now, &mut effects);
             self.carry_out(&queue, &mut effects, now);

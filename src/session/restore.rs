@@ -77,7 +77,7 @@ impl Host {
                 Part::Run { next, .. } => next,
                 Part::Places => to,
             };
-            self.use_memory(page.entries.iter().map(|entry| entry.message.memory()).sum());
+            self.use_memory(page.memory());
             state.restore_ready(page.entries, now, out);
             self.account(out);
         }

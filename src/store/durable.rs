@@ -68,7 +68,6 @@ pub(super) struct Shared {
     pub(super) inbox: Inbox,
     pub(super) durability: Durability,
     pub(super) disk_free_limit: u64,
-    pub(super) closed: AtomicBool,
     snapshot: OnceLock<Snapshot>,
     clock: fn() -> Instant,
     disk_low: AtomicBool,
@@ -85,7 +84,6 @@ impl Shared {
             inbox: Inbox::default(),
             durability: options.durability,
             disk_free_limit: options.disk_free_limit,
-            closed: AtomicBool::new(false),
             clock: options.clock,
             disk_low: AtomicBool::new(false),
             behind: AtomicBool::new(false),
@@ -229,11 +227,6 @@ impl DurableStore {
         {
             told(Arc::clone(failure));
         }
-    }
-
-    /// What a confirm means.
-    pub fn durability(&self) -> Durability {
-        self.shared.durability
     }
 
     /// Reads messages at once, for a queue that is restored.

@@ -1,7 +1,6 @@
 //! The one thread that writes: what has gathered becomes a commit frame, and then it is safe.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
@@ -252,8 +251,6 @@ impl Writer {
         }
         self.shared.write_frozen(&self.index)?;
         self.freeze()?;
-        self.shared.write_frozen(&self.index)?;
-        self.shared.closed.store(true, Ordering::Release);
-        Ok(())
+        self.shared.write_frozen(&self.index)
     }
 }

@@ -29,16 +29,6 @@ impl Index {
         Ok(found)
     }
 
-    /// Removes the queues that `keep` does not want: those without a definition.
-    pub fn retain_queues(&self, keep: &dyn Fn(QueueId) -> bool) -> Result<(), StoreError> {
-        for queue in self.queues()? {
-            if !keep(queue) {
-                self.changes().removed_queue(queue);
-            }
-        }
-        Ok(())
-    }
-
     fn drop_transient(&self, queue: QueueId, boot: SegmentId) -> Result<(), StoreError> {
         self.drop_stale(queue, boot, &self.scheduled(queue)?);
         let mut from = Position(0);

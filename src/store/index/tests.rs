@@ -231,7 +231,7 @@ fn a_removed_queue_leaves_nothing() {
     enter(&index, QUEUE, 0..2000, 1);
     enter(&index, OTHER, 0..10, 1);
     checkpoint(&index, 2);
-    index.retain_queues(&|queue| queue != QUEUE).unwrap();
+    index.changes().removed_queue(QUEUE);
     assert_eq!(index.queues().unwrap(), [OTHER]);
     assert_eq!(positions(&index, QUEUE), Vec::<u64>::new());
     assert_eq!(index.summary(QUEUE).unwrap(), Summary::default());
