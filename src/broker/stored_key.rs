@@ -15,10 +15,12 @@ pub(super) enum Kind {
     SeenByExchange = 7,
     /// What a queue with a deduplication window has seen.
     SeenByQueue = 8,
+    /// Up to where a queue's messages may have been delivered without being marked so.
+    InDoubt = 9,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::VHost,
         Self::Exchange,
         Self::Queue,
@@ -27,6 +29,7 @@ impl Kind {
         Self::OperatorPolicy,
         Self::SeenByExchange,
         Self::SeenByQueue,
+        Self::InDoubt,
     ];
 
     /// The kind of a key, if it is known.

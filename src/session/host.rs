@@ -21,6 +21,7 @@ use crate::broker::definition::{DefinitionError, Recovered};
 use crate::broker::effect::Effects;
 use crate::broker::memory::{Alarm, MemoryGauge};
 use crate::broker::persist::Persist;
+use crate::broker::queue::Queue;
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHost, VHostOptions};
@@ -84,7 +85,8 @@ impl Host {
         let HostSettings { connection, users, anonymous_user, store, seed, now, .. } = settings;
         let options = settings.vhost_options;
         let (epoch, memory) = (options.epoch, Arc::clone(&options.memory));
-        let recovered = Recovered::read(settings.definitions)?;
+        let mut recovered = Recovered::read(settings.definitions)?;
+        let mut in_doubt = std::mem::take(&mut recovered.in_doubt);
         let vhosts = make_vhosts(&settings.vhosts, recovered, &store, &options, now)?;
         let host = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
@@ -108,10 +110,20 @@ impl Host {
         });
         for queue in host.vhosts().flat_map(|vhost| vhost.queues()) {
             let mut effects = Effects::default();
-            queue.state.lock().declared(now, &mut effects);
+            let mut state = queue.state.lock();
+            state.restore_in_doubt(in_doubt.remove(&queue.id).unwrap_or_default());
+            state.declared(now, &mut effects);
+            drop(state);
             host.carry_out(&queue, &mut effects, now);
         }
+        // Their queues are gone.
+        in_doubt.into_keys().for_each(|queue| Queue::forget_in_doubt(queue, &*host.store));
         Ok(host)
+    }
+
+    /// All clients are gone, and the broker is about to be: what is known of every delivery is written down.
+    pub fn rest(&self) {
+        self.vhosts().flat_map(|vhost| vhost.queues()).for_each(|queue| queue.state.lock().rest());
     }
 
     /// The vhost of this name, if there is one.
@@ -188,7 +200,7 @@ fn make_vhosts(
     options: &VHostOptions,
     now: Instant,
 ) -> Result<HashMap<ShortString, Arc<VHost>>, DefinitionError> {
-    let Recovered { vhosts: mut definitions, mut seen } = recovered;
+    let Recovered { vhosts: mut definitions, mut seen, .. } = recovered;
     for name in configured {
         definitions.entry(name.clone()).or_default();
     }

@@ -6,7 +6,9 @@ use amqp_codec::ShortString;
 
 use super::{BindingDefinition, Definition, DefinitionError, ExchangeDefinition, QueueDefinition};
 use crate::broker::deduplication::KeptKey;
+use crate::broker::effect::Position;
 use crate::broker::policy::Policy;
+use crate::broker::queue;
 use crate::broker::queue_cell::QueueId;
 use crate::broker::stored_key::{KeyParts, Kind};
 
@@ -17,6 +19,8 @@ pub struct Recovered {
     pub vhosts: BTreeMap<ShortString, VHostDefinitions>,
     /// What was seen before, and is a duplicate when it comes again.
     pub seen: SeenKeys,
+    /// Up to where messages of queues may have been delivered without being marked so.
+    pub in_doubt: HashMap<QueueId, Position>,
 }
 
 /// What was written down of a vhost.
@@ -74,6 +78,13 @@ impl Recovered {
             match Kind::of(&key) {
                 Some(Kind::SeenByExchange | Kind::SeenByQueue) => {
                     recovered.seen.add(key, &value)?;
+                }
+                Some(Kind::InDoubt) => {
+                    let queue = KeyParts::of(&key).number().map(QueueId);
+                    let read = queue.zip(queue::decode_in_doubt(&value));
+                    let refused = || DefinitionError::new(&key, "no position that is in doubt");
+                    let (queue, until) = read.ok_or_else(refused)?;
+                    recovered.in_doubt.insert(queue, until);
                 }
                 _ => {
                     let (vhost, definition) = Definition::decode(&key, &value)?;
