@@ -228,6 +228,98 @@ async fn a_process_is_watched() {
     assert_eq!(json["phases"][0]["processes"][0]["pid"], std::process::id());
 }
 
+// --- exchanges and priorities ---
+
+fn exchange(kind: &str) -> Option<Exchange> {
+    Some(Exchange { name: None, kind: kind.to_owned() })
+}
+
+/// Each message reaches one queue, whatever the number of bindings, and all queues get some.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_message_matches_one_of_many_bindings() {
+    for kind in ["topic", "direct", "headers"] {
+        let plan = Plan {
+            size: 40,
+            consumers: 3,
+            confirm_window: Some(100),
+            publish_count: Some(900),
+            exchange: exchange(kind),
+            bindings: Some(300),
+            queues: queues(3),
+            mandatory: true,
+            verify: true,
+            ..Plan::default()
+        };
+        let report = measured(plan).await;
+        let phase = only(&report);
+        assert_eq!((phase.received, phase.returned), (900, 0), "{kind}");
+        assert_eq!(report.verified.unwrap().checked, 900, "{kind}");
+    }
+}
+
+/// Those of the highest priority come out first of a queue that was filled before.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_have_priorities_in_turn() {
+    let plan = Plan {
+        size: 32,
+        priorities: Some(10),
+        publish_count: Some(1000),
+        confirm_window: Some(100),
+        drain: true,
+        verify: true,
+        ..Plan::default()
+    };
+    let report = measured(plan).await;
+    assert_eq!(report.problem, None);
+    let verified = report.verified.unwrap();
+    assert_eq!((verified.checked, verified.out_of_order), (1000, 0));
+}
+
+// --- verification ---
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_as_it_was_sent_is_verified() {
+    let fanout = Plan { exchange: exchange("fanout"), queues: queues(4), ..Plan::default() };
+    let several = Plan { producers: 3, consumers: 2, threads: 2, ..Plan::default() };
+    let large = Plan { size: 300_000, publish_count: Some(20), ..Plan::default() };
+    let timed = Plan {
+        publish_count: None,
+        duration: Some(Duration::from_millis(50)),
+        auto_ack: true,
+        ..Plan::default()
+    };
+    for plan in [fanout, several, large, timed] {
+        let plan = Plan {
+            size: plan.size.max(32),
+            publish_count: plan.publish_count.or(plan.duration.is_none().then_some(1000)),
+            verify: true,
+            ..plan
+        };
+        let report = measured(plan).await;
+        let (phase, verified) = (only(&report), report.verified.unwrap());
+        assert!(verified.is_clean() && verified.checked == phase.received, "{report}");
+        assert!(phase.received >= phase.sent && phase.sent > 0, "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_a_queue_drops_are_found_to_be_lost() {
+    let short = Queues { arguments: parse_arguments("x-max-length=10").unwrap(), ..queues(1) };
+    let plan = Plan {
+        size: 32,
+        queues: short,
+        confirm_window: Some(50),
+        publish_count: Some(30),
+        drain: true,
+        verify: true,
+        idle_timeout: Duration::ZERO,
+        ..Plan::default()
+    };
+    let problem = measured(plan).await.problem.unwrap();
+    let lost = "not all messages arrived as sent: 10 checked, 20 lost, 0 twice, 0 out of order, 0 damaged; ";
+    assert!(problem.starts_with(lost), "{problem}");
+}
+
 // --- refusals ---
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,6 +89,11 @@ struct PerfArgs {
     #[arg(long, short = 'u', value_name = "NAME")]
     queue: Vec<String>,
 
+    /// Queues of the run's own, deleted at its end
+    #[arg(long, value_name = "N", conflicts_with_all = ["queue", "queue_pattern", "fanout"],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    queues: Option<u32>,
+
     /// Queues with names such as perf-%d, or %03d, from --queue-pattern-from to --queue-pattern-to
     #[arg(long, value_name = "PATTERN", conflicts_with = "queue", requires = "queue_pattern_to")]
     queue_pattern: Option<String>,
@@ -120,6 +125,19 @@ struct PerfArgs {
     /// Routing key of messages and bindings [default: the queue's name]
     #[arg(long, short = 'k', value_name = "KEY")]
     routing_key: Option<String>,
+
+    /// Bind so often, to the queues in turn, by keys or headers of which each message matches one
+    #[arg(long, value_name = "N", requires = "type", conflicts_with_all = ["routing_key", "predeclared"],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    bindings: Option<u32>,
+
+    /// Give messages this many priorities in turn, from 0, and the queues as many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    priorities: Option<u8>,
+
+    /// Check every message that arrives: report what is lost, damaged, there twice or out of order
+    #[arg(long)]
+    verify: bool,
 
     /// Message flags: persistent (queues are durable, too), mandatory; may be repeated
     #[arg(long, short = 'f', value_name = "FLAG", value_delimiter = ',')]
@@ -263,7 +281,7 @@ fn stop_at_interrupt(stop: &Arc<AtomicBool>) -> io::Result<()> {
 
 impl PerfArgs {
     fn plan(&self) -> Result<Plan, PerfError> {
-        let generated = self.fanout.unwrap_or(1) as usize;
+        let generated = self.fanout.or(self.queues).unwrap_or(1) as usize;
         let kind = if self.fanout.is_some() { Some("fanout") } else { self.r#type.as_deref() };
         // The default exchange has no name, and is there.
         let name = self.exchange.clone().filter(|name| !name.is_empty());
@@ -293,6 +311,9 @@ impl PerfArgs {
             },
             exchange,
             routing_key: self.routing_key.clone(),
+            bindings: self.bindings,
+            priorities: self.priorities,
+            verify: self.verify,
             predeclared: self.predeclared,
             drain: self.drain,
             threads: self.threads,

@@ -12,9 +12,11 @@ use amqp_codec::{
     ChannelId, FieldTable, FieldValue, FrameKind, Method, ProtocolHeader, ShortString, TooLong,
 };
 use bytes::{Bytes, BytesMut};
+use rustix::net::RecvFlags;
 
 use super::input::{Input, Piece};
 use super::notice::check_open;
+use super::stamp::STAMP_SIZE;
 use super::{PerfError, Uri};
 
 /// The channel that everything goes over.
@@ -45,7 +47,8 @@ impl Link {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-        let mut link = Self { socket: Arc::new(socket), input: Input::new(), frame_max: FRAME_MAX };
+        let mut link =
+            Self { socket: Arc::new(socket), input: Input::new(STAMP_SIZE), frame_max: FRAME_MAX };
         link.write(&ProtocolHeader::AMQP_0_9_1)?;
         link.log_in(uri)?;
         link.call(CHANNEL, channel::Open {}, "channel.open-ok", |method| {
@@ -159,12 +162,20 @@ impl Link {
 
     /// Reads what there is; `false` if nothing was.
     pub(super) fn read(&mut self) -> Result<bool, PerfError> {
-        match self.input.fill(&*self.socket) {
+        match self.read_some() {
             Ok(0) => Err(PerfError::Gone { during: None }),
             Ok(_) => Ok(true),
             Err(error) if is_timeout(&error) => Ok(false),
             Err(error) => Err(ended(error)),
         }
+    }
+
+    /// Takes what there is. Where a large body goes on that nobody looks at, the system does not even copy it.
+    fn read_some(&mut self) -> io::Result<usize> {
+        let Some(room) = self.input.discardable() else { return self.input.fill(&*self.socket) };
+        let (_, len) = rustix::net::recv(&*self.socket, room, RecvFlags::TRUNC)?;
+        self.input.discarded(len);
+        Ok(len)
     }
 
     /// Writes what fits, and says how much that was.

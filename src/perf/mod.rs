@@ -13,14 +13,18 @@
 //!
 //! It knows nothing of this broker: it stands on the codec alone.
 
+mod address;
 mod clock;
 mod consumer;
 mod error;
 mod event_loop;
 mod frames;
 mod input;
+mod inspector;
 mod latency;
+mod ledger;
 mod link;
+mod mark;
 mod notice;
 mod pace;
 mod plan;
@@ -37,6 +41,7 @@ mod uri;
 
 pub use error::PerfError;
 pub use latency::Percentiles;
+pub use ledger::Verified;
 pub use plan::{Exchange, Plan, Queues, parse_arguments};
 pub use process::ProcessUse;
 pub use progress::Progress;
