@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use leveret::Broker;
 use leveret::net::now;
-use leveret::perf::{Exchange, Phase, Plan, Progress, Queues, Report, parse_arguments, run};
+use leveret::perf::{
+    ChurnPlan, Churned, Control, Exchange, ExpiryPlan, Idle, IdlePlan, PerfError, Phase, Plan,
+    Progress, Queues, Report, Uri, churn, expire, idle, parse_arguments, run,
+};
 
 /// What came of a plan carried out on a broker of its own, and of the broker.
 async fn measured(plan: Plan) -> Report {
@@ -318,6 +321,74 @@ async fn messages_that_a_queue_drops_are_found_to_be_lost() {
     let problem = measured(plan).await.problem.unwrap();
     let lost = "not all messages arrived as sent: 10 checked, 20 lost, 0 twice, 0 out of order, 0 damaged; ";
     assert!(problem.starts_with(lost), "{problem}");
+}
+
+// --- what is no stream of messages ---
+
+/// What a scenario says on a broker of its own.
+async fn scenario<R: Send + 'static>(
+    scenario: impl FnOnce(Uri, &mut Control<'_>) -> Result<R, PerfError> + Send + 'static,
+) -> R {
+    let broker = Broker::builder().start().await.unwrap();
+    let uri = broker.uri().parse().unwrap();
+    let report = tokio::task::spawn_blocking(move || {
+        let stop = AtomicBool::new(false);
+        scenario(uri, &mut Control { now, stop: &stop, progress: &mut |_| {} })
+    });
+    let report = report.await.unwrap().unwrap();
+    let vhost = broker.host().vhost(&"/".try_into().unwrap()).unwrap();
+    assert_eq!(vhost.queues().len(), 0, "it leaves nothing");
+    broker.stop().await;
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_channels_and_queues_come_and_go() {
+    let queues = |durable| Churned::Queues { durable };
+    for what in [Churned::Connections, Churned::Channels, queues(false), queues(true)] {
+        let report = scenario(move |uri, control| {
+            let (count, pids) = (Some(25), vec![std::process::id()]);
+            churn(&ChurnPlan { uri, what, clients: 3, count, duration: None, pids }, control)
+        });
+        let report = report.await;
+        assert_eq!(report.count, 25, "{what:?}");
+        let ordered = report.latency_us.unwrap();
+        assert!(ordered.min <= ordered.median && ordered.median <= ordered.max, "{report}");
+        assert_eq!(report.processes.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_and_does_nothing_has_its_memory_told() {
+    for what in [Idle::Connections, Idle::Consumers, Idle::Queues] {
+        let report = scenario(move |uri, control| {
+            let (rest, pids) = (Duration::ZERO, vec![std::process::id()]);
+            let plan = IdlePlan { uri, what, count: 120, size: 10, persistent: true, rest, pids };
+            idle(&plan, control)
+        });
+        let report = report.await;
+        assert_eq!(report.count, 120, "{what:?}");
+        assert!(report.processes[0].rss > 0, "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_expire_all_at_once() {
+    let report = scenario(|uri, control| {
+        let plan = ExpiryPlan {
+            uri,
+            messages: 1200,
+            size: 20,
+            time_to_live: Duration::from_secs(4),
+            probe_rate: 200,
+            persistent: false,
+            pids: vec![std::process::id()],
+        };
+        expire(&plan, control)
+    });
+    let report = report.await;
+    assert_eq!((report.messages, report.cpu_us_each.len()), (1200, 1));
+    assert!(report.stall_ms > 0.0 && report.stall_before_ms > 0.0, "{report}");
 }
 
 // --- refusals ---
