@@ -40,7 +40,7 @@ impl Session {
     /// `basic.consume`. The answer is written before the first delivery can be.
     ///
     /// # Errors
-    /// 404, 405 and 403 for the queue; 530 for a consumer tag in use.
+    /// 403, 404 and 405 for the queue; 530 for a consumer tag in use.
     pub(super) fn consume(
         &mut self,
         id: ChannelId,
@@ -51,7 +51,7 @@ impl Session {
         if consume.queue.as_bytes() == REPLY_TO {
             return self.consume_replies(id, &consume, output);
         }
-        let queue = self.named_queue(id, &consume.queue)?;
+        let queue = self.readable_queue(id, &consume.queue)?;
         queue.check_access(self.id)?;
         if self.announce_use(&queue, || consume.clone().into()) {
             return Ok(());
@@ -144,7 +144,7 @@ impl Session {
     /// `basic.get`.
     ///
     /// # Errors
-    /// 404 and 405 for the queue.
+    /// 403, 404 and 405 for the queue.
     pub(super) fn get(
         &mut self,
         id: ChannelId,
@@ -152,7 +152,7 @@ impl Session {
         output: &mut Output,
         now: Instant,
     ) -> Result<(), Exception> {
-        let queue = self.named_queue(id, &get.queue)?;
+        let queue = self.readable_queue(id, &get.queue)?;
         queue.check_access(self.id)?;
         if self.announce_use(&queue, || get.clone().into()) {
             return Ok(());

@@ -1,6 +1,8 @@
 //! A client attached to a vhost: the conversation on one side, the broker on the other. Still no
 //! socket and no clock.
 
+mod access;
+mod admin;
 mod channel;
 mod client;
 mod consume;
@@ -14,6 +16,7 @@ mod publish;
 mod registry;
 mod reply_to;
 mod restore;
+mod rights;
 mod settle;
 mod source;
 #[cfg(test)]
@@ -22,6 +25,7 @@ mod timers;
 mod topology;
 mod transaction;
 
+pub use self::admin::{AdminError, Defaults, NewPassword, NewUser};
 pub use self::client::{Client, Peer, Reading};
-pub use self::host::{Host, HostSettings};
+pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;

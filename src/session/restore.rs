@@ -28,7 +28,8 @@ impl Host {
         read: ReadPage<'_>,
         now: Instant,
     ) -> Result<(), StoreError> {
-        let queues = self.vhosts().flat_map(|vhost| vhost.queues());
+        let vhosts = self.vhosts();
+        let queues = vhosts.iter().flat_map(|vhost| vhost.queues());
         let queues: HashMap<QueueId, Arc<QueueCell>> =
             queues.map(|queue| (queue.id, queue)).collect();
         let mut messages = 0;

@@ -19,6 +19,7 @@ use crate::broker::policy::{ApplyTo, Policy};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId, QueueIds, QueueProperties};
 use crate::broker::routing::{Publication, Router};
 use crate::broker::time::Epoch;
+use crate::broker::vhost::VHostMetadata;
 use crate::broker::vhost::{DeleteConditions, VHostOptions};
 
 const ME: ConnectionId = ConnectionId(1);
@@ -522,7 +523,7 @@ fn a_store_that_keeps_nothing_is_told_nothing() {
     let mut world = World::new(origin());
     let options = VHostOptions::new(Epoch::new(world.now, 0));
     world.vhost = VHost::new(short("/"), Arc::new(Deaf), options);
-    world.vhost.write_down();
+    world.vhost.set_metadata(VHostMetadata::default());
     deduplicating(&world, true, "disk");
     world.policy("p", true, 1);
     assert!(world.publish("a", "k", "1") && !world.publish("a", "k", "1"));
