@@ -19,6 +19,7 @@ mod restore;
 mod rights;
 mod settle;
 mod source;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -29,3 +30,4 @@ pub use self::admin::{AdminError, Defaults, NewPassword, NewUser};
 pub use self::client::{Client, Peer, Reading};
 pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;
+pub use self::stored::{DEFINITION_PREFIXES, definition_document};
