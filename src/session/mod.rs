@@ -26,7 +26,9 @@ mod timers;
 mod topology;
 mod transaction;
 
-pub use self::admin::{AdminError, Defaults, NewPassword, NewUser};
+pub use self::admin::{
+    AdminError, Defaults, Definitions, ImportError, InvalidDefinitions, NewPassword, NewUser,
+};
 pub use self::client::{Client, Peer, Reading};
 pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;
