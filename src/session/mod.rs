@@ -21,13 +21,17 @@ mod restore;
 mod rights;
 mod settle;
 mod source;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod topology;
 mod transaction;
 
-pub use self::admin::{AdminError, Defaults, NewPassword, NewUser};
+pub use self::admin::{
+    AdminError, Defaults, Definitions, ImportError, InvalidDefinitions, NewPassword, NewUser,
+};
 pub use self::client::{Client, Peer, Reading};
 pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;
+pub use self::stored::{DEFINITION_PREFIXES, definition_document};

@@ -28,7 +28,7 @@ use crate::store::{Confirmation, MemoryStore, Requester, Store, Unit};
 
 /// The only clock reading in these tests: an origin to count from.
 #[expect(clippy::disallowed_methods)]
-fn origin() -> Instant {
+pub(super) fn origin() -> Instant {
     Instant::now()
 }
 
@@ -73,7 +73,7 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
     }
 }
 
-fn plain_host() -> Arc<Host> {
+pub(super) fn plain_host() -> Arc<Host> {
     host(Arc::new(MemoryStore), 1 << 20, 0)
 }
 
