@@ -1,6 +1,7 @@
 //! A document comes into force.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use amqp_codec::ShortString;
@@ -11,7 +12,7 @@ use crate::broker::binding::{Binding, Destination};
 use crate::broker::definition::BindingDefinition;
 use crate::broker::error::BrokerError;
 use crate::broker::parameter::{Parameter, ParameterError};
-use crate::broker::vhost::VHostMetadata;
+use crate::broker::vhost::{VHost, VHostMetadata};
 use crate::session::admin::AdminError;
 use crate::session::host::Host;
 
@@ -184,10 +185,7 @@ impl Host {
     }
 
     /// A vhost that was checked to be there. It may be deleted meanwhile.
-    fn vhost_of_import(
-        &self,
-        name: &ShortString,
-    ) -> Result<std::sync::Arc<crate::broker::vhost::VHost>, ImportError> {
+    fn vhost_of_import(&self, name: &ShortString) -> Result<Arc<VHost>, ImportError> {
         self.vhost(name).ok_or_else(|| ImportError::UnknownVHost(name.to_string()))
     }
 }
