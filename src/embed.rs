@@ -268,6 +268,7 @@ impl Broker {
     /// What the disk said. What was confirmed is safe all the same.
     pub async fn close(self) -> Result<(), Arc<StoreError>> {
         self.server.stop().await;
+        self.host.rest();
         let Some(durable) = self.durable else { return Ok(()) };
         // A thread that panicked has failed the store.
         tokio::task::spawn_blocking(move || durable.close()).await.unwrap_or(Ok(()))

@@ -18,10 +18,12 @@ pub(super) enum Kind {
     SeenByQueue = 8,
     Parameter = 9,
     GlobalParameter = 10,
+    /// Up to where a queue's messages may have been delivered without being marked so.
+    InDoubt = 11,
 }
 
 impl Kind {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::VHost,
         Self::Exchange,
         Self::Queue,
@@ -32,6 +34,7 @@ impl Kind {
         Self::SeenByQueue,
         Self::Parameter,
         Self::GlobalParameter,
+        Self::InDoubt,
     ];
 
     /// The kind of a key, if it is known.

@@ -10,13 +10,14 @@ use amqp_codec::{ChannelId, Method, ReplyCode, ShortString};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
+use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
-use super::publish::PublishBatch;
 use super::rights::Rights;
 use super::settle::SettleBatch;
 use crate::broker::effect::Effects;
+use crate::broker::queue::Announcement;
 use crate::broker::queue::{ConsumerHandle, Return};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
 use crate::broker::vhost::{DeleteConditions, VHost};
@@ -83,6 +84,18 @@ enum Unanswered {
     Committing(ChannelId, Method),
     /// The message is to be read from the store.
     Getting(ChannelId, basic::Get),
+    /// It is asked once more when the store knows for sure that somebody uses the queue.
+    Announcing(ChannelId, AnnouncedUse),
+}
+
+/// A `basic.consume` or `basic.get` that has to wait until [`Queue::announce_use`] is durable.
+///
+/// [`Queue::announce_use`]: crate::broker::queue::Queue::announce_use
+#[derive(Debug)]
+pub(super) struct AnnouncedUse {
+    pub(super) queue: Arc<QueueCell>,
+    pub(super) announcement: Announcement,
+    pub(super) request: Method,
 }
 
 /// The broker's side of an open connection.
@@ -121,6 +134,8 @@ pub(super) struct Session {
     pub(super) get_later: Option<basic::Get>,
     /// It may be there now.
     pub(super) try_again: bool,
+    /// A request that waits until it is known that its queue is used.
+    pub(super) announced: Option<AnnouncedUse>,
     /// Reused for settlements.
     pub(super) taken: Vec<(u64, Delivered)>,
 }
@@ -221,6 +236,13 @@ impl Client {
                 // Its channel may have closed for a delivery that was held for too long.
                 if session.is_open(id) {
                     self.method(id, Method::BasicGet(get), now);
+                }
+            }
+            Some(Unanswered::Announcing(id, announced)) if committed => {
+                let AnnouncedUse { queue, announcement, request } = announced;
+                queue.state.lock().use_is_safe(announcement);
+                if session.is_open(id) {
+                    self.method(id, request, now);
                 }
             }
             unanswered => self.unanswered = unanswered,
@@ -354,6 +376,9 @@ impl Client {
                 let must_last = std::mem::take(&mut session.must_last);
                 let get = session.get_later.take();
                 self.unanswered = get.map(|get| Unanswered::Getting(id, get));
+                if let Some(announced) = session.announced.take() {
+                    self.answer_when_durable(Unanswered::Announcing(id, announced));
+                }
                 if let Some(answer) = answer {
                     self.answer(id, answer, must_last);
                 }
@@ -368,12 +393,16 @@ impl Client {
     /// Answers a request, at once or when what it changed will last.
     fn answer(&mut self, id: ChannelId, answer: Method, must_last: bool) {
         if must_last && self.host.store.keeps_messages() {
-            self.unanswered = Some(Unanswered::Committing(id, answer));
-            let confirmation = RequestConfirmation(Arc::clone(&self.outbox));
-            self.host.store.when_durable(Box::new(confirmation));
+            self.answer_when_durable(Unanswered::Committing(id, answer));
         } else {
             self.connection.output().method(id, answer);
         }
+    }
+
+    fn answer_when_durable(&mut self, unanswered: Unanswered) {
+        self.unanswered = Some(unanswered);
+        let confirmation = RequestConfirmation(Arc::clone(&self.outbox));
+        self.host.store.when_durable(Box::new(confirmation));
     }
 
     /// Closes what an exception is about, and gives back what it held.
@@ -459,6 +488,7 @@ impl Client {
             committed: false,
             get_later: None,
             try_again: false,
+            announced: None,
             taken: Vec::new(),
         });
         self.connection.opened();

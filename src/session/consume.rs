@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqp_codec::method::basic;
+use amqp_codec::method::{Method, basic};
 use amqp_codec::{
     BasicProperties, ChannelId, FieldTable, FieldValue, PropertiesRef, ReplyCode, ShortString,
     write_ack, write_deliver, write_nack,
@@ -12,7 +12,7 @@ use amqp_codec::{
 use bytes::Buf;
 
 use super::channel::{Delivered, Mode, SessionChannel};
-use super::client::{Answer, Session};
+use super::client::{AnnouncedUse, Answer, Session};
 use super::outbox::{Item, Outbox, Publisher};
 use super::publish::outgoing;
 use super::reply_to::REPLY_TO;
@@ -53,6 +53,9 @@ impl Session {
         }
         let queue = self.readable_queue(id, &consume.queue)?;
         queue.check_access(self.id)?;
+        if self.announce_use(&queue, || consume.clone().into()) {
+            return Ok(());
+        }
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let tag = match consume.consumer_tag {
             tag if tag.is_empty() => self.host.unique_name("amq.ctag-"),
@@ -151,6 +154,9 @@ impl Session {
     ) -> Result<(), Exception> {
         let queue = self.readable_queue(id, &get.queue)?;
         queue.check_access(self.id)?;
+        if self.announce_use(&queue, || get.clone().into()) {
+            return Ok(());
+        }
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let mut effects = Effects::default();
         let got = {
@@ -191,6 +197,17 @@ impl Session {
         );
         write_content(output, id, &entry.message, entry.returns);
         Ok(())
+    }
+
+    /// Whether a request has to wait until it is safely known that its queue is used.
+    fn announce_use(&mut self, queue: &Arc<QueueCell>, request: impl FnOnce() -> Method) -> bool {
+        let announcement = queue.state.lock().announce_use();
+        let announced = |announcement| {
+            let queue = Arc::clone(queue);
+            AnnouncedUse { queue, announcement, request: request() }
+        };
+        self.announced = announcement.map(announced);
+        self.announced.is_some()
     }
 
     /// `basic.qos`: for consumers to come, or for the whole channel at once.
@@ -433,7 +450,7 @@ fn write_delivery(
         id,
         consumer.tag.as_bytes(),
         tag,
-        delivery.is_redelivered(),
+        delivery.redelivered,
         message.exchange(),
         message.routing_key(),
     );

@@ -23,6 +23,7 @@ use crate::broker::definition::{DefinitionError, Recovered};
 use crate::broker::effect::Effects;
 use crate::broker::memory::{Alarm, MemoryGauge};
 use crate::broker::persist::Persist;
+use crate::broker::queue::Queue;
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHost, VHostOptions};
@@ -106,6 +107,7 @@ impl Host {
         let of_access = of_access.iter().map(|(key, value)| AccessDefinition::decode(key, value));
         let of_access = of_access.collect::<Result<_, _>>()?;
         let mut recovered = Recovered::read(of_broker)?;
+        let mut in_doubt = std::mem::take(&mut recovered.in_doubt);
         let global_parameters = std::mem::take(&mut recovered.global_parameters);
         let vhosts = restore_vhosts(recovered, &store, &options, now)?;
         let host = Arc::new_cyclic(|this| Self {
@@ -134,10 +136,21 @@ impl Host {
         });
         for queue in host.vhosts().iter().flat_map(|vhost| vhost.queues()) {
             let mut effects = Effects::default();
-            queue.state.lock().declared(now, &mut effects);
+            let mut state = queue.state.lock();
+            state.restore_in_doubt(in_doubt.remove(&queue.id).unwrap_or_default());
+            state.declared(now, &mut effects);
+            drop(state);
             host.carry_out(&queue, &mut effects, now);
         }
+        // Their queues are gone.
+        in_doubt.into_keys().for_each(|queue| Queue::forget_in_doubt(queue, &*host.store));
         Ok(host)
+    }
+
+    /// All clients are gone, and the broker is about to be: what is known of every delivery is written down.
+    pub fn rest(&self) {
+        let queues = self.vhosts().into_iter().flat_map(|vhost| vhost.queues());
+        queues.for_each(|queue| queue.state.lock().rest());
     }
 
     /// The vhost of this name, if there is one.

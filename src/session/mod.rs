@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod batch;
 mod channel;
 mod client;
 mod consume;
@@ -14,6 +15,7 @@ mod pages;
 mod policies;
 mod publish;
 mod registry;
+mod remembered_routes;
 mod reply_to;
 mod restore;
 mod rights;

@@ -48,6 +48,9 @@ impl Host {
         if self.store.keeps_messages() {
             tracing::info!(queues = queues.len(), messages, "restored");
         }
+        for queue in queues.values() {
+            queue.state.lock().all_restored();
+        }
         // Not before: what one queue gives up another one gets, which has to know where its own end is.
         for (queue, mut effects) in left_to_do {
             self.carry_out(queue, &mut effects, now);

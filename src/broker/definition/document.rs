@@ -5,14 +5,16 @@ use serde_json::{Map, Value};
 use super::Definition;
 use crate::broker::stored_key::Kind;
 
-/// What the keys of definitions start with, and no others.
-pub const PREFIXES: [&[u8]; 8] = [
+/// What the keys start with of all that a lost index must not take with it: definitions, and which
+/// queues' messages are in doubt.
+pub const PREFIXES: [&[u8]; 9] = [
     &[Kind::VHost as u8],
     &[Kind::Exchange as u8],
     &[Kind::Queue as u8],
     &[Kind::Binding as u8],
     &[Kind::Policy as u8],
     &[Kind::OperatorPolicy as u8],
+    &[Kind::InDoubt as u8],
     &[Kind::Parameter as u8],
     &[Kind::GlobalParameter as u8],
 ];

@@ -161,6 +161,7 @@ pub(super) fn decode(kind: Kind, value: &[u8]) -> Result<(ShortString, Definitio
         Kind::SeenByExchange | Kind::SeenByQueue => {
             return Err("what was seen is no definition".to_owned());
         }
+        Kind::InDoubt => return Err("what is in doubt is no definition".to_owned()),
     };
     Ok((vhost.0, definition))
 }

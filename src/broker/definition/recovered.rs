@@ -6,8 +6,10 @@ use amqp_codec::ShortString;
 
 use super::{BindingDefinition, Definition, DefinitionError, ExchangeDefinition, QueueDefinition};
 use crate::broker::deduplication::KeptKey;
+use crate::broker::effect::Position;
 use crate::broker::parameter::{GlobalParameter, Parameter};
 use crate::broker::policy::Policy;
+use crate::broker::queue;
 use crate::broker::queue_cell::QueueId;
 use crate::broker::stored_key::{KeyParts, Kind};
 use crate::broker::vhost::VHostMetadata;
@@ -21,6 +23,8 @@ pub struct Recovered {
     pub global_parameters: Vec<GlobalParameter>,
     /// What was seen before, and is a duplicate when it comes again.
     pub seen: SeenKeys,
+    /// Up to where messages of queues may have been delivered without being marked so.
+    pub in_doubt: HashMap<QueueId, Position>,
 }
 
 /// What was written down of a vhost.
@@ -80,6 +84,13 @@ impl Recovered {
             match Kind::of(&key) {
                 Some(Kind::SeenByExchange | Kind::SeenByQueue) => {
                     recovered.seen.add(key, &value)?;
+                }
+                Some(Kind::InDoubt) => {
+                    let queue = KeyParts::of(&key).number().map(QueueId);
+                    let read = queue.zip(queue::decode_in_doubt(&value));
+                    let refused = || DefinitionError::new(&key, "no position that is in doubt");
+                    let (queue, until) = read.ok_or_else(refused)?;
+                    recovered.in_doubt.insert(queue, until);
                 }
                 _ => {
                     let (vhost, definition) = Definition::decode(&key, &value)?;
