@@ -15,6 +15,7 @@ use rustc_hash::FxBuildHasher;
 use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
+use super::one_line::OneLine;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::rights::Rights;
 use super::settle::SettleBatch;
@@ -413,7 +414,7 @@ impl Client {
             connection = self.id.0,
             channel = failure.channel.0,
             "{}",
-            failure.exception.reply_text()
+            OneLine(failure.exception.reply_text())
         );
         let Scope::Channel(id) = failure.exception.scope(failure.channel) else {
             self.end_session(now);
@@ -496,7 +497,7 @@ impl Client {
     }
 
     fn log_end(&self, reason: &str) {
-        tracing::warn!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection: {reason}");
+        tracing::warn!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection: {}", OneLine(reason));
     }
 }
 

@@ -360,7 +360,10 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
     let [as_it_is, file] =
         [TestFile::new("example", example), TestFile::new("example-on", &uncommented)];
     assert_eq!(config(&["--config", as_it_is.path()], &[]), config(&[], &[]));
-    let expected =
-        Config { ready_file: Some("/run/leveret/ready.json".into()), ..config(&[], &[]) };
+    let expected = Config {
+        ready_file: Some("/run/leveret/ready.json".into()),
+        load_definitions: Some("/etc/leveret/definitions.json".into()),
+        ..config(&[], &[])
+    };
     assert_eq!(config(&["--config", file.path()], &[]), expected);
 }

@@ -9,6 +9,7 @@ use crate::auth::{Permissions, Tags};
 use crate::broker::parameter::GlobalParameter;
 use crate::broker::vhost::VHostMetadata;
 use crate::session::host::Host;
+use crate::session::one_line::OneLine;
 
 /// The parameter that tells a store which was in use before from an empty one. RabbitMQ has it, too, from
 /// its first start on.
@@ -74,7 +75,7 @@ impl Host {
             true => self.make_default_user(defaults).map_err(refused)?,
             false => tracing::info!(
                 "the definitions have users: the default user '{}' is not made",
-                defaults.user.escape_debug()
+                OneLine(&defaults.user)
             ),
         }
         self.begun();

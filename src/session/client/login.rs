@@ -11,6 +11,7 @@ use super::{Client, Session};
 use crate::protocol::connection::Failure;
 use crate::protocol::request::{Login, Mechanism};
 use crate::session::batch::PublishBatch;
+use crate::session::one_line::OneLine;
 use crate::session::rights::Rights;
 use crate::session::settle::SettleBatch;
 
@@ -33,7 +34,7 @@ impl Client {
             Err(reason) => {
                 let mechanism = mechanism.name();
                 // The name is anybody's text: it is not to end the line.
-                let user = user.escape_debug();
+                let user = OneLine(&user);
                 tracing::warn!(
                     connection = self.id.0,
                     peer = %self.peer.address,
@@ -85,7 +86,7 @@ impl Client {
             connection = self.id.0,
             peer = %self.peer.address,
             "user '{}' authenticated and granted access to vhost '{name}'",
-            self.user.escape_debug()
+            OneLine(&self.user)
         );
     }
 }

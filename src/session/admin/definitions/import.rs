@@ -15,6 +15,7 @@ use crate::broker::parameter::{Parameter, ParameterError};
 use crate::broker::vhost::{VHost, VHostMetadata};
 use crate::session::admin::AdminError;
 use crate::session::host::Host;
+use crate::session::one_line::OneLine;
 
 /// Why definitions are not, or not all, in force.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -154,8 +155,8 @@ impl Host {
             Err(AdminError::Parameter(ParameterError::UnknownComponent(component))) => {
                 tracing::warn!(
                     "parameter '{}' of the unknown component '{}' is kept, and not acted on",
-                    parameter.name.escape_debug(),
-                    component.escape_debug()
+                    OneLine(&parameter.name),
+                    OneLine(&component)
                 );
                 self.vhost_of_import(vhost)?.set_parameter(parameter);
                 Ok(())
