@@ -1,18 +1,21 @@
 //! A client from its first byte to its last: the conversation and, once a vhost is open, the session.
 
+mod login;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use amqp_codec::method::{access, basic, channel, confirm, connection};
-use amqp_codec::{ChannelId, Method, ReplyCode, ShortString};
+use amqp_codec::{ChannelId, Method, ReplyCode};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
 use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
+use super::one_line::OneLine;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::rights::Rights;
 use super::settle::SettleBatch;
@@ -25,7 +28,7 @@ use crate::protocol::confirm::ConfirmLedger;
 use crate::protocol::connection::{ClientCapabilities, Connection, Expired, Failure, State};
 use crate::protocol::exception::{Exception, Scope, ids};
 use crate::protocol::output::Output;
-use crate::protocol::request::{Login, Mechanism, Request};
+use crate::protocol::request::Request;
 use crate::protocol::unacked::Settled;
 
 /// Input is left alone while this many bytes of answers wait: a client that asks and never reads
@@ -419,7 +422,7 @@ impl Client {
             connection = self.id.0,
             channel = failure.channel.0,
             "{}",
-            failure.exception.reply_text()
+            OneLine(failure.exception.reply_text())
         );
         let Scope::Channel(id) = failure.exception.scope(failure.channel) else {
             self.end_session(now);
@@ -432,80 +435,6 @@ impl Client {
             self.connection.close_channel(id, &failure.exception);
             session.close_channel(id, self.connection.output(), now);
         }
-    }
-
-    fn login(&mut self, login: Login, now: Instant) {
-        let Login { mechanism, user, password, .. } = login;
-        let checked = match mechanism {
-            Mechanism::Anonymous => Ok(self.host.anonymous_user.clone()),
-            _ => {
-                let address = self.peer.address.ip();
-                let authenticated = self.host.authenticate(&user, &password, address, now);
-                authenticated.map(|user| user.name.clone())
-            }
-        };
-        match checked {
-            Ok(user) => {
-                self.user = user;
-                self.connection.login_accepted();
-            }
-            Err(reason) => {
-                let mechanism = mechanism.name();
-                // The name is anybody's text: it is not to end the line.
-                let user = user.escape_debug();
-                tracing::warn!(
-                    connection = self.id.0,
-                    peer = %self.peer.address,
-                    "{mechanism} login refused: user '{user}'{reason}"
-                );
-                self.connection.login_refused(mechanism, now);
-            }
-        }
-    }
-
-    fn open_vhost(&mut self, name: &ShortString, now: Instant) {
-        let vhost = match self.host.admit(self.id, &self.user, name) {
-            Ok(vhost) => vhost,
-            Err(exception) => {
-                let ids = (connection::Open::CLASS_ID, connection::Open::METHOD_ID);
-                let exception = exception.blame(ids);
-                let failure = Failure { channel: ChannelId::CONNECTION, exception };
-                return self.fail(&failure, now);
-            }
-        };
-        self.session = Some(Session {
-            host: Arc::clone(&self.host),
-            id: self.id,
-            user: self.user.clone(),
-            vhost,
-            rights: Rights::default(),
-            outbox: Arc::clone(&self.outbox),
-            capabilities: self.connection.capabilities(),
-            channels: HashMap::default(),
-            exclusive_queues: Vec::new(),
-            batch: PublishBatch::default(),
-            settlements: SettleBatch::default(),
-            starved: Vec::new(),
-            last_serial: 0,
-            to_confirm: Vec::new(),
-            arrived: Vec::new().into_iter(),
-            failures: Vec::new(),
-            published: false,
-            unblocked: false,
-            must_last: false,
-            committed: false,
-            get_later: None,
-            try_again: false,
-            announced: None,
-            taken: Vec::new(),
-        });
-        self.connection.opened();
-        tracing::info!(
-            connection = self.id.0,
-            peer = %self.peer.address,
-            "user '{}' authenticated and granted access to vhost '{name}'",
-            self.user.escape_debug()
-        );
     }
 
     /// Everything that was gathered while the input was read goes on its way.
@@ -576,7 +505,7 @@ impl Client {
     }
 
     fn log_end(&self, reason: &str) {
-        tracing::warn!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection: {reason}");
+        tracing::warn!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection: {}", OneLine(reason));
     }
 }
 
