@@ -8,6 +8,7 @@ use std::{fmt, fs, io};
 
 use toml::{Spanned, Value};
 
+use super::api::ADDRESS_VARIABLES;
 use super::args::Args;
 use super::given::Given;
 use super::keys::{Draft, Key, Watermark};
@@ -100,7 +101,11 @@ impl Loading {
         }
         for (variable, value) in &environment.0 {
             let Some(name) = variable.strip_prefix("LEVERET_") else { continue };
-            if matches!(name, "CONFIG" | "STRICT_CONFIG") || is_service_link(name, value) {
+            let is_of_others = ADDRESS_VARIABLES.contains(&variable.as_str());
+            if matches!(name, "CONFIG" | "STRICT_CONFIG")
+                || is_of_others
+                || is_service_link(name, value)
+            {
                 continue;
             }
             let key = name.to_ascii_lowercase();
@@ -151,15 +156,18 @@ impl Loading {
                 0
             }
         };
-        config.data_dir.get_or_insert_with(|| data_dir(environment));
+        config.data_dir.get_or_insert_with(|| data_dir(|name| environment.text(name)));
         (config, warnings)
     }
 }
 
-/// Where durable state lies unless somebody says so.
-fn data_dir(environment: &Environment) -> PathBuf {
-    let home = || Some(Path::new(environment.get("HOME")?).join(".local/share"));
-    let data = environment.get("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
+/// Where durable state lies unless a flag or a file says so.
+pub(super) fn data_dir(variable: impl Fn(&str) -> Option<String>) -> PathBuf {
+    if let Some(dir) = variable("LEVERET_DATA_DIR") {
+        return PathBuf::from(dir);
+    }
+    let home = || Some(Path::new(&variable("HOME")?).join(".local/share"));
+    let data = variable("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
     data.unwrap_or_else(|| PathBuf::from("/var/lib")).join("leveret")
 }
 
@@ -180,6 +188,10 @@ impl Environment {
 
     fn get(&self, variable: &str) -> Option<&OsStr> {
         self.0.get(variable).map(OsString::as_os_str)
+    }
+
+    fn text(&self, variable: &str) -> Option<String> {
+        self.get(variable)?.to_str().map(str::to_owned)
     }
 }
 

@@ -32,7 +32,7 @@ use crate::perf::{Exchange, PerfError, Plan, Progress, Queues, Report, Uri, pars
                   leveret perf --drain -C 1000000 -s 100 -q 1000 -A 100\n  \
                   leveret perf --fanout 100 -f persistent -c 100 -C 10000"
 )]
-struct PerfArgs {
+pub(super) struct PerfArgs {
     /// The broker
     #[arg(long, short = 'h', value_name = "URI", default_value = "amqp://localhost")]
     uri: Uri,
