@@ -174,8 +174,8 @@ impl Args {
     }
 
     /// What is to be done; none: run the broker.
-    pub(super) fn into_command(self) -> Option<Command> {
-        self.command.filter(|command| !matches!(command, Command::Serve(_)))
+    pub(super) fn task(&self) -> Option<&Command> {
+        self.command.as_ref()
     }
 }
 

@@ -10,6 +10,7 @@ use toml::{Spanned, Value};
 
 use super::api::ADDRESS_VARIABLES;
 use super::args::Args;
+use super::environment::Environment;
 use super::given::Given;
 use super::keys::{Draft, Key, Watermark};
 use super::{EXIT_CONFIG, EXIT_USAGE, memory};
@@ -99,9 +100,9 @@ impl Loading {
                 self.set_variable(variable, key, value)?;
             }
         }
-        for (variable, value) in &environment.0 {
+        for (variable, value) in environment.iter() {
             let Some(name) = variable.strip_prefix("LEVERET_") else { continue };
-            let is_of_others = ADDRESS_VARIABLES.contains(&variable.as_str());
+            let is_of_others = ADDRESS_VARIABLES.contains(&variable);
             if matches!(name, "CONFIG" | "STRICT_CONFIG")
                 || is_of_others
                 || is_service_link(name, value)
@@ -112,7 +113,7 @@ impl Loading {
             if Key::find(&key).is_some() {
                 self.set_variable(variable, &key, value)?;
             } else {
-                self.warnings.push(Warning::UnknownVariable(variable.clone()));
+                self.warnings.push(Warning::UnknownVariable(variable.to_owned()));
             }
         }
         Ok(())
@@ -156,43 +157,19 @@ impl Loading {
                 0
             }
         };
-        config.data_dir.get_or_insert_with(|| data_dir(|name| environment.text(name)));
+        config.data_dir.get_or_insert_with(|| data_dir(environment));
         (config, warnings)
     }
 }
 
 /// Where durable state lies unless a flag or a file says so.
-pub(super) fn data_dir(variable: impl Fn(&str) -> Option<String>) -> PathBuf {
-    if let Some(dir) = variable("LEVERET_DATA_DIR") {
+pub(super) fn data_dir(environment: &Environment) -> PathBuf {
+    if let Some(dir) = environment.get("LEVERET_DATA_DIR") {
         return PathBuf::from(dir);
     }
-    let home = || Some(Path::new(&variable("HOME")?).join(".local/share"));
-    let data = variable("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
+    let home = || Some(Path::new(environment.get("HOME")?).join(".local/share"));
+    let data = environment.get("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
     data.unwrap_or_else(|| PathBuf::from("/var/lib")).join("leveret")
-}
-
-/// The environment, without variables that are empty or whose names are no text.
-struct Environment(BTreeMap<String, OsString>);
-
-impl Environment {
-    fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let named = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value));
-        Self(
-            variables
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .filter_map(named)
-                .collect(),
-        )
-    }
-
-    fn get(&self, variable: &str) -> Option<&OsStr> {
-        self.0.get(variable).map(OsString::as_os_str)
-    }
-
-    fn text(&self, variable: &str) -> Option<String> {
-        self.get(variable)?.to_str().map(str::to_owned)
-    }
 }
 
 /// Kubernetes and Docker tell each container about a service named "leveret" in variables named

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::environment::Environment;
 use super::load_config::data_dir;
 use crate::config::Secret;
 
@@ -33,8 +34,8 @@ struct Contents {
 
 impl LocalBroker {
     /// The broker that left its file where this environment looks.
-    pub(super) fn find(variable: impl Fn(&str) -> Option<String>) -> Option<Self> {
-        let places = [data_dir(&variable), run_dir(&variable)];
+    pub(super) fn find(environment: &Environment) -> Option<Self> {
+        let places = [data_dir(environment), run_dir(environment)];
         places.iter().find_map(|dir| {
             let text = fs::read(dir.join(FILE)).ok()?;
             let Contents { url, token } = serde_json::from_slice(&text).ok()?;
@@ -49,6 +50,8 @@ impl LocalBroker {
 }
 
 /// Where files of this run lie: they are gone after the next start of the machine.
-fn run_dir(variable: &impl Fn(&str) -> Option<String>) -> PathBuf {
-    variable("XDG_RUNTIME_DIR").map_or_else(|| PathBuf::from("/run"), PathBuf::from).join("leveret")
+fn run_dir(environment: &Environment) -> PathBuf {
+    let run =
+        environment.get("XDG_RUNTIME_DIR").map_or_else(|| PathBuf::from("/run"), PathBuf::from);
+    run.join("leveret")
 }

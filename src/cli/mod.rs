@@ -5,6 +5,7 @@ mod admin;
 mod api;
 mod args;
 mod completions;
+mod environment;
 mod given;
 mod keys;
 mod load_config;
@@ -14,6 +15,8 @@ mod man;
 mod memory;
 mod output;
 mod perf;
+mod rabbitmq;
+mod rabbitmqadmin;
 #[cfg(test)]
 mod reference;
 mod run;

@@ -1,34 +1,54 @@
 //! What a command line asks for.
 
-use std::ffi::OsStr;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::args::Command;
-use super::parse_args;
 use super::perf::run_perf;
+use super::rabbitmq::{Tool, plugins};
 use super::serve::run_serve;
 use super::store::run_store;
+use super::{parse_args, rabbitmqadmin};
 
-/// The whole command: reads the command line, and does what it says.
+/// The whole command: finds out as what it was called, and does what the command line says.
 pub fn run() -> ExitCode {
-    let words = || std::env::args_os();
+    let words = || env::args_os().skip(1);
+    let program = env::args_os().next().unwrap_or_default();
+    match Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or_default() {
+        "rabbitmqadmin" => rabbitmqadmin::run(words(), env::vars_os()),
+        "rabbitmq-plugins" => plugins::run(words(), env::vars_os()),
+        // The broker, and nothing else: its options are those of `leveret serve`.
+        "rabbitmq-server" => leveret(std::iter::once(OsString::from("serve")).chain(words())),
+        name => match Tool::named(name) {
+            Some(tool) => tool.run(words(), env::vars_os()),
+            None => leveret(words()),
+        },
+    }
+}
+
+/// `leveret`, with the words behind its name.
+fn leveret(words: impl Iterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = words.collect();
     // They report what is wrong with their options in their own way.
-    match words().nth(1).as_deref().and_then(OsStr::to_str) {
-        Some("perf") => return run_perf(words().skip(2)),
-        Some("store") => return run_store(words().skip(2)),
+    match words.first().and_then(|word| word.to_str()) {
+        Some("perf") => return run_perf(words.into_iter().skip(1)),
+        Some("store") => return run_store(words.into_iter().skip(1)),
         _ => {}
     }
-    let args = match parse_args(words()) {
+    let line = std::iter::once(OsString::from("leveret")).chain(words);
+    let args = match parse_args(line) {
         Ok(args) => args,
         Err(stop) => return stop.report(),
     };
-    let serve = args.clone();
-    match args.into_command() {
-        None | Some(Command::Serve(_)) => run_serve(&serve),
-        Some(Command::Admin(admin)) => admin.run(std::env::vars_os()),
+    match args.task() {
+        None | Some(Command::Serve(_)) => run_serve(&args),
+        Some(Command::Admin(admin)) => admin.clone().run(env::vars_os()),
         Some(Command::Completions(completions)) => completions.run(),
         Some(Command::Man(man)) => man.run(),
-        // Options of the broker stand before them: `parse_args` refuses that.
-        Some(Command::Perf(_) | Command::Store(_)) => run_perf(words().skip(2)),
+        Some(Command::Perf(_) | Command::Store(_)) => {
+            unreachable!("they come first, or `parse_args` refuses the options before them")
+        }
     }
 }

@@ -32,7 +32,7 @@ use clap::Subcommand;
 
 use self::error::AdminError;
 use self::noun::{Noun, Single};
-use self::session::Environment;
+use super::environment::Environment;
 
 /// What can be done with a running broker.
 #[derive(Debug, Clone, Subcommand)]
@@ -83,7 +83,7 @@ impl Admin {
         self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> ExitCode {
-        let environment = environment.into_iter().collect();
+        let environment = Environment::of(environment);
         let mut out = BufWriter::new(io::stdout().lock());
         let done = self.execute(&environment, &mut out);
         match done.and_then(|()| out.flush().map_err(Into::into)) {

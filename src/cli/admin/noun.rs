@@ -5,7 +5,8 @@ use std::io::Write;
 use clap::{Args, Subcommand};
 
 use super::AdminError;
-use super::session::{Broker, Environment, Session};
+use super::session::{Broker, Session};
+use crate::cli::environment::Environment;
 use crate::cli::output::Format;
 
 /// Something that can be done with a broker.

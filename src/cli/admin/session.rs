@@ -1,7 +1,5 @@
 //! A command's way to the broker, and to its output.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::Write;
 use std::time::Duration;
 
@@ -10,11 +8,9 @@ use serde_json::Value;
 
 use super::AdminError;
 use crate::cli::api::{Address, ApiPath, Client, Wishes};
+use crate::cli::environment::Environment;
 use crate::cli::output::{Column, Format, print_list, print_object};
 use crate::config::Secret;
-
-/// The variables that the process was started with.
-pub(super) type Environment = BTreeMap<OsString, OsString>;
 
 /// Which broker, and who asks.
 #[derive(Debug, Clone, Args)]

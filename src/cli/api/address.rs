@@ -1,14 +1,13 @@
 //! Where the management API is and who asks: flags, then the environment, then a profile, then the broker
 //! on this machine.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use ureq::http::Uri;
 
 use super::profile;
+use crate::cli::environment::Environment;
 use crate::cli::local::LocalBroker;
 use crate::config::Secret;
 
@@ -122,14 +121,11 @@ impl Address {
     /// [`AddressError`]
     pub(in crate::cli) fn find(
         wishes: Wishes,
-        environment: &BTreeMap<OsString, OsString>,
+        environment: &Environment,
     ) -> Result<Self, AddressError> {
-        let variable = |name: &str| {
-            let value = environment.get(OsStr::new(name))?.to_str()?;
-            (!value.is_empty()).then(|| value.to_owned())
-        };
+        let variable = |name: &str| environment.text(name).map(str::to_owned);
         let profile = wishes.profile.or_else(|| variable("LEVERET_PROFILE"));
-        let profile = profile::read(profile, variable)?;
+        let profile = profile::read(profile, environment)?;
         let url = wishes.url.or_else(|| variable("LEVERET_URL")).or(profile.url);
         let vhost = wishes.vhost.or_else(|| variable("LEVERET_VHOST")).or(profile.vhost);
         let vhost = vhost.unwrap_or_else(|| "/".to_owned());
@@ -147,7 +143,7 @@ impl Address {
             };
         let user = user.or(profile.user);
         if user.is_none() && password.is_none() {
-            let local = LocalBroker::find(variable);
+            let local = LocalBroker::find(environment);
             if let Some(local) = local.filter(|local| local.is_at(url.as_deref())) {
                 return Ok(Self { url: local.url, access: Access::Token(local.token), vhost });
             }
@@ -185,7 +181,7 @@ mod tests {
 
     fn find(wishes: Wishes, environment: &[(&str, &str)]) -> Result<Address, AddressError> {
         let environment = environment.iter().map(|(name, value)| (name.into(), value.into()));
-        Address::find(wishes, &environment.collect())
+        Address::find(wishes, &Environment::of(environment))
     }
 
     fn password(user: &str, password: &str) -> Access {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use ureq::http::{Method, Request};
 
 use super::{Access, Address, ApiError, ApiPath};
+use crate::config::Secret;
 
 /// The largest answer that is read. A million queues with all their details fit.
 const ANSWER_BYTES_MAX: u64 = 4 << 30;
@@ -107,6 +108,18 @@ impl Client {
         let request = self.prepare(Method::DELETE, path).header("X-Reason", reason);
         self.answer(self.agent.run(request.body(()).map_err(|error| self.malformed(&error))?))
             .map(drop)
+    }
+
+    /// Whether a user may log in, rather than who else asks.
+    ///
+    /// # Errors
+    /// [`ApiError::NotLoggedIn`] if the broker does not know the user or the password is wrong,
+    /// [`ApiError::NotAllowed`] if the user may not use the API.
+    pub(in crate::cli) fn log_in(&self, user: &str, password: &str) -> Result<(), ApiError> {
+        let access = Access::Password { user: user.to_owned(), password: Secret::new(password) };
+        let address = Address { access, ..self.address.clone() };
+        let other = Self { agent: self.agent.clone(), address, timeout: self.timeout };
+        other.get(&ApiPath::of(&["whoami"])).map(drop)
     }
 
     fn request(

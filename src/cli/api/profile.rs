@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::AddressError;
+use crate::cli::environment::Environment;
 use crate::config::Secret;
 
 /// The profile that is used unless one is named.
@@ -36,9 +37,11 @@ struct Section {
 /// Reads a profile. Without a name it is the default one, which need not be there.
 pub(super) fn read(
     name: Option<String>,
-    variable: impl Fn(&str) -> Option<String>,
+    environment: &Environment,
 ) -> Result<Profile, AddressError> {
-    let Some(path) = file(variable) else { return missing(name, Path::new("~/.config/leveret")) };
+    let Some(path) = file(environment) else {
+        return missing(name, Path::new("~/.config/leveret"));
+    };
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return missing(name, &path),
@@ -68,11 +71,13 @@ fn missing(name: Option<String>, path: &Path) -> Result<Profile, AddressError> {
     }
 }
 
-fn file(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let home = || Some(Path::new(&variable("HOME")?).join(".config"));
-    let config = || variable("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
-    let named = variable("LEVERET_PROFILES").map(PathBuf::from);
-    named.or_else(|| Some(config()?.join("leveret/profiles.toml")))
+fn file(environment: &Environment) -> Option<PathBuf> {
+    if let Some(file) = environment.get("LEVERET_PROFILES") {
+        return Some(PathBuf::from(file));
+    }
+    let home = || Some(Path::new(environment.get("HOME")?).join(".config"));
+    let config = environment.get("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+    Some(config?.join("leveret/profiles.toml"))
 }
 
 /// The first line of a file, as container platforms mount secrets.
