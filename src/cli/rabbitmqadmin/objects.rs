@@ -133,8 +133,8 @@ impl Object {
         if self.name == "binding" {
             arguments.entry("destination_type".to_owned()).or_insert_with(|| "queue".to_owned());
         }
-        if self.name == "user" {
-            arguments.entry("tags".to_owned()).or_default();
+        for (name, value) in self.defaults() {
+            arguments.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
         }
         let segments = self.segments(&arguments, vhost)?;
         let mut body = Body::new();
@@ -150,6 +150,15 @@ impl Object {
             arguments["x-queue-type"] = queue_type;
         }
         Ok((segments, body))
+    }
+
+    /// What is sent unless the command line says otherwise: the API's own defaults are others.
+    fn defaults(&self) -> &'static [(&'static str, &'static str)] {
+        match self.name {
+            "queue" | "exchange" => &[("durable", "true"), ("auto_delete", "false")],
+            "user" => &[("tags", "")],
+            _ => &[],
+        }
     }
 
     /// Where what is deleted is.
@@ -267,10 +276,11 @@ mod tests {
     #[test]
     fn arguments_become_paths_and_bodies() {
         assert_eq!(
-            declaration("queue", &[("name", "q"), ("durable", "true"), ("queue_type", "quorum")]),
+            declaration("queue", &[("name", "q"), ("durable", "false"), ("queue_type", "quorum")]),
             (
                 "queues / q".to_owned(),
-                json!({"name": "q", "durable": true, "vhost": "/", "arguments": {"x-queue-type": "quorum"}})
+                json!({"name": "q", "durable": false, "auto_delete": false, "vhost": "/",
+                       "arguments": {"x-queue-type": "quorum"}})
             )
         );
         assert_eq!(
