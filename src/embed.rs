@@ -6,8 +6,6 @@ use std::sync::Arc;
 use amqp_codec::ShortString;
 use tokio::sync::watch;
 
-use crate::auth::{User, Users};
-use crate::broker::definition::{self, DefinitionError};
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
 use crate::broker::policy::QueueKind;
@@ -20,7 +18,10 @@ use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability}
 use crate::net::{Server, ServerError, epoch, now};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::Limits;
-use crate::session::{Host, HostSettings};
+use crate::session::{
+    AdminError, DEFINITION_PREFIXES, Defaults, Host, HostSettings, RestoreError,
+    definition_document,
+};
 use crate::store::log::LogOptions;
 use crate::store::{
     self, CheckpointRule, DurableOptions, DurableStore, MemoryStore, Recovered, SnapshotForm,
@@ -66,12 +67,12 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A name is too long for AMQP.
-    #[error("default_vhost is longer than 255 bytes; choose a shorter name")]
-    VHostName(#[from] amqp_codec::TooLong),
+    /// The default user or vhost can't be.
+    #[error("default_user or default_vhost: {0}; choose another name")]
+    Defaults(#[from] AdminError),
     /// What an earlier process stored makes no sense.
     #[error(transparent)]
-    Definition(#[from] DefinitionError),
+    Definition(#[from] RestoreError),
 }
 
 impl Broker {
@@ -89,10 +90,12 @@ impl Broker {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let Opened { store, durable, recovered } = open_store(&config)?;
         let Recovered { values, queues, first_free } = recovered;
-        let host = Host::new(host_settings(&config, store, values, first_free)?)?;
+        let host = Host::new(host_settings(&config, store, values, first_free))?;
         if let Some(durable) = &durable {
             restore(&host, durable, queues)?;
         }
+        let Config { default_user, default_pass, default_vhost, .. } = &config;
+        host.make_defaults(Defaults::new(default_user, default_pass.expose(), default_vhost))?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let server = Server::start(addresses, config.port, &host)?;
@@ -256,6 +259,7 @@ impl Broker {
     /// What the disk said. What was confirmed is safe all the same.
     pub async fn close(self) -> Result<(), Arc<StoreError>> {
         self.server.stop().await;
+        self.host.rest();
         let Some(durable) = self.durable else { return Ok(()) };
         // A thread that panicked has failed the store.
         tokio::task::spawn_blocking(move || durable.close()).await.unwrap_or(Ok(()))
@@ -331,7 +335,7 @@ fn open_store(config: &Config) -> Result<Opened, StartError> {
     let (store, recovered) = DurableStore::open(dir, options)?;
     store.keep_snapshot(
         dir,
-        SnapshotForm { prefixes: &definition::PREFIXES, readable: definition::document },
+        SnapshotForm { prefixes: &DEFINITION_PREFIXES, readable: definition_document },
     );
     let durable = Arc::new(store);
     let store: Arc<dyn Store> = Arc::<DurableStore>::clone(&durable);
@@ -358,12 +362,8 @@ fn host_settings(
     store: Arc<dyn Store>,
     definitions: Vec<(Vec<u8>, Vec<u8>)>,
     first_free: QueueId,
-) -> Result<HostSettings, StartError> {
-    let mut users = Users::default();
-    let loopback_only = config.loopback_users.contains(&config.default_user);
-    let password = config.default_pass.expose().to_owned();
-    users.add(&config.default_user, User { password, loopback_only });
-    Ok(HostSettings {
+) -> HostSettings {
+    HostSettings {
         connection: Settings {
             limits: Limits {
                 channel_max: config.channel_max,
@@ -376,9 +376,8 @@ fn host_settings(
             cluster_name: "leveret@localhost".to_owned(),
             durability: config.durability.name(),
         },
-        users,
+        loopback_users: config.loopback_users.clone(),
         anonymous_user: config.default_user.clone(),
-        vhosts: vec![ShortString::new(&config.default_vhost)?],
         connections_max: config.max_connections,
         outbox_bytes_max: config.consumer_outbox_bytes,
         store,
@@ -405,7 +404,7 @@ fn host_settings(
         definitions,
         now: now(),
         seed: None,
-    })
+    }
 }
 
 /// A user, password or vhost as part of a URI.

@@ -32,6 +32,8 @@ const LAYERS: &[Layer] = &[
     // Leaves: plain values, passed in by constructor. Everybody may import them.
     Layer { path: "src/config", may_import: Itself, is_async: false },
     Layer { path: "src/sparse", may_import: Itself, is_async: false },
+    Layer { path: "src/name", may_import: Itself, is_async: false },
+    Layer { path: "src/pattern", may_import: Itself, is_async: false },
     Layer { path: "src/metrics", may_import: Itself, is_async: false },
     // These three do not know each other: session/ joins them.
     Layer { path: "src/protocol", may_import: Itself, is_async: false },
@@ -70,7 +72,7 @@ const LAYERS: &[Layer] = &[
     Layer { path: "examples/", may_import: Anything, is_async: true },
 ];
 
-const LEAVES: [&str; 3] = ["config", "metrics", "sparse"];
+const LEAVES: [&str; 5] = ["config", "metrics", "name", "pattern", "sparse"];
 
 /// The one file that asks what time it is.
 const CLOCK: &str = "src/net/clock.rs";

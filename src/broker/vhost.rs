@@ -1,5 +1,9 @@
 //! A virtual host: names, and what they name.
 
+mod end;
+mod listing;
+mod metadata;
+mod parameters;
 mod policies;
 mod restore;
 
@@ -12,6 +16,8 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
+pub use self::metadata::VHostMetadata;
+use self::parameters::VHostSettings;
 pub use self::policies::QueueEffects;
 use super::binding::{Binding, BindingKey, Destination};
 use super::definition::{Definition, DefinitionWriter};
@@ -38,6 +44,7 @@ use super::topology::{Topology, is_reserved};
 pub struct VHost {
     name: ShortString,
     topology: RwLock<Topology>,
+    settings: RwLock<VHostSettings>,
     /// Held while policies change, so that what is in force everywhere in the end is what was set last.
     policy_change: Mutex<()>,
     queues: DashMap<ShortString, Arc<QueueCell>, RandomState>,
@@ -96,6 +103,7 @@ impl VHost {
         let definitions = DefinitionWriter::new(name.clone(), options.epoch, Arc::clone(&store));
         Self {
             topology: RwLock::new(Topology::new(name.clone(), definitions)),
+            settings: RwLock::default(),
             policy_change: Mutex::new(()),
             name,
             queues: DashMap::default(),
@@ -103,11 +111,6 @@ impl VHost {
             options,
             version: AtomicU64::new(0),
         }
-    }
-
-    /// Has the vhost exist again after a restart.
-    pub fn write_down(&self) {
-        self.topology.write().definitions().put(|| Definition::VHost);
     }
 
     /// Its name.
@@ -146,12 +149,20 @@ impl VHost {
         connection: ConnectionId,
         now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
-        if is_reserved(name) {
-            let name = name.clone();
-            return Err(BrokerError::ReservedName { kind: ResourceKind::Queue, name });
-        }
-        properties.set_default_type(self.options.default_queue_type);
+        Self::check_queue_name(name)?;
+        properties.set_default_type(self.default_queue_type());
         self.declare_named(name, properties, connection, now)
+    }
+
+    /// Checks that a queue may have this name.
+    ///
+    /// # Errors
+    /// 403, for the reserved ones.
+    pub fn check_queue_name(name: &ShortString) -> Result<(), BrokerError> {
+        if !is_reserved(name) {
+            return Ok(());
+        }
+        Err(BrokerError::ReservedName { kind: ResourceKind::Queue, name: name.clone() })
     }
 
     /// Declares a queue under a name of the broker's own making, which is classic whatever the vhost's
@@ -171,6 +182,8 @@ impl VHost {
             Self::assert_equivalent(&queue, &properties, connection)?;
             return Ok(queue);
         }
+        topology.check_open()?;
+        self.check_room(name)?;
         queue_arguments::validate(&self.resource(ResourceKind::Queue, name), &properties)?;
         let id = self.options.queue_ids.next();
         let queue = self.new_queue(&topology, (name.clone(), id), properties, now);
@@ -181,6 +194,17 @@ impl VHost {
         self.queues.insert(name.clone(), Arc::clone(&queue));
         self.changed();
         Ok(queue)
+    }
+
+    /// Nobody declares a queue meanwhile: the topology is locked.
+    fn check_room(&self, name: &ShortString) -> Result<(), BrokerError> {
+        match self.limits().queues() {
+            Some(limit) if self.queues.len() as u64 >= limit => {
+                let (name, vhost) = (name.clone(), self.name.clone());
+                Err(BrokerError::QueueLimit { name, vhost, limit })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A queue with nothing in it, as it is before anybody can find it.
@@ -316,6 +340,18 @@ impl VHost {
     pub fn check_exchange(&self, name: &ShortString) -> Result<(), BrokerError> {
         super::topology::check_not_default(name)?;
         self.topology.read().exchange(name).map(|_| ())
+    }
+
+    /// Checks that an exchange is not one that always is there.
+    ///
+    /// # Errors
+    /// 403 for the default exchange and for the predeclared ones.
+    pub fn check_deletable(&self, name: &ShortString) -> Result<(), BrokerError> {
+        super::topology::check_not_default(name)?;
+        if is_reserved(name) {
+            return Err(BrokerError::SystemExchange(self.resource(ResourceKind::Exchange, name)));
+        }
+        Ok(())
     }
 
     /// Deletes an exchange.

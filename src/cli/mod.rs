@@ -20,6 +20,7 @@ mod rabbitmqadmin;
 #[cfg(test)]
 mod reference;
 mod run;
+mod scenarios;
 mod serve;
 mod store;
 

@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqp_codec::method::{access, basic, confirm, connection};
+use amqp_codec::method::{access, basic, channel, confirm, connection};
 use amqp_codec::{ChannelId, Method, ReplyCode, ShortString};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
+use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
-use super::publish::PublishBatch;
+use super::rights::Rights;
 use super::settle::SettleBatch;
 use crate::broker::effect::Effects;
+use crate::broker::queue::Announcement;
 use crate::broker::queue::{ConsumerHandle, Return};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
 use crate::broker::vhost::{DeleteConditions, VHost};
@@ -82,6 +84,18 @@ enum Unanswered {
     Committing(ChannelId, Method),
     /// The message is to be read from the store.
     Getting(ChannelId, basic::Get),
+    /// It is asked once more when the store knows for sure that somebody uses the queue.
+    Announcing(ChannelId, AnnouncedUse),
+}
+
+/// A `basic.consume` or `basic.get` that has to wait until [`Queue::announce_use`] is durable.
+///
+/// [`Queue::announce_use`]: crate::broker::queue::Queue::announce_use
+#[derive(Debug)]
+pub(super) struct AnnouncedUse {
+    pub(super) queue: Arc<QueueCell>,
+    pub(super) announcement: Announcement,
+    pub(super) request: Method,
 }
 
 /// The broker's side of an open connection.
@@ -91,6 +105,7 @@ pub(super) struct Session {
     pub(super) id: ConnectionId,
     pub(super) user: String,
     pub(super) vhost: Arc<VHost>,
+    pub(super) rights: Rights,
     pub(super) outbox: Arc<Outbox>,
     pub(super) capabilities: ClientCapabilities,
     pub(super) channels: HashMap<ChannelId, SessionChannel, FxBuildHasher>,
@@ -119,6 +134,8 @@ pub(super) struct Session {
     pub(super) get_later: Option<basic::Get>,
     /// It may be there now.
     pub(super) try_again: bool,
+    /// A request that waits until it is known that its queue is used.
+    pub(super) announced: Option<AnnouncedUse>,
     /// Reused for settlements.
     pub(super) taken: Vec<(u64, Delivered)>,
 }
@@ -174,6 +191,12 @@ impl Client {
 
     /// Writes what other clients caused: deliveries, confirms, cancellations.
     pub fn poll_outbox(&mut self, now: Instant) {
+        if self.session.is_some()
+            && let Some(reason) = self.outbox.close_reason().map(str::to_owned)
+        {
+            self.log_end(&reason);
+            return self.force_close(&reason, now);
+        }
         if let Some(session) = &mut self.session {
             let output = self.connection.output();
             session.drain_outbox(output, DELIVERY_BYTES_MAX, now);
@@ -213,6 +236,13 @@ impl Client {
                 // Its channel may have closed for a delivery that was held for too long.
                 if session.is_open(id) {
                     self.method(id, Method::BasicGet(get), now);
+                }
+            }
+            Some(Unanswered::Announcing(id, announced)) if committed => {
+                let AnnouncedUse { queue, announcement, request } = announced;
+                queue.state.lock().use_is_safe(announcement);
+                if session.is_open(id) {
+                    self.method(id, request, now);
                 }
             }
             unanswered => self.unanswered = unanswered,
@@ -297,8 +327,10 @@ impl Client {
             Request::Publish(id, content) => self.publish(id, content, now),
             Request::Method(id, method) => self.method(id, method, now),
             Request::OpenChannel(id) => {
-                if let Some(session) = &mut self.session {
-                    session.open_channel(id);
+                let Some(session) = &mut self.session else { return };
+                match session.open_channel(id) {
+                    Ok(()) => self.connection.channel_opened(id),
+                    Err(exception) => self.fail(&Failure { channel: id, exception }, now),
                 }
             }
             Request::CloseChannel(id) => {
@@ -344,6 +376,9 @@ impl Client {
                 let must_last = std::mem::take(&mut session.must_last);
                 let get = session.get_later.take();
                 self.unanswered = get.map(|get| Unanswered::Getting(id, get));
+                if let Some(announced) = session.announced.take() {
+                    self.answer_when_durable(Unanswered::Announcing(id, announced));
+                }
                 if let Some(answer) = answer {
                     self.answer(id, answer, must_last);
                 }
@@ -358,12 +393,16 @@ impl Client {
     /// Answers a request, at once or when what it changed will last.
     fn answer(&mut self, id: ChannelId, answer: Method, must_last: bool) {
         if must_last && self.host.store.keeps_messages() {
-            self.unanswered = Some(Unanswered::Committing(id, answer));
-            let confirmation = RequestConfirmation(Arc::clone(&self.outbox));
-            self.host.store.when_durable(Box::new(confirmation));
+            self.answer_when_durable(Unanswered::Committing(id, answer));
         } else {
             self.connection.output().method(id, answer);
         }
+    }
+
+    fn answer_when_durable(&mut self, unanswered: Unanswered) {
+        self.unanswered = Some(unanswered);
+        let confirmation = RequestConfirmation(Arc::clone(&self.outbox));
+        self.host.store.when_durable(Box::new(confirmation));
     }
 
     /// Closes what an exception is about, and gives back what it held.
@@ -389,26 +428,27 @@ impl Client {
 
     fn login(&mut self, login: Login, now: Instant) {
         let Login { mechanism, user, password, .. } = login;
-        let loopback = self.peer.address.ip().to_canonical().is_loopback();
         let checked = match mechanism {
-            Mechanism::Anonymous => Ok(()),
-            _ => self.host.users.check(&user, &password, loopback),
+            Mechanism::Anonymous => Ok(self.host.anonymous_user.clone()),
+            _ => {
+                let address = self.peer.address.ip();
+                let authenticated = self.host.authenticate(&user, &password, address, now);
+                authenticated.map(|user| user.name.clone())
+            }
         };
         match checked {
-            Ok(()) => {
-                self.user = if mechanism == Mechanism::Anonymous {
-                    self.host.anonymous_user.clone()
-                } else {
-                    user
-                };
+            Ok(user) => {
+                self.user = user;
                 self.connection.login_accepted();
             }
             Err(reason) => {
                 let mechanism = mechanism.name();
+                // The name is anybody's text: it is not to end the line.
+                let user = user.escape_debug();
                 tracing::warn!(
                     connection = self.id.0,
                     peer = %self.peer.address,
-                    "{mechanism} login refused: user '{user}' - {reason}"
+                    "{mechanism} login refused: user '{user}'{reason}"
                 );
                 self.connection.login_refused(mechanism, now);
             }
@@ -416,21 +456,11 @@ impl Client {
     }
 
     fn open_vhost(&mut self, name: &ShortString, now: Instant) {
-        let max = self.host.connections_max;
-        let refused = |text: String| {
-            let ids = (connection::Open::CLASS_ID, connection::Open::METHOD_ID);
-            Exception::new(ReplyCode::NotAllowed, text).blame(ids)
-        };
-        let found = match self.host.vhost(name) {
-            _ if max != 0 && self.host.registry.len() > max => Err(refused(format!(
-                "connection refused: node connection limit ({max}) is reached"
-            ))),
-            Some(vhost) => Ok(vhost),
-            None => Err(refused(format!("vhost {name} not found"))),
-        };
-        let vhost = match found {
+        let vhost = match self.host.admit(self.id, &self.user, name) {
             Ok(vhost) => vhost,
             Err(exception) => {
+                let ids = (connection::Open::CLASS_ID, connection::Open::METHOD_ID);
+                let exception = exception.blame(ids);
                 let failure = Failure { channel: ChannelId::CONNECTION, exception };
                 return self.fail(&failure, now);
             }
@@ -440,6 +470,7 @@ impl Client {
             id: self.id,
             user: self.user.clone(),
             vhost,
+            rights: Rights::default(),
             outbox: Arc::clone(&self.outbox),
             capabilities: self.connection.capabilities(),
             channels: HashMap::default(),
@@ -457,15 +488,15 @@ impl Client {
             committed: false,
             get_later: None,
             try_again: false,
+            announced: None,
             taken: Vec::new(),
         });
         self.connection.opened();
         tracing::info!(
             connection = self.id.0,
             peer = %self.peer.address,
-            user = self.user,
-            vhost = %name,
-            "connection opened"
+            "user '{}' authenticated and granted access to vhost '{name}'",
+            self.user.escape_debug()
         );
     }
 
@@ -528,6 +559,7 @@ impl Client {
         if let Some(mut session) = self.session.take() {
             session.flush(now);
             session.end(now);
+            self.host.registry.closed(self.id);
         }
         self.blocked = false;
         self.told_blocked = false;
@@ -547,10 +579,23 @@ impl Drop for Client {
 }
 
 impl Session {
-    fn open_channel(&mut self, id: ChannelId) {
+    /// # Errors
+    /// 530, which closes the connection, if the user has as many as it may have.
+    fn open_channel(&mut self, id: ChannelId) -> Result<(), Exception> {
+        let limit = self.host.channel_limit(&self.user);
+        if !self.host.registry.open_channel(&self.user, limit) {
+            let (user, limit) = (&self.user, limit.unwrap_or_default());
+            let text = format!(
+                "number of channels opened for user '{user}' has reached the maximum allowed user \
+                 limit of ({limit})"
+            );
+            let ids = (channel::Open::CLASS_ID, channel::Open::METHOD_ID);
+            return Err(Exception::new(ReplyCode::NotAllowed, text).blame(ids));
+        }
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
         self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
+        Ok(())
     }
 
     fn is_open(&self, id: ChannelId) -> bool {
@@ -700,7 +745,9 @@ impl Session {
         // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);
         self.settle_held(id, Return::Released, now);
-        self.channels.remove(&id);
+        if self.channels.remove(&id).is_some() {
+            self.host.registry.close_channels(&self.user, 1);
+        }
         // What it did not do in time is not the fault of the next one with its number.
         self.failures.retain(|failure| failure.channel != id);
     }

@@ -1,6 +1,9 @@
 //! A client attached to a vhost: the conversation on one side, the broker on the other. Still no
 //! socket and no clock.
 
+mod access;
+mod admin;
+mod batch;
 mod channel;
 mod client;
 mod consume;
@@ -12,16 +15,23 @@ mod pages;
 mod policies;
 mod publish;
 mod registry;
+mod remembered_routes;
 mod reply_to;
 mod restore;
+mod rights;
 mod settle;
 mod source;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod topology;
 mod transaction;
 
+pub use self::admin::{
+    AdminError, Defaults, Definitions, ImportError, InvalidDefinitions, NewPassword, NewUser,
+};
 pub use self::client::{Client, Peer, Reading};
-pub use self::host::{Host, HostSettings};
+pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;
+pub use self::stored::{DEFINITION_PREFIXES, definition_document};

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use amqp_codec::ChannelId;
 use parking_lot::Mutex;
@@ -57,12 +57,32 @@ pub(super) struct Outbox {
     items: Mutex<Vec<Item>>,
     /// The client's publishes wait for memory.
     blocked: AtomicBool,
+    /// Why its connection is to close, before anything else.
+    closing: OnceLock<String>,
     wake: Wake,
 }
 
 impl Outbox {
     pub(super) fn new(wake: Wake) -> Self {
-        Self { items: Mutex::new(Vec::new()), blocked: AtomicBool::new(false), wake }
+        Self {
+            items: Mutex::new(Vec::new()),
+            blocked: AtomicBool::new(false),
+            closing: OnceLock::new(),
+            wake,
+        }
+    }
+
+    /// Has the connection closed by the broker. It overtakes all that waits here: a client that does not
+    /// read is not waited for.
+    pub(super) fn force_close(&self, reason: &str) {
+        if self.closing.set(reason.to_owned()).is_ok() {
+            (self.wake)();
+        }
+    }
+
+    /// Why the connection is to close, if it is.
+    pub(super) fn close_reason(&self) -> Option<&str> {
+        self.closing.get().map(String::as_str)
     }
 
     /// Swaps what has gathered for an empty buffer.

@@ -13,8 +13,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 
 use super::outbox::Outbox;
-use super::{Client, Host, HostSettings, Peer, Reading};
-use crate::auth::{User, Users};
+use super::{Client, Defaults, Host, HostSettings, Peer, Reading};
 use crate::broker::definition::{Definition, QueueDefinition};
 use crate::broker::effect::{DeliverySink, Effects, Wanted};
 use crate::broker::memory::MemoryGauge;
@@ -22,28 +21,34 @@ use crate::broker::persist::{Persist, QueueRecord};
 use crate::broker::queue::Get;
 use crate::broker::queue_cell::{QueueId, QueueProperties};
 use crate::broker::time::Epoch;
-use crate::broker::vhost::VHostOptions;
+use crate::broker::vhost::{VHostMetadata, VHostOptions};
 use crate::protocol::connection::{Settings, State};
 use crate::protocol::handshake::Limits;
 use crate::store::{Confirmation, MemoryStore, Requester, Store, Unit};
 
 /// The only clock reading in these tests: an origin to count from.
 #[expect(clippy::disallowed_methods)]
-fn origin() -> Instant {
+pub(super) fn origin() -> Instant {
     Instant::now()
 }
+
+mod interleaved;
 
 fn short(text: &str) -> ShortString {
     ShortString::truncated(text)
 }
 
 fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc<Host> {
-    Host::new(settings(store, outbox_bytes_max, watermark)).expect("nothing to restore")
+    started(settings(store, outbox_bytes_max, watermark))
+}
+
+fn started(settings: HostSettings) -> Arc<Host> {
+    let host = Host::new(settings).expect("nothing that can't be restored");
+    host.make_defaults(Defaults::new("guest", "guest", "/")).expect("short names");
+    host
 }
 
 fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> HostSettings {
-    let mut users = Users::default();
-    users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
     HostSettings {
         connection: Settings {
             limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
@@ -53,10 +58,9 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
             cluster_name: "test".to_owned(),
             durability: "none",
         },
-        users,
+        loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),
         connections_max: 0,
-        vhosts: vec![short("/")],
         outbox_bytes_max,
         store,
         vhost_options: VHostOptions {
@@ -69,7 +73,7 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
     }
 }
 
-fn plain_host() -> Arc<Host> {
+pub(super) fn plain_host() -> Arc<Host> {
     host(Arc::new(MemoryStore), 1 << 20, 0)
 }
 
@@ -144,6 +148,21 @@ impl TestClient {
                 arguments: FieldTable::default(),
             },
         );
+    }
+
+    /// Writes a publish on channel 1 to any exchange.
+    fn write_to(
+        &mut self,
+        exchange: &str,
+        key: &str,
+        properties: amqp_codec::BasicProperties,
+        body: &[u8],
+    ) {
+        let (exchange, routing_key) = (short(exchange), short(key));
+        self.write(1, basic::Publish { exchange, routing_key, ..basic::Publish::default() });
+        let header = ContentHeader { class_id: 60, body_size: body.len() as u64, properties };
+        encode_frame(&Frame::Header(ChannelId(1), Box::new(header)), &mut self.input);
+        encode_frame(&Frame::Body(ChannelId(1), Bytes::copy_from_slice(body)), &mut self.input);
     }
 
     fn write_publish(&mut self, channel: u16, queue: &str, body: &[u8], mandatory: bool) {
@@ -232,6 +251,7 @@ fn describe(frame: &Frame) -> Option<String> {
                 let multiple = if ack.multiple { " and before" } else { "" };
                 format!("{on} ack {}{multiple}", ack.delivery_tag)
             }
+            Method::BasicNack(nack) => format!("{on} nack {}", nack.delivery_tag),
             Method::ChannelClose(close) => format!("{on} close {}", close.reply_code),
             Method::ConnectionClose(close) => format!("{on} close {}", close.reply_code),
             method => format!("{on} {}", method.name()),
@@ -317,14 +337,14 @@ fn vhosts_that_were_written_down_are_there_again() {
     let old = ShortString::from_static("old");
     let properties = QueueProperties { durable: true, ..QueueProperties::default() };
     let queue = QueueDefinition { name: short("q"), id: QueueId(3), properties };
-    let [vhost, queue] = [Definition::VHost, Definition::Queue(queue)]
+    let [vhost, queue] = [Definition::VHost(VHostMetadata::default()), Definition::Queue(queue)]
         .map(|definition| (definition.key(&old), definition.value(&old)));
     let bad = (queue.0.clone(), b"{}".to_vec());
     let with =
         |definitions| HostSettings { definitions, ..settings(Arc::new(MemoryStore), 1 << 20, 0) };
-    let host = Host::new(with(vec![queue, vhost])).unwrap();
+    let host = started(with(vec![queue, vhost]));
     assert_eq!(host.vhost(&old).unwrap().queue(&short("q")).unwrap().id, QueueId(3));
-    assert!(host.vhost(&ShortString::from_static("/")).is_some(), "the configured one");
+    assert!(host.vhost(&ShortString::from_static("/")).is_none(), "there is one already");
     assert!(Host::new(with(vec![bad])).is_err());
 }
 

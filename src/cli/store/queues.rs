@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use amqp_codec::ShortString;
 
+use crate::auth::AccessDefinition;
 use crate::broker::definition::{Definition, QueueDefinition, Recovered};
 use crate::broker::queue_cell::{QueueId, QueueProperties};
+use crate::broker::vhost::VHostMetadata;
 
 /// Keys and values, as a store has them.
 type Pair = (Vec<u8>, Vec<u8>);
@@ -15,6 +17,8 @@ type Pair = (Vec<u8>, Vec<u8>);
 pub(super) struct Stored {
     /// Definitions in the order of their keys: vhosts, exchanges, queues, bindings, policies.
     pub(super) definitions: Vec<(ShortString, Definition)>,
+    /// Users, and what they may do.
+    pub(super) access: Vec<AccessDefinition>,
     /// Keys by which duplicates are recognised.
     pub(super) seen: u64,
     /// What can't be read.
@@ -25,6 +29,13 @@ impl Stored {
     pub(super) fn read(pairs: &[Pair]) -> Self {
         let mut stored = Self::default();
         for pair in pairs {
+            if AccessDefinition::owns(&pair.0) {
+                match AccessDefinition::decode(&pair.0, &pair.1) {
+                    Ok(definition) => stored.access.push(definition),
+                    Err(error) => stored.problems.push(error.to_string()),
+                }
+                continue;
+            }
             match Definition::decode(&pair.0, &pair.1) {
                 Ok(found) => stored.definitions.push(found),
                 Err(_) => match Recovered::read([pair.clone()]) {
@@ -39,8 +50,9 @@ impl Stored {
     /// How many there are of each kind.
     pub(super) fn counts(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
-        for (_, definition) in &self.definitions {
-            *counts.entry(definition.kind()).or_default() += 1;
+        let kinds = self.definitions.iter().map(|(_, definition)| definition.kind());
+        for kind in kinds.chain(self.access.iter().map(AccessDefinition::kind)) {
+            *counts.entry(kind).or_default() += 1;
         }
         counts
     }
@@ -67,8 +79,10 @@ pub(super) fn adopt(id: QueueId) -> Vec<Pair> {
     let vhost = ShortString::from_static("/");
     let name = ShortString::truncated(adopted_name(id));
     let properties = QueueProperties { durable: true, ..QueueProperties::default() };
-    let definitions =
-        [Definition::VHost, Definition::Queue(QueueDefinition { name, id, properties })];
+    let definitions = [
+        Definition::VHost(VHostMetadata::default()),
+        Definition::Queue(QueueDefinition { name, id, properties }),
+    ];
     definitions.map(|definition| (definition.key(&vhost), definition.value(&vhost))).to_vec()
 }
 
