@@ -118,6 +118,26 @@ impl Topology {
         self.exchanges.get(name)
     }
 
+    /// All exchanges but the default one, in no particular order.
+    pub fn all_exchanges(&self) -> impl Iterator<Item = (&ShortString, &Exchange)> {
+        self.exchanges.iter()
+    }
+
+    /// All bindings, in no particular order.
+    pub fn all_bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.bindings.iter().flatten().map(|bound| &bound.binding)
+    }
+
+    /// The bindings that lead to a queue.
+    pub fn bindings_to_queue(&self, queue: QueueId) -> impl Iterator<Item = &Binding> {
+        self.to_queue.get(&queue).into_iter().flatten().filter_map(|id| self.binding(*id))
+    }
+
+    /// The bindings that lead to an exchange.
+    pub fn bindings_to_exchange(&self, name: &ShortString) -> impl Iterator<Item = &Binding> {
+        self.to_exchange.get(name).into_iter().flatten().filter_map(|id| self.binding(*id))
+    }
+
     /// The binding of this number.
     pub fn binding(&self, id: BindingId) -> Option<&Binding> {
         self.bindings.get(id.0 as usize)?.as_ref().map(|bound| &bound.binding)

@@ -14,7 +14,9 @@ use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::publish::PublishBatch;
+use super::report::About;
 use super::settle::SettleBatch;
+use super::stats::Tally;
 use crate::broker::effect::Effects;
 use crate::broker::queue::{ConsumerHandle, Return};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
@@ -41,6 +43,8 @@ pub(super) type Answer = Option<Method>;
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
+    /// The address it came in by.
+    pub local: SocketAddr,
 }
 
 /// Whether a client's input is to be read on.
@@ -57,15 +61,16 @@ pub enum Reading {
 /// Fed with bytes and the time; what it has to say gathers in [`Client::output`].
 #[derive(Debug)]
 pub struct Client {
-    host: Arc<Host>,
-    peer: Peer,
-    outbox: Arc<Outbox>,
-    id: ConnectionId,
-    connection: Connection,
-    user: String,
-    session: Option<Session>,
+    pub(super) host: Arc<Host>,
+    pub(super) peer: Peer,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) id: ConnectionId,
+    pub(super) connection: Connection,
+    pub(super) user: String,
+    pub(super) about: About,
+    pub(super) session: Option<Session>,
     /// A publisher that waits for memory, the disk, or the store.
-    blocked: bool,
+    pub(super) blocked: bool,
     /// It was told why. Where the store has a lot to write at the moment it is not.
     told_blocked: bool,
     /// A request that could not be answered yet.
@@ -97,6 +102,7 @@ pub(super) struct Session {
     pub(super) exclusive_queues: Vec<Arc<QueueCell>>,
     pub(super) batch: PublishBatch,
     pub(super) settlements: SettleBatch,
+    pub(super) tally: Tally,
     /// Channels whose consumers wait for credit that has come back.
     pub(super) starved: Vec<ChannelId>,
     /// The serial of the channel that was opened last.
@@ -129,7 +135,8 @@ impl Client {
     pub fn new(host: Arc<Host>, peer: Peer, wake: Wake, now: Instant) -> Self {
         let id = host.next_connection_id();
         let outbox = Arc::new(Outbox::new(wake));
-        host.registry.add(id, &outbox);
+        host.registry.add(id, peer.name(), &outbox);
+        let about = About::new(host.epoch.timestamp(now));
         let connection = Connection::new(host.connection.clone(), now);
         Self {
             host,
@@ -138,6 +145,7 @@ impl Client {
             id,
             connection,
             user: String::new(),
+            about,
             session: None,
             blocked: false,
             told_blocked: false,
@@ -148,6 +156,7 @@ impl Client {
 
     /// Bytes were received.
     pub fn received(&mut self, now: Instant) {
+        self.about.traffic.reads += 1;
         self.connection.heartbeat().received(now);
     }
 
@@ -155,7 +164,10 @@ impl Client {
     pub fn process(&mut self, input: &mut BytesMut, now: Instant) -> Reading {
         loop {
             while !self.must_wait() {
-                match self.connection.next_request(input, now) {
+                let before = input.len();
+                let request = self.connection.next_request(input, now);
+                self.about.traffic.received_bytes += (before - input.len()) as u64;
+                match request {
                     Ok(Some(request)) => self.handle(request, now),
                     Ok(None) => break,
                     Err(failure) => self.fail(&failure, now),
@@ -184,6 +196,7 @@ impl Client {
         }
         self.answer_late(now);
         self.fail_channels(now);
+        self.meet_demands(now);
     }
 
     /// A publisher that waited need not wait any more, unless there is another reason; one that was told so
@@ -244,6 +257,7 @@ impl Client {
 
     /// Bytes were written.
     pub fn sent(&mut self, now: Instant) {
+        self.about.traffic.writes += 1;
         self.connection.heartbeat().sent(now);
         if self.must_wait() {
             // Its heartbeats are not read meanwhile; that it takes in what is written shows as
@@ -388,7 +402,7 @@ impl Client {
     }
 
     fn login(&mut self, login: Login, now: Instant) {
-        let Login { mechanism, user, password, .. } = login;
+        let Login { mechanism, user, password, client_properties } = login;
         let loopback = self.peer.address.ip().to_canonical().is_loopback();
         let checked = match mechanism {
             Mechanism::Anonymous => Ok(()),
@@ -401,6 +415,7 @@ impl Client {
                 } else {
                     user
                 };
+                self.introduce(mechanism.name(), client_properties);
                 self.connection.login_accepted();
             }
             Err(reason) => {
@@ -446,6 +461,7 @@ impl Client {
             exclusive_queues: Vec::new(),
             batch: PublishBatch::default(),
             settlements: SettleBatch::default(),
+            tally: Tally::default(),
             starved: Vec::new(),
             last_serial: 0,
             to_confirm: Vec::new(),
@@ -459,6 +475,7 @@ impl Client {
             try_again: false,
             taken: Vec::new(),
         });
+        self.count_opened();
         self.connection.opened();
         tracing::info!(
             connection = self.id.0,
@@ -529,6 +546,7 @@ impl Client {
             session.flush(now);
             session.end(now);
         }
+        self.count_closed();
         self.blocked = false;
         self.told_blocked = false;
         self.unanswered = None;
@@ -542,7 +560,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.host.registry.remove(self.id);
+        self.host.registry.remove(self.id, &self.peer.name());
     }
 }
 
@@ -550,6 +568,7 @@ impl Session {
     fn open_channel(&mut self, id: ChannelId) {
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
+        self.host.churn.channels_opened.add(1);
         self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
     }
 
@@ -700,7 +719,9 @@ impl Session {
         // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);
         self.settle_held(id, Return::Released, now);
-        self.channels.remove(&id);
+        if let Some(channel) = self.channels.remove(&id) {
+            self.count_channel_closed(&channel);
+        }
         // What it did not do in time is not the fault of the next one with its number.
         self.failures.retain(|failure| failure.channel != id);
     }

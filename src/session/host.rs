@@ -15,6 +15,7 @@ use rand::{Rng, SeedableRng};
 use super::pages::Pages;
 use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
+use super::stats::ChurnCounters;
 use super::timers::Timers;
 use crate::auth::Users;
 use crate::broker::definition::{DefinitionError, Recovered};
@@ -67,6 +68,7 @@ pub struct Host {
     pub(super) outbox_bytes_max: usize,
     pub(super) store: Arc<dyn Store>,
     pub(super) registry: Registry,
+    pub(super) churn: ChurnCounters,
     pub(super) timers: Timers,
     pub(super) replies: ReplyAddresses,
     pub(super) epoch: Epoch,
@@ -97,6 +99,7 @@ impl Host {
             outbox_bytes_max: settings.outbox_bytes_max,
             store,
             registry: Registry::default(),
+            churn: ChurnCounters::default(),
             timers: Timers::default(),
             replies: ReplyAddresses::default(),
             epoch,

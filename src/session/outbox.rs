@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use amqp_codec::ChannelId;
 use parking_lot::Mutex;
 
+use super::report::Demand;
 use crate::broker::credit::OutboxBound;
 use crate::broker::effect::{Delivery, DeliverySink, Subscription};
 use crate::broker::message::Message;
@@ -57,12 +58,22 @@ pub(super) struct Outbox {
     items: Mutex<Vec<Item>>,
     /// The client's publishes wait for memory.
     blocked: AtomicBool,
+    /// What others want of the connection, apart from its client.
+    demands: Mutex<Vec<Demand>>,
+    /// There is some of it.
+    demanded: AtomicBool,
     wake: Wake,
 }
 
 impl Outbox {
     pub(super) fn new(wake: Wake) -> Self {
-        Self { items: Mutex::new(Vec::new()), blocked: AtomicBool::new(false), wake }
+        Self {
+            items: Mutex::new(Vec::new()),
+            blocked: AtomicBool::new(false),
+            demands: Mutex::new(Vec::new()),
+            demanded: AtomicBool::new(false),
+            wake,
+        }
     }
 
     /// Swaps what has gathered for an empty buffer.
@@ -84,6 +95,21 @@ impl Outbox {
 
     pub(super) fn reply(&self, to: Publisher, bound: Arc<OutboxBound>, message: Message) {
         self.push(|items| items.push(Item::Reply(to, bound, message)));
+    }
+
+    /// Wants something of the connection. That does not wait behind what its client has not read.
+    pub(super) fn demand(&self, demand: Demand) {
+        self.demands.lock().push(demand);
+        self.demanded.store(true, Ordering::SeqCst);
+        (self.wake)();
+    }
+
+    /// What is wanted of the connection; mostly nothing.
+    pub(super) fn take_demands(&self) -> Vec<Demand> {
+        if !self.demanded.load(Ordering::Relaxed) || !self.demanded.swap(false, Ordering::SeqCst) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.demands.lock())
     }
 
     fn push(&self, add: impl FnOnce(&mut Vec<Item>)) {

@@ -12,27 +12,50 @@ use crate::broker::queue_cell::ConnectionId;
 /// Live connections by number.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    outboxes: Mutex<HashMap<ConnectionId, Weak<Outbox>, FxBuildHasher>>,
+    connections: Mutex<Connections>,
+}
+
+#[derive(Debug, Default)]
+struct Connections {
+    outboxes: HashMap<ConnectionId, Weak<Outbox>, FxBuildHasher>,
+    /// By their names. A client does not choose it: it is its address and ours.
+    names: HashMap<String, ConnectionId>,
 }
 
 impl Registry {
-    pub(super) fn add(&self, id: ConnectionId, outbox: &Arc<Outbox>) {
-        self.outboxes.lock().insert(id, Arc::downgrade(outbox));
+    pub(super) fn add(&self, id: ConnectionId, name: String, outbox: &Arc<Outbox>) {
+        let mut connections = self.connections.lock();
+        connections.outboxes.insert(id, Arc::downgrade(outbox));
+        connections.names.insert(name, id);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.outboxes.lock().len()
+        self.connections.lock().outboxes.len()
     }
 
-    pub(super) fn remove(&self, id: ConnectionId) {
-        self.outboxes.lock().remove(&id);
+    /// Another connection may have the name by now: a port that is free again is used again.
+    pub(super) fn remove(&self, id: ConnectionId, name: &str) {
+        let mut connections = self.connections.lock();
+        connections.outboxes.remove(&id);
+        if connections.names.get(name) == Some(&id) {
+            connections.names.remove(name);
+        }
+    }
+
+    /// All of them, in no particular order.
+    pub(super) fn all(&self) -> Vec<Arc<Outbox>> {
+        self.connections.lock().outboxes.values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The one of this name.
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Outbox>> {
+        let connections = self.connections.lock();
+        connections.outboxes.get(connections.names.get(name)?)?.upgrade()
     }
 
     /// Lets every publisher that waits for memory go on.
     pub(super) fn unblock_all(&self) {
-        let outboxes: Vec<Arc<Outbox>> =
-            self.outboxes.lock().values().filter_map(Weak::upgrade).collect();
-        for outbox in outboxes {
+        for outbox in self.all() {
             outbox.unblock();
         }
     }
