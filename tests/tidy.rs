@@ -48,17 +48,7 @@ const LAYERS: &[Layer] = &[
         may_import: Only(&["protocol", "broker", "auth", "store", "session"]),
         is_async: true,
     },
-    Layer {
-        path: "src/http",
-        may_import: Only(&[
-            "broker::snapshot",
-            "session::topology",
-            "session::registry",
-            "auth",
-            "store",
-        ]),
-        is_async: true,
-    },
+    Layer { path: "src/http", may_import: Only(&["broker", "auth", "session"]), is_async: true },
     // A client of any broker: it stands on the codec alone.
     Layer { path: "src/perf", may_import: Itself, is_async: false },
     Layer { path: "src/cli", may_import: Anything, is_async: true },

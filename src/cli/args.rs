@@ -57,6 +57,15 @@ struct Options {
     #[arg(long, global = true)]
     strict_config: bool,
 
+    /// Port of the management HTTP API; off for none [default: 15672, and where --port is 0 any free one]
+    #[arg(long, global = true, value_name = "PORT", visible_alias = "http-port")]
+    management_port: Option<String>,
+
+    /// Port of the metrics for Prometheus; off for none [default: 15692, and where --port is 0 any free
+    /// one]
+    #[arg(long, global = true, value_name = "PORT", visible_alias = "metrics-port")]
+    prometheus_port: Option<String>,
+
     /// Write process id and ports to this file, as JSON, once connections are accepted
     #[arg(long, global = true, value_name = "FILE")]
     ready_file: Option<String>,
@@ -126,6 +135,8 @@ impl Args {
         let bind = (!options.bind.is_empty()).then(|| ("bind", Given::List(options.bind.clone())));
         let singles = [
             ("port", &options.port),
+            ("management_port", &options.management_port),
+            ("prometheus_port", &options.prometheus_port),
             ("ready_file", &options.ready_file),
             ("log_level", &options.log_level),
             ("log_format", &options.log_format),

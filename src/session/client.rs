@@ -135,7 +135,7 @@ impl Client {
     pub fn new(host: Arc<Host>, peer: Peer, wake: Wake, now: Instant) -> Self {
         let id = host.next_connection_id();
         let outbox = Arc::new(Outbox::new(wake));
-        host.registry.add(id, peer.name(), &outbox);
+        host.registry.add(id, peer, &outbox);
         let about = About::new(host.epoch.timestamp(now));
         let connection = Connection::new(host.connection.clone(), now);
         Self {
@@ -415,10 +415,12 @@ impl Client {
                 } else {
                     user
                 };
+                self.host.churn.logins_succeeded.add(1);
                 self.introduce(mechanism.name(), client_properties);
                 self.connection.login_accepted();
             }
             Err(reason) => {
+                self.host.churn.logins_failed.add(1);
                 let mechanism = mechanism.name();
                 tracing::warn!(
                     connection = self.id.0,
@@ -560,7 +562,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.host.registry.remove(self.id, &self.peer.name());
+        self.host.registry.remove(self.id);
     }
 }
 

@@ -127,6 +127,18 @@ impl Host {
         self.vhosts.values()
     }
 
+    /// All vhosts, by name.
+    pub fn all_vhosts(&self) -> Vec<Arc<VHost>> {
+        let mut vhosts: Vec<_> = self.vhosts().cloned().collect();
+        vhosts.sort_by(|one, other| one.name().cmp(other.name()));
+        vhosts
+    }
+
+    /// What ties its clock to the calendar.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Bytes of message memory in use.
     pub fn memory_used(&self) -> usize {
         self.memory.used()

@@ -30,6 +30,6 @@ pub use self::client::{Client, Peer, Reading};
 pub use self::host::{Host, HostSettings};
 pub use self::outbox::Wake;
 pub use self::report::{
-    Answer, ChannelReport, ConnectionReport, ConnectionTraffic, ConsumerReport,
+    Alarms, Answer, ChannelReport, ConnectionReport, ConnectionTraffic, ConsumerReport,
 };
-pub use self::stats::{ChannelStats, Churn};
+pub use self::stats::{ChannelStats, Churn, Logins};

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use rustc_hash::FxBuildHasher;
 
+use super::client::Peer;
 use super::outbox::Outbox;
 use crate::broker::queue_cell::ConnectionId;
 
@@ -17,16 +18,16 @@ pub(super) struct Registry {
 
 #[derive(Debug, Default)]
 struct Connections {
-    outboxes: HashMap<ConnectionId, Weak<Outbox>, FxBuildHasher>,
+    outboxes: HashMap<ConnectionId, (Weak<Outbox>, Peer), FxBuildHasher>,
     /// By their names. A client does not choose it: it is its address and ours.
     names: HashMap<String, ConnectionId>,
 }
 
 impl Registry {
-    pub(super) fn add(&self, id: ConnectionId, name: String, outbox: &Arc<Outbox>) {
+    pub(super) fn add(&self, id: ConnectionId, peer: Peer, outbox: &Arc<Outbox>) {
         let mut connections = self.connections.lock();
-        connections.outboxes.insert(id, Arc::downgrade(outbox));
-        connections.names.insert(name, id);
+        connections.outboxes.insert(id, (Arc::downgrade(outbox), peer));
+        connections.names.insert(peer.name(), id);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -34,23 +35,29 @@ impl Registry {
     }
 
     /// Another connection may have the name by now: a port that is free again is used again.
-    pub(super) fn remove(&self, id: ConnectionId, name: &str) {
+    pub(super) fn remove(&self, id: ConnectionId) {
         let mut connections = self.connections.lock();
-        connections.outboxes.remove(&id);
-        if connections.names.get(name) == Some(&id) {
-            connections.names.remove(name);
+        let Some((_, peer)) = connections.outboxes.remove(&id) else { return };
+        let name = peer.name();
+        if connections.names.get(&name) == Some(&id) {
+            connections.names.remove(&name);
         }
     }
 
     /// All of them, in no particular order.
     pub(super) fn all(&self) -> Vec<Arc<Outbox>> {
-        self.connections.lock().outboxes.values().filter_map(Weak::upgrade).collect()
+        self.connections.lock().outboxes.values().filter_map(|(it, _)| it.upgrade()).collect()
     }
 
     /// The one of this name.
     pub(super) fn find(&self, name: &str) -> Option<Arc<Outbox>> {
         let connections = self.connections.lock();
-        connections.outboxes.get(connections.names.get(name)?)?.upgrade()
+        connections.outboxes.get(connections.names.get(name)?)?.0.upgrade()
+    }
+
+    /// Where the connection of this number comes from.
+    pub(super) fn peer(&self, id: ConnectionId) -> Option<Peer> {
+        self.connections.lock().outboxes.get(&id).map(|(_, peer)| *peer)
     }
 
     /// Lets every publisher that waits for memory go on.

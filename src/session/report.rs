@@ -14,7 +14,7 @@ use super::channel::{Mode, SessionChannel};
 use super::client::{Client, Peer, Session};
 use super::host::Host;
 use super::source::{Source, SourceConsumer};
-use super::stats::{ChannelStats, Churn};
+use super::stats::{ChannelStats, Churn, Logins};
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Timestamp;
 use crate::broker::traffic::VHostTotals;
@@ -112,6 +112,15 @@ pub struct ConsumerReport {
     pub unacked: u32,
 }
 
+/// What publishers have to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alarms {
+    /// Memory is short.
+    pub memory: bool,
+    /// The disk is nearly full.
+    pub disk: bool,
+}
+
 /// What somebody else wants of a connection.
 pub(super) enum Demand {
     /// To be told about it.
@@ -173,6 +182,21 @@ impl Host {
             outbox.demand(Demand::Close(reason.to_owned()));
         }
         is_there
+    }
+
+    /// Where a connection comes from that is open.
+    pub fn peer(&self, connection: ConnectionId) -> Option<Peer> {
+        self.registry.peer(connection)
+    }
+
+    /// What publishers have to wait for, if anything.
+    pub fn alarms(&self) -> Alarms {
+        Alarms { memory: self.memory.is_alarmed(), disk: self.store.is_disk_low() }
+    }
+
+    /// Logins of clients, by how they ended.
+    pub fn logins(&self) -> Logins {
+        self.churn.logins()
     }
 
     /// Who came and went.

@@ -50,6 +50,15 @@ pub struct Churn {
     pub publishers_gone: u64,
 }
 
+/// Logins, by how they ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Logins {
+    /// Those that were let in.
+    pub succeeded: u64,
+    /// Those that were not.
+    pub failed: u64,
+}
+
 /// The counters behind [`Churn`].
 #[derive(Debug, Default)]
 pub(super) struct ChurnCounters {
@@ -59,9 +68,15 @@ pub(super) struct ChurnCounters {
     pub(super) channels_closed: Counter,
     pub(super) publishers_seen: Counter,
     pub(super) publishers_gone: Counter,
+    pub(super) logins_succeeded: Counter,
+    pub(super) logins_failed: Counter,
 }
 
 impl ChurnCounters {
+    pub(super) fn logins(&self) -> Logins {
+        Logins { succeeded: self.logins_succeeded.read(), failed: self.logins_failed.read() }
+    }
+
     pub(super) fn read(&self) -> Churn {
         // What went is read first: it never seems to be more than what came.
         let (connections_closed, channels_closed, publishers_gone) = (

@@ -17,6 +17,8 @@ pub struct QueueReport {
     pub unacked_bytes: u64,
     /// Messages that wait for a consumer in the store alone.
     pub ready_paged: usize,
+    /// Bytes in their bodies, about: messages are taken to be of one size.
+    pub ready_paged_bytes: u64,
     /// Bytes of memory that the rest accounts for, about.
     pub memory: u64,
     /// When it was last declared, got from or consumed from.
@@ -35,7 +37,8 @@ impl Queue {
         let unacked_bytes = self.consumers.held_bytes() + self.fetched.bytes();
         let ready_paged = (self.ready.paged() + self.ready.stubs()).min(counts.ready);
         let in_memory = counts.ready - ready_paged;
-        let bytes_in_memory = share(ready_bytes, in_memory, counts.ready) + unacked_bytes;
+        let ready_paged_bytes = share(ready_bytes, ready_paged, counts.ready);
+        let bytes_in_memory = ready_bytes - ready_paged_bytes + unacked_bytes;
         let messages_in_memory = (in_memory + counts.unacked) as u64;
         QueueReport {
             counts,
@@ -43,6 +46,7 @@ impl Queue {
             ready_bytes,
             unacked_bytes,
             ready_paged,
+            ready_paged_bytes,
             memory: bytes_in_memory + messages_in_memory * MESSAGE_OVERHEAD as u64,
             last_used: self.last_used,
             has_exclusive_consumer: self.consumers.is_exclusive(),
