@@ -12,7 +12,6 @@ use amqp_codec::{
 };
 use bytes::{Buf, Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use leveret::auth::{User, Users};
 use leveret::broker::credit::{ChannelCredit, OutboxBound};
 use leveret::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
 use leveret::broker::message::{Message, MessageParts};
@@ -22,7 +21,7 @@ use leveret::broker::time::Epoch;
 use leveret::broker::vhost::VHostOptions;
 use leveret::protocol::connection::{Settings, State};
 use leveret::protocol::handshake::Limits;
-use leveret::session::{Client, Host, HostSettings, Peer};
+use leveret::session::{Client, Defaults, Host, HostSettings, Peer};
 use leveret::store::MemoryStore;
 use parking_lot::Mutex;
 
@@ -113,9 +112,7 @@ fn short(text: &str) -> ShortString {
 }
 
 fn host() -> Arc<Host> {
-    let mut users = Users::default();
-    users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
-    Host::new(HostSettings {
+    let host = Host::new(HostSettings {
         connection: Settings {
             limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
             body_max: 1 << 20,
@@ -124,10 +121,9 @@ fn host() -> Arc<Host> {
             cluster_name: "bench".to_owned(),
             durability: "none",
         },
-        users,
+        loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),
         connections_max: 0,
-        vhosts: vec![short("/")],
         outbox_bytes_max: 1 << 20,
         store: Arc::new(MemoryStore),
         vhost_options: VHostOptions::new(Epoch::new(now(), 0)),
@@ -135,7 +131,9 @@ fn host() -> Arc<Host> {
         now: now(),
         seed: Some(1),
     })
-    .expect("nothing to restore")
+    .expect("nothing to restore");
+    host.make_defaults(Defaults::new("guest", "guest", "/")).expect("short names");
+    host
 }
 
 /// A client with channel 1 open.

@@ -7,8 +7,7 @@ use amqp_codec::ShortString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::auth::{User, Users};
-use crate::broker::definition::{self, DefinitionError};
+use crate::broker::definition;
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
 use crate::broker::policy::QueueKind;
@@ -22,7 +21,7 @@ use crate::http::{self, Identity, Listening, Site};
 use crate::net::{Server, ServerError, epoch, listen, now};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::{Limits, RABBITMQ_VERSION};
-use crate::session::{Host, HostSettings};
+use crate::session::{AdminError, Defaults, Host, HostSettings, RestoreError};
 use crate::store::log::LogOptions;
 use crate::store::{
     self, CheckpointRule, DurableOptions, DurableStore, MemoryStore, Recovered, SnapshotForm,
@@ -72,12 +71,12 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A name is too long for AMQP.
-    #[error("default_vhost is longer than 255 bytes; choose a shorter name")]
-    VHostName(#[from] amqp_codec::TooLong),
+    /// The default user or vhost can't be.
+    #[error("default_user or default_vhost: {0}; choose another name")]
+    Defaults(#[from] AdminError),
     /// What an earlier process stored makes no sense.
     #[error(transparent)]
-    Definition(#[from] DefinitionError),
+    Definition(#[from] RestoreError),
 }
 
 impl Broker {
@@ -96,10 +95,12 @@ impl Broker {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let Opened { store, durable, recovered } = open_store(&config)?;
         let Recovered { values, queues, first_free } = recovered;
-        let host = Host::new(host_settings(&config, store, values, first_free)?)?;
+        let host = Host::new(host_settings(&config, store, values, first_free))?;
         if let Some(durable) = &durable {
             restore(&host, durable, queues)?;
         }
+        let Config { default_user, default_pass, default_vhost, .. } = &config;
+        host.make_defaults(Defaults::new(default_user, default_pass.expose(), default_vhost))?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let web = Web::listen(addresses, &config)?;
@@ -288,6 +289,7 @@ impl Broker {
             server.stop().await;
         }
         self.server.stop().await;
+        self.host.rest();
         let Some(durable) = self.durable else { return Ok(()) };
         // A thread that panicked has failed the store.
         tokio::task::spawn_blocking(move || durable.close()).await.unwrap_or(Ok(()))
@@ -474,12 +476,8 @@ fn host_settings(
     store: Arc<dyn Store>,
     definitions: Vec<(Vec<u8>, Vec<u8>)>,
     first_free: QueueId,
-) -> Result<HostSettings, StartError> {
-    let mut users = Users::default();
-    let loopback_only = config.loopback_users.contains(&config.default_user);
-    let password = config.default_pass.expose().to_owned();
-    users.add(&config.default_user, User { password, loopback_only });
-    Ok(HostSettings {
+) -> HostSettings {
+    HostSettings {
         connection: Settings {
             limits: Limits {
                 channel_max: config.channel_max,
@@ -492,9 +490,8 @@ fn host_settings(
             cluster_name: CLUSTER_NAME.to_owned(),
             durability: config.durability.name(),
         },
-        users,
+        loopback_users: config.loopback_users.clone(),
         anonymous_user: config.default_user.clone(),
-        vhosts: vec![ShortString::new(&config.default_vhost)?],
         connections_max: config.max_connections,
         outbox_bytes_max: config.consumer_outbox_bytes,
         store,
@@ -521,7 +518,7 @@ fn host_settings(
         definitions,
         now: now(),
         seed: None,
-    })
+    }
 }
 
 /// A user, password or vhost as part of a URI.

@@ -6,6 +6,10 @@ pub mod config;
 
 pub mod sparse;
 
+pub mod name;
+
+pub mod pattern;
+
 pub mod protocol;
 
 pub mod broker;

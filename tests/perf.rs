@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use leveret::Broker;
 use leveret::net::now;
-use leveret::perf::{Exchange, Phase, Plan, Progress, Queues, Report, parse_arguments, run};
+use leveret::perf::{
+    ChurnPlan, Churned, Control, Exchange, ExpiryPlan, Idle, IdlePlan, PerfError, Phase, Plan,
+    Progress, Queues, Report, Uri, churn, expire, idle, parse_arguments, run,
+};
 
 /// What came of a plan carried out on a broker of its own, and of the broker.
 async fn measured(plan: Plan) -> Report {
@@ -226,6 +229,166 @@ async fn a_process_is_watched() {
     assert!(process.rss > 0 && process.rss_peak >= process.rss, "{process:?}");
     let json = serde_json::to_value(&report).unwrap();
     assert_eq!(json["phases"][0]["processes"][0]["pid"], std::process::id());
+}
+
+// --- exchanges and priorities ---
+
+fn exchange(kind: &str) -> Option<Exchange> {
+    Some(Exchange { name: None, kind: kind.to_owned() })
+}
+
+/// Each message reaches one queue, whatever the number of bindings, and all queues get some.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_message_matches_one_of_many_bindings() {
+    for kind in ["topic", "direct", "headers"] {
+        let plan = Plan {
+            size: 40,
+            consumers: 3,
+            confirm_window: Some(100),
+            publish_count: Some(900),
+            exchange: exchange(kind),
+            bindings: Some(300),
+            queues: queues(3),
+            mandatory: true,
+            verify: true,
+            ..Plan::default()
+        };
+        let report = measured(plan).await;
+        let phase = only(&report);
+        assert_eq!((phase.received, phase.returned), (900, 0), "{kind}");
+        assert_eq!(report.verified.unwrap().checked, 900, "{kind}");
+    }
+}
+
+/// Those of the highest priority come out first of a queue that was filled before.
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_have_priorities_in_turn() {
+    let plan = Plan {
+        size: 32,
+        priorities: Some(10),
+        publish_count: Some(1000),
+        confirm_window: Some(100),
+        drain: true,
+        verify: true,
+        ..Plan::default()
+    };
+    let report = measured(plan).await;
+    assert_eq!(report.problem, None);
+    let verified = report.verified.unwrap();
+    assert_eq!((verified.checked, verified.out_of_order), (1000, 0));
+}
+
+// --- verification ---
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_as_it_was_sent_is_verified() {
+    let fanout = Plan { exchange: exchange("fanout"), queues: queues(4), ..Plan::default() };
+    let several = Plan { producers: 3, consumers: 2, threads: 2, ..Plan::default() };
+    let large = Plan { size: 300_000, publish_count: Some(20), ..Plan::default() };
+    let timed = Plan {
+        publish_count: None,
+        duration: Some(Duration::from_millis(50)),
+        auto_ack: true,
+        ..Plan::default()
+    };
+    for plan in [fanout, several, large, timed] {
+        let plan = Plan {
+            size: plan.size.max(32),
+            publish_count: plan.publish_count.or(plan.duration.is_none().then_some(1000)),
+            verify: true,
+            ..plan
+        };
+        let report = measured(plan).await;
+        let (phase, verified) = (only(&report), report.verified.unwrap());
+        assert!(verified.is_clean() && verified.checked == phase.received, "{report}");
+        assert!(phase.received >= phase.sent && phase.sent > 0, "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_that_a_queue_drops_are_found_to_be_lost() {
+    let short = Queues { arguments: parse_arguments("x-max-length=10").unwrap(), ..queues(1) };
+    let plan = Plan {
+        size: 32,
+        queues: short,
+        confirm_window: Some(50),
+        publish_count: Some(30),
+        drain: true,
+        verify: true,
+        idle_timeout: Duration::ZERO,
+        ..Plan::default()
+    };
+    let problem = measured(plan).await.problem.unwrap();
+    let lost = "not all messages arrived as sent: 10 checked, 20 lost, 0 twice, 0 out of order, 0 damaged; ";
+    assert!(problem.starts_with(lost), "{problem}");
+}
+
+// --- what is no stream of messages ---
+
+/// What a scenario says on a broker of its own.
+async fn scenario<R: Send + 'static>(
+    scenario: impl FnOnce(Uri, &mut Control<'_>) -> Result<R, PerfError> + Send + 'static,
+) -> R {
+    let broker = Broker::builder().start().await.unwrap();
+    let uri = broker.uri().parse().unwrap();
+    let report = tokio::task::spawn_blocking(move || {
+        let stop = AtomicBool::new(false);
+        scenario(uri, &mut Control { now, stop: &stop, progress: &mut |_| {} })
+    });
+    let report = report.await.unwrap().unwrap();
+    let vhost = broker.host().vhost(&"/".try_into().unwrap()).unwrap();
+    assert_eq!(vhost.queues().len(), 0, "it leaves nothing");
+    broker.stop().await;
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_channels_and_queues_come_and_go() {
+    let queues = |durable| Churned::Queues { durable };
+    for what in [Churned::Connections, Churned::Channels, queues(false), queues(true)] {
+        let report = scenario(move |uri, control| {
+            let (count, pids) = (Some(25), vec![std::process::id()]);
+            churn(&ChurnPlan { uri, what, clients: 3, count, duration: None, pids }, control)
+        });
+        let report = report.await;
+        assert_eq!(report.count, 25, "{what:?}");
+        let ordered = report.latency_us.unwrap();
+        assert!(ordered.min <= ordered.median && ordered.median <= ordered.max, "{report}");
+        assert_eq!(report.processes.len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_there_and_does_nothing_has_its_memory_told() {
+    for what in [Idle::Connections, Idle::Consumers, Idle::Queues] {
+        let report = scenario(move |uri, control| {
+            let (rest, pids) = (Duration::ZERO, vec![std::process::id()]);
+            let plan = IdlePlan { uri, what, count: 120, size: 10, persistent: true, rest, pids };
+            idle(&plan, control)
+        });
+        let report = report.await;
+        assert_eq!(report.count, 120, "{what:?}");
+        assert!(report.processes[0].rss > 0, "{report}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_expire_all_at_once() {
+    let report = scenario(|uri, control| {
+        let plan = ExpiryPlan {
+            uri,
+            messages: 1200,
+            size: 20,
+            time_to_live: Duration::from_secs(4),
+            probe_rate: 200,
+            persistent: false,
+            pids: vec![std::process::id()],
+        };
+        expire(&plan, control)
+    });
+    let report = report.await;
+    assert_eq!((report.messages, report.cpu_us_each.len()), (1200, 1));
+    assert!(report.stall_ms > 0.0 && report.stall_before_ms > 0.0, "{report}");
 }
 
 // --- refusals ---

@@ -1,4 +1,4 @@
-//! What is written down of a vhost: what it is to have again after a restart.
+//! What is written down of a vhost, and of the broker: what is to be there again after a restart.
 //!
 //! A definition is a key and a value. The key is binary and tells definitions apart; the value is JSON,
 //! for people to read and for later versions to add to: what this version does not know is passed over,
@@ -19,15 +19,17 @@ pub use self::recovered::{Recovered, Seen, SeenKeys, VHostDefinitions};
 pub(super) use self::writer::DefinitionWriter;
 use super::binding::{Binding, BindingKey, Destination};
 use super::exchange::ExchangeProperties;
+use super::parameter::{GlobalParameter, Parameter};
 use super::policy::Policy;
 use super::queue_cell::{QueueCell, QueueId, QueueProperties};
 use super::stored_key::{Kind, StoredKey};
+use super::vhost::VHostMetadata;
 
-/// One thing that is written down of a vhost.
+/// One thing that is written down.
 #[derive(Debug, Clone)]
 pub enum Definition {
     /// The vhost itself.
-    VHost,
+    VHost(VHostMetadata),
     /// A durable exchange.
     Exchange(ExchangeDefinition),
     /// A durable queue.
@@ -38,6 +40,10 @@ pub enum Definition {
     Policy(Policy),
     /// An operator policy.
     OperatorPolicy(Policy),
+    /// A parameter.
+    Parameter(Parameter),
+    /// A parameter of the whole broker: of no vhost, for which the empty name stands.
+    GlobalParameter(GlobalParameter),
 }
 
 /// An exchange, as it is written down.
@@ -80,7 +86,7 @@ impl Definition {
     pub fn key(&self, vhost: &ShortString) -> Vec<u8> {
         let key = |kind| StoredKey::new(kind).name(vhost);
         match self {
-            Self::VHost => key(Kind::VHost).end(),
+            Self::VHost(_) => key(Kind::VHost).end(),
             Self::Exchange(exchange) => key(Kind::Exchange).name(&exchange.name).end(),
             Self::Queue(queue) => key(Kind::Queue).name(&queue.name).end(),
             Self::Binding(binding) => {
@@ -93,6 +99,13 @@ impl Definition {
             Self::Policy(policy) => key(Kind::Policy).rest(policy.name().as_bytes()),
             Self::OperatorPolicy(policy) => {
                 key(Kind::OperatorPolicy).rest(policy.name().as_bytes())
+            }
+            Self::Parameter(Parameter { component, name, .. }) => {
+                let component = ShortString::truncated(component);
+                key(Kind::Parameter).name(&component).rest(name.as_bytes())
+            }
+            Self::GlobalParameter(parameter) => {
+                StoredKey::new(Kind::GlobalParameter).rest(parameter.name.as_bytes())
             }
         }
     }

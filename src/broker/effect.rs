@@ -35,13 +35,8 @@ pub struct Delivery {
     pub message: Message,
     /// Times it was delivered before, and came back.
     pub returns: u32,
-}
-
-impl Delivery {
-    /// It was delivered before, and came back.
-    pub fn is_redelivered(&self) -> bool {
-        self.returns > 0
-    }
+    /// It was delivered before, or may have been by a process that crashed.
+    pub redelivered: bool,
 }
 
 /// Where a queue puts the deliveries for one client. Called while the queue's lock is held, so that

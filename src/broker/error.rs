@@ -47,6 +47,19 @@ pub enum BrokerError {
     /// There is no such exchange or queue.
     #[error("no {0}")]
     NotFound(Resource),
+    /// There is no such vhost, or no longer.
+    #[error("vhost {0} not found")]
+    VHostNotFound(ShortString),
+    /// No more queues in this vhost.
+    #[error("cannot declare queue '{name}': queue limit in vhost '{vhost}' ({limit}) is reached")]
+    QueueLimit {
+        /// The queue that would be too many.
+        name: ShortString,
+        /// The vhost.
+        vhost: ShortString,
+        /// How many it may have.
+        limit: u64,
+    },
     /// A name of the broker's own.
     #[error("{kind} name '{name}' contains reserved prefix 'amq.*'")]
     ReservedName {
@@ -162,6 +175,7 @@ impl BrokerError {
     pub fn reply_code(&self) -> ReplyCode {
         match self {
             Self::NotFound(_) => ReplyCode::NotFound,
+            Self::VHostNotFound(_) => ReplyCode::NotAllowed,
             Self::ReservedName { .. }
             | Self::DefaultExchange
             | Self::SystemExchange(_)
@@ -171,6 +185,7 @@ impl BrokerError {
             Self::Inequivalent { .. }
             | Self::InUse(_)
             | Self::NotEmpty(_)
+            | Self::QueueLimit { .. }
             | Self::InvalidArgType { .. }
             | Self::InvalidArg { .. }
             | Self::ArgOfOtherType { .. }

@@ -13,6 +13,7 @@ pub mod json;
 pub mod memory;
 pub mod message;
 mod message_header;
+pub mod parameter;
 pub mod persist;
 pub mod policy;
 pub mod queue;

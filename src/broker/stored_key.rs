@@ -1,4 +1,5 @@
-//! The keys under which a broker's state is stored.
+//! The keys under which a broker's state is stored. Those that begin with 16 or more are not the broker's:
+//! users and permissions are among them.
 
 use amqp_codec::ShortString;
 
@@ -15,10 +16,14 @@ pub(super) enum Kind {
     SeenByExchange = 7,
     /// What a queue with a deduplication window has seen.
     SeenByQueue = 8,
+    Parameter = 9,
+    GlobalParameter = 10,
+    /// Up to where a queue's messages may have been delivered without being marked so.
+    InDoubt = 11,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::VHost,
         Self::Exchange,
         Self::Queue,
@@ -27,6 +32,9 @@ impl Kind {
         Self::OperatorPolicy,
         Self::SeenByExchange,
         Self::SeenByQueue,
+        Self::Parameter,
+        Self::GlobalParameter,
+        Self::InDoubt,
     ];
 
     /// The kind of a key, if it is known.

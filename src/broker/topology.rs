@@ -39,6 +39,8 @@ pub struct Topology {
     to_exchange: HashMap<ShortString, HashSet<BindingId>, RandomState>,
     policies: Policies,
     definitions: DefinitionWriter,
+    /// Its vhost is being deleted: nothing comes any more.
+    closed: bool,
 }
 
 /// A binding that is there.
@@ -77,7 +79,42 @@ impl Topology {
             to_exchange: HashMap::default(),
             policies: Policies::default(),
             definitions,
+            closed: false,
         }
+    }
+
+    /// Nothing is declared from now on.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// Nothing is written down from now on: what there was is gone.
+    pub(super) fn close_definitions(&mut self) {
+        self.definitions.close();
+    }
+
+    /// # Errors
+    /// 530, once the vhost is being deleted.
+    pub(super) fn check_open(&self) -> Result<(), BrokerError> {
+        if self.closed { Err(BrokerError::VHostNotFound(self.vhost.clone())) } else { Ok(()) }
+    }
+
+    /// Removes all exchanges and bindings; the predeclared ones stay, without bindings.
+    pub(super) fn clear(&mut self) {
+        let names: Vec<ShortString> = self.exchanges.keys().cloned().collect();
+        names.iter().filter(|name| !is_reserved(name)).for_each(|name| self.remove_exchange(name));
+        let left = 0..u32::try_from(self.bindings.len()).unwrap_or(u32::MAX);
+        left.for_each(|id| self.remove_binding(BindingId(id)));
+    }
+
+    /// All exchanges, in no particular order.
+    pub fn exchanges(&self) -> impl Iterator<Item = (&ShortString, &Exchange)> {
+        self.exchanges.iter()
+    }
+
+    /// All bindings, in no particular order.
+    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.bindings.iter().flatten().map(|bound| &bound.binding)
     }
 
     /// Where what comes and goes is written down.
@@ -118,16 +155,6 @@ impl Topology {
         self.exchanges.get(name)
     }
 
-    /// All exchanges but the default one, in no particular order.
-    pub fn all_exchanges(&self) -> impl Iterator<Item = (&ShortString, &Exchange)> {
-        self.exchanges.iter()
-    }
-
-    /// All bindings, in no particular order.
-    pub fn all_bindings(&self) -> impl Iterator<Item = &Binding> {
-        self.bindings.iter().flatten().map(|bound| &bound.binding)
-    }
-
     /// The bindings that lead to a queue.
     pub fn bindings_to_queue(&self, queue: QueueId) -> impl Iterator<Item = &Binding> {
         self.to_queue.get(&queue).into_iter().flatten().filter_map(|id| self.binding(*id))
@@ -154,6 +181,7 @@ impl Topology {
         properties: ExchangeProperties,
     ) -> Result<bool, BrokerError> {
         check_not_default(name)?;
+        self.check_open()?;
         if let Some(existing) = self.exchanges.get(name) {
             self.assert_equivalent(name, &properties, &existing.properties)?;
             return Ok(false);
@@ -277,6 +305,7 @@ impl Topology {
     /// 403 for the default exchange, 404 for a missing source or destination exchange, 406 for
     /// a binding that the source can't take.
     pub fn bind(&mut self, binding: Binding) -> Result<bool, BrokerError> {
+        self.check_open()?;
         let Some(id) = self.insert_binding(binding)? else { return Ok(false) };
         if let Some(Bound { binding, durable: true }) = &self.bindings[id.0 as usize] {
             self.definitions.put(|| binding.into());

@@ -1,5 +1,9 @@
 //! A virtual host: names, and what they name.
 
+mod end;
+mod listing;
+mod metadata;
+mod parameters;
 mod policies;
 mod report;
 mod restore;
@@ -13,6 +17,8 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
+pub use self::metadata::VHostMetadata;
+use self::parameters::VHostSettings;
 pub use self::policies::QueueEffects;
 pub use self::report::ExchangeReport;
 use super::binding::{Binding, BindingKey, Destination};
@@ -41,6 +47,7 @@ use super::traffic::{ExchangeTraffic, VHostTraffic};
 pub struct VHost {
     name: ShortString,
     topology: RwLock<Topology>,
+    settings: RwLock<VHostSettings>,
     /// Held while policies change, so that what is in force everywhere in the end is what was set last.
     policy_change: Mutex<()>,
     queues: DashMap<ShortString, Arc<QueueCell>, RandomState>,
@@ -102,6 +109,7 @@ impl VHost {
         let definitions = DefinitionWriter::new(name.clone(), options.epoch, Arc::clone(&store));
         Self {
             topology: RwLock::new(Topology::new(name.clone(), definitions)),
+            settings: RwLock::default(),
             policy_change: Mutex::new(()),
             name,
             queues: DashMap::default(),
@@ -111,11 +119,6 @@ impl VHost {
             traffic: VHostTraffic::default(),
             default_traffic: Arc::default(),
         }
-    }
-
-    /// Has the vhost exist again after a restart.
-    pub fn write_down(&self) {
-        self.topology.write().definitions().put(|| Definition::VHost);
     }
 
     /// Its name.
@@ -154,12 +157,20 @@ impl VHost {
         connection: ConnectionId,
         now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
-        if is_reserved(name) {
-            let name = name.clone();
-            return Err(BrokerError::ReservedName { kind: ResourceKind::Queue, name });
-        }
-        properties.set_default_type(self.options.default_queue_type);
+        Self::check_queue_name(name)?;
+        properties.set_default_type(self.default_queue_type());
         self.declare_named(name, properties, connection, now)
+    }
+
+    /// Checks that a queue may have this name.
+    ///
+    /// # Errors
+    /// 403, for the reserved ones.
+    pub fn check_queue_name(name: &ShortString) -> Result<(), BrokerError> {
+        if !is_reserved(name) {
+            return Ok(());
+        }
+        Err(BrokerError::ReservedName { kind: ResourceKind::Queue, name: name.clone() })
     }
 
     /// Declares a queue under a name of the broker's own making, which is classic whatever the vhost's
@@ -180,6 +191,8 @@ impl VHost {
             self.traffic.queue_declared(false);
             return Ok(queue);
         }
+        topology.check_open()?;
+        self.check_room(name)?;
         queue_arguments::validate(&self.resource(ResourceKind::Queue, name), &properties)?;
         let id = self.options.queue_ids.next();
         let queue = self.new_queue(&topology, (name.clone(), id), properties, now);
@@ -191,6 +204,17 @@ impl VHost {
         self.traffic.queue_declared(true);
         self.changed();
         Ok(queue)
+    }
+
+    /// Nobody declares a queue meanwhile: the topology is locked.
+    fn check_room(&self, name: &ShortString) -> Result<(), BrokerError> {
+        match self.limits().queues() {
+            Some(limit) if self.queues.len() as u64 >= limit => {
+                let (name, vhost) = (name.clone(), self.name.clone());
+                Err(BrokerError::QueueLimit { name, vhost, limit })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A queue with nothing in it, as it is before anybody can find it.
@@ -328,6 +352,18 @@ impl VHost {
     pub fn check_exchange(&self, name: &ShortString) -> Result<(), BrokerError> {
         super::topology::check_not_default(name)?;
         self.topology.read().exchange(name).map(|_| ())
+    }
+
+    /// Checks that an exchange is not one that always is there.
+    ///
+    /// # Errors
+    /// 403 for the default exchange and for the predeclared ones.
+    pub fn check_deletable(&self, name: &ShortString) -> Result<(), BrokerError> {
+        super::topology::check_not_default(name)?;
+        if is_reserved(name) {
+            return Err(BrokerError::SystemExchange(self.resource(ResourceKind::Exchange, name)));
+        }
+        Ok(())
     }
 
     /// Deletes an exchange.

@@ -165,15 +165,18 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// Of what clap says, the first line; and where there is `help`.
+    /// Of what clap says, the first line, and what it announces; and where there is `help`.
     pub(super) fn of(error: &clap::Error, help: &str) -> Self {
         let text = error.render().to_string();
         if !error.use_stderr() {
             return Self::Answer(text);
         }
-        let problem = text.lines().next().unwrap_or("wrong arguments");
+        let mut lines = text.lines();
+        let problem = lines.next().unwrap_or("wrong arguments");
         let problem = problem.strip_prefix("error: ").unwrap_or(problem);
-        Self::Usage(format!("{problem}; see '{help}'"))
+        let more = if problem.ends_with(':') { lines.next().map(str::trim) } else { None };
+        let more = more.map(|more| format!(" {more}")).unwrap_or_default();
+        Self::Usage(format!("{problem}{more}; see '{help}'"))
     }
 
     /// Prints the text where it belongs.

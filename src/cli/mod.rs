@@ -7,6 +7,7 @@ mod load_config;
 mod logging;
 mod memory;
 mod perf;
+mod scenarios;
 mod serve;
 mod store;
 

@@ -3,6 +3,7 @@
 //! Where RabbitMQ's PerfTest has an option, it has the same name here.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -11,11 +12,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use serde::Serialize;
 
 use super::EXIT_USAGE;
 use super::args::Stop;
+use super::scenarios::Scenario;
 use crate::net::now;
-use crate::perf::{Exchange, PerfError, Plan, Progress, Queues, Report, Uri, parse_arguments, run};
+use crate::perf::{
+    Control, Exchange, PerfError, Plan, Progress, Queues, Uri, churn, expire, idle,
+    parse_arguments, run,
+};
 
 /// The command line after `leveret perf`.
 #[derive(Debug, Clone, Parser)]
@@ -23,6 +29,8 @@ use crate::perf::{Exchange, PerfError, Plan, Progress, Queues, Report, Uri, pars
     name = "leveret perf",
     bin_name = "leveret perf",
     disable_help_flag = true,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true,
     about = "Publish and consume as fast as a broker can, and measure it",
     after_help = "Works with any AMQP 0-9-1 broker. Without --pmessages, --cmessages or --time it goes on \
                   until it is interrupted.\n\n\
@@ -30,9 +38,15 @@ use crate::perf::{Exchange, PerfError, Plan, Progress, Queues, Report, Uri, pars
                   leveret perf --time 10\n  \
                   leveret perf -f persistent -c 1000 -s 1024 -y 0 -C 100000 --pid $(pidof leveret)\n  \
                   leveret perf --drain -C 1000000 -s 100 -q 1000 -A 100\n  \
-                  leveret perf --fanout 100 -f persistent -c 100 -C 10000"
+                  leveret perf --fanout 100 -f persistent -c 100 -C 10000\n  \
+                  leveret perf --type topic --bindings 1000 --verify -s 32 --time 5\n  \
+                  leveret perf churn connections --time 5\n  \
+                  leveret perf idle connections --count 2000 --pid $(pidof leveret)"
 )]
 struct PerfArgs {
+    #[command(subcommand)]
+    scenario: Option<Scenario>,
+
     /// The broker
     #[arg(long, short = 'h', value_name = "URI", default_value = "amqp://localhost")]
     uri: Uri,
@@ -89,6 +103,11 @@ struct PerfArgs {
     #[arg(long, short = 'u', value_name = "NAME")]
     queue: Vec<String>,
 
+    /// Queues of the run's own, deleted at its end
+    #[arg(long, value_name = "N", conflicts_with_all = ["queue", "queue_pattern", "fanout"],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    queues: Option<u32>,
+
     /// Queues with names such as perf-%d, or %03d, from --queue-pattern-from to --queue-pattern-to
     #[arg(long, value_name = "PATTERN", conflicts_with = "queue", requires = "queue_pattern_to")]
     queue_pattern: Option<String>,
@@ -121,6 +140,19 @@ struct PerfArgs {
     #[arg(long, short = 'k', value_name = "KEY")]
     routing_key: Option<String>,
 
+    /// Bind so often, to the queues in turn, by keys or headers of which each message matches one
+    #[arg(long, value_name = "N", requires = "type", conflicts_with_all = ["routing_key", "predeclared"],
+          value_parser = clap::value_parser!(u32).range(1..))]
+    bindings: Option<u32>,
+
+    /// Give messages this many priorities in turn, from 0, and the queues as many
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    priorities: Option<u8>,
+
+    /// Check every message that arrives: report what is lost, damaged, there twice or out of order
+    #[arg(long)]
+    verify: bool,
+
     /// Message flags: persistent (queues are durable, too), mandatory; may be repeated
     #[arg(long, short = 'f', value_name = "FLAG", value_delimiter = ',')]
     flag: Vec<Flag>,
@@ -146,13 +178,9 @@ struct PerfArgs {
     #[arg(long, alias = "broker-pid", value_name = "PID")]
     pid: Vec<u32>,
 
-    /// Write the report as JSON to this file, too
-    #[arg(long, value_name = "FILE")]
+    /// Print the report as JSON and no progress; with a file, write it there, too
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
     json: Option<String>,
-
-    /// Print the report as text or json; json leaves out the lines of progress
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
 
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
@@ -163,12 +191,6 @@ struct PerfArgs {
 enum Flag {
     Persistent,
     Mandatory,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Why there is no report.
@@ -188,7 +210,11 @@ pub(super) fn run_perf(args: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(parsed) => parsed,
         Err(stop) => return stop.report(),
     };
-    match measure(&args, &plan) {
+    let measured = match &args.scenario {
+        Some(scenario) => measure_scenario(scenario),
+        None => measure(&args, &plan),
+    };
+    match measured {
         Ok(None) => ExitCode::SUCCESS,
         Ok(Some(problem)) => failed(&problem),
         Err(error @ MeasureError::Perf(PerfError::Plan(_))) => {
@@ -214,33 +240,62 @@ fn parse(args: impl Iterator<Item = OsString>) -> Result<(PerfArgs, Plan), Stop>
 
 /// Runs it and prints everything. What is returned is what went wrong all the same.
 fn measure(args: &PerfArgs, plan: &Plan) -> Result<Option<String>, MeasureError> {
-    // One descriptor a connection: as many as the system lets us have.
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_at_interrupt(&stop).map_err(MeasureError::Signals)?;
-    let quiet = args.format == Format::Json;
-    let mut tell = |progress: &Progress| {
-        if !quiet {
-            // Nobody may be reading, and that is fine.
-            let _ = writeln!(io::stdout(), "{progress}");
-        }
-    };
-    let report = run(plan, now, &stop, &mut tell)?;
-    print(args, &report)?;
+    let output = Output { json: args.json.as_deref() };
+    let stop = prepare()?;
+    let report = run(plan, now, &stop, &mut |progress: &Progress| output.tell(progress))?;
+    output.print(&report)?;
     Ok(report.problem)
 }
 
-fn print(args: &PerfArgs, report: &Report) -> Result<(), MeasureError> {
-    let json = serde_json::to_string_pretty(report).unwrap_or_default();
-    if let Some(path) = &args.json {
-        fs::write(path, format!("{json}\n"))
-            .map_err(|source| MeasureError::Json { path: path.clone(), source })?;
+fn measure_scenario(scenario: &Scenario) -> Result<Option<String>, MeasureError> {
+    let output = Output { json: scenario.common().json.as_deref() };
+    let stop = prepare()?;
+    let mut tell = |line: &dyn Display| output.tell(line);
+    let mut control = Control { now, stop: &stop, progress: &mut tell };
+    match scenario {
+        Scenario::Churn(args) => output.print(&churn(&args.plan(), &mut control)?)?,
+        Scenario::Idle(args) => output.print(&idle(&args.plan(), &mut control)?)?,
+        Scenario::Expire(args) => output.print(&expire(&args.plan(), &mut control)?)?,
     }
-    let _ = match args.format {
-        Format::Text => write!(io::stdout(), "{report}"),
-        Format::Json => writeln!(io::stdout(), "{json}"),
-    };
-    Ok(())
+    Ok(None)
+}
+
+/// What is set by Ctrl-C, and room for as many connections as the system lets us have.
+fn prepare() -> Result<Arc<AtomicBool>, MeasureError> {
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let stop = Arc::new(AtomicBool::new(false));
+    stop_at_interrupt(&stop).map_err(MeasureError::Signals)?;
+    Ok(stop)
+}
+
+/// Where progress and report go.
+#[derive(Debug, Clone, Copy)]
+struct Output<'a> {
+    /// A file for JSON, or `-` for JSON in the place of text.
+    json: Option<&'a str>,
+}
+
+impl Output<'_> {
+    fn tell(self, line: impl Display) {
+        if self.json != Some("-") {
+            // Nobody may be reading, and that is fine.
+            let _ = writeln!(io::stdout(), "{line}");
+        }
+    }
+
+    fn print(self, report: &(impl Serialize + Display)) -> Result<(), MeasureError> {
+        let json = serde_json::to_string_pretty(report).unwrap_or_default();
+        let _ = match self.json {
+            Some("-") => writeln!(io::stdout(), "{json}"),
+            None => write!(io::stdout(), "{report}"),
+            Some(path) => {
+                fs::write(path, format!("{json}\n"))
+                    .map_err(|source| MeasureError::Json { path: path.to_owned(), source })?;
+                write!(io::stdout(), "{report}")
+            }
+        };
+        Ok(())
+    }
 }
 
 /// Ctrl-C ends the run, and the report is printed all the same.
@@ -263,7 +318,7 @@ fn stop_at_interrupt(stop: &Arc<AtomicBool>) -> io::Result<()> {
 
 impl PerfArgs {
     fn plan(&self) -> Result<Plan, PerfError> {
-        let generated = self.fanout.unwrap_or(1) as usize;
+        let generated = self.fanout.or(self.queues).unwrap_or(1) as usize;
         let kind = if self.fanout.is_some() { Some("fanout") } else { self.r#type.as_deref() };
         // The default exchange has no name, and is there.
         let name = self.exchange.clone().filter(|name| !name.is_empty());
@@ -293,6 +348,9 @@ impl PerfArgs {
             },
             exchange,
             routing_key: self.routing_key.clone(),
+            bindings: self.bindings,
+            priorities: self.priorities,
+            verify: self.verify,
             predeclared: self.predeclared,
             drain: self.drain,
             threads: self.threads,
@@ -327,6 +385,7 @@ fn split_pattern(pattern: &str) -> Option<(&str, usize, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::perf::{Churned, Idle};
 
     fn plan(line: &str) -> Result<Plan, Stop> {
         Ok(parse(line.split_whitespace().map(OsString::from))?.1)
@@ -376,6 +435,33 @@ mod tests {
         assert_eq!(plan.queues.generated, 100);
         assert_eq!(plan.exchange.unwrap().kind, "fanout");
         assert!(refusal("--fanout 0").starts_with("invalid value '0' for '--fanout <QUEUES>'"));
+    }
+
+    #[test]
+    fn scenarios_have_options_of_their_own() {
+        let scenario = |line: &str| {
+            let args = parse(line.split_whitespace().map(OsString::from)).unwrap().0;
+            args.scenario.unwrap()
+        };
+        let Scenario::Churn(args) = scenario("churn durable-queues -x 2 -z 3 --json") else {
+            panic!("something else")
+        };
+        let plan = args.plan();
+        assert_eq!(plan.what, Churned::Queues { durable: true });
+        assert_eq!((plan.clients, plan.duration), (2, Some(Duration::from_secs(3))));
+        let Scenario::Idle(args) = scenario("idle consumers -n 20 --pid 7") else {
+            panic!("something else")
+        };
+        assert_eq!((args.plan().what, args.plan().count), (Idle::Consumers, 20));
+        assert_eq!(args.plan().pids, [7]);
+        let Scenario::Expire(args) = scenario("expire --ttl 4") else { panic!("something else") };
+        assert_eq!(args.plan().time_to_live, Duration::from_secs(4));
+        assert!(refusal("churn").contains("<WHAT>"));
+        assert!(
+            refusal("-x 2 churn queues").contains("cannot be used"),
+            "{}",
+            refusal("-x 2 churn queues")
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amqp_codec::ShortString;
+use amqp_codec::{ReplyCode, ShortString};
 use axum::body::Bytes;
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::http::header::LOCATION;
@@ -53,7 +53,7 @@ fn all_of(vhosts: &[Arc<VHost>]) -> Vec<Value> {
     let mut items = Vec::new();
     for vhost in vhosts {
         items.extend(default_bindings(vhost));
-        items.extend(list_bindings(vhost, vhost.bindings()));
+        items.extend(list_bindings(vhost, vhost.made_bindings()));
     }
     items
 }
@@ -160,9 +160,10 @@ pub(super) async fn add(
     let arguments = body.table("arguments")?;
     let key = properties_key(&routing_key, &arguments);
     let binding = Binding { source, destination, routing_key, arguments };
-    site.host().bind(&vhost, binding, site.now()).map_err(|error| match error {
-        BrokerError::NotFound(_) => Problem::missing(error.to_string()),
-        error => error.into(),
+    let bound = site.host().bind(caller.in_vhost(&vhost), binding, site.now());
+    bound.map_err(|refused| match refused.code {
+        ReplyCode::NotFound => Problem::missing(refused.text),
+        _ => refused.into(),
     })?;
     site.durable().await;
     let encoded = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
@@ -196,7 +197,7 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     let ends = Ends::find(&site, &(vhost, source, kind, destination))?;
     caller.must_enter(ends.vhost.name())?;
-    site.host().unbind(&ends.vhost, &ends.binding(&key)?)?;
+    site.host().unbind(caller.in_vhost(&ends.vhost), &ends.binding(&key)?)?;
     site.durable().await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -5,7 +5,7 @@ use axum::body::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
-use crate::broker::json::table_from;
+use crate::broker::json::from_json;
 
 /// A JSON object.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Body {
         match self.get(key) {
             None => Ok(FieldTable::default()),
             Some(Value::Object(object)) => {
-                table_from(object).map_err(|error| Problem::bad_request(error.to_string()))
+                from_json(object).map_err(|error| Problem::bad_request(error.to_string()))
             }
             Some(Value::Array(items)) if items.is_empty() => Ok(FieldTable::default()),
             Some(Value::String(text)) if text.is_empty() => Ok(FieldTable::default()),

@@ -12,6 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::problem::Problem;
 use super::site::Site;
+use crate::auth::{Tags, User};
+use crate::broker::vhost::VHost;
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -20,32 +22,40 @@ pub(super) struct From(pub(super) SocketAddr);
 /// A user who may use the API.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    pub(super) name: String,
-    tags: Vec<String>,
-    /// The vhosts that he may open; `None` where it is all of them.
-    vhosts: Option<Vec<ShortString>>,
+    user: Arc<User>,
+    /// The vhosts that are open to him.
+    vhosts: Vec<ShortString>,
 }
 
 impl Caller {
-    pub(super) fn tags(&self) -> &[String] {
-        &self.tags
+    pub(super) fn name(&self) -> &str {
+        &self.user.name
+    }
+
+    pub(super) fn tags(&self) -> &Tags {
+        &self.user.tags
+    }
+
+    /// Who does something, and where.
+    pub(super) fn in_vhost<'a>(&'a self, vhost: &'a VHost) -> (&'a str, &'a VHost) {
+        (self.name(), vhost)
     }
 
     fn has(&self, tag: &str) -> bool {
-        self.tags.iter().any(|own| own == tag)
+        self.user.tags.contains(tag)
     }
 
     pub(super) fn is_administrator(&self) -> bool {
-        self.has("administrator")
+        self.has(Tags::ADMINISTRATOR)
     }
 
     /// Whether he sees what belongs to others.
     pub(super) fn is_monitor(&self) -> bool {
-        self.is_administrator() || self.has("monitoring")
+        self.is_administrator() || self.has(Tags::MONITORING)
     }
 
     fn is_policymaker(&self) -> bool {
-        self.is_administrator() || self.has("policymaker")
+        self.is_administrator() || self.has(Tags::POLICYMAKER)
     }
 
     /// # Errors
@@ -69,7 +79,7 @@ impl Caller {
 
     /// Whether he has any permission in a vhost.
     pub(super) fn may_enter(&self, vhost: &ShortString) -> bool {
-        self.vhosts.as_ref().is_none_or(|vhosts| vhosts.contains(vhost))
+        self.vhosts.contains(vhost)
     }
 
     /// Whether he sees what is in a vhost.
@@ -91,7 +101,7 @@ impl Caller {
 
     /// Whether he sees what a user does: his own, and as a monitor everything.
     pub(super) fn sees_user(&self, user: &str) -> bool {
-        self.is_monitor() || self.name == user
+        self.is_monitor() || self.name() == user
     }
 }
 
@@ -110,17 +120,24 @@ impl FromRequestParts<Arc<Site>> for Caller {
         let header = parts.headers.get(AUTHORIZATION);
         let (name, password) =
             header.and_then(|it| credentials(it.as_bytes())).ok_or_else(Problem::login_failed)?;
-        let from = parts.extensions.get::<From>().map(|from| from.0);
-        let is_local = from.is_some_and(|address| address.ip().to_canonical().is_loopback());
-        match site.host().check_login(&name, &password, is_local) {
-            Ok(()) => {
+        let Some(From(from)) = parts.extensions.get::<From>().copied() else {
+            return Err(Problem::login_failed());
+        };
+        match site.host().authenticate(&name, &password, from.ip(), site.now()) {
+            Ok(user) if user.tags.may_manage() => {
                 site.logins().succeeded();
-                Ok(Self { name, tags: vec!["administrator".to_owned()], vhosts: None })
+                let vhosts = site.host().vhosts_of(&user.name);
+                Ok(Self { user, vhosts })
+            }
+            Ok(_) => {
+                site.logins().failed();
+                Err(Problem::not_authorised("Not management user"))
             }
             Err(reason) => {
                 site.logins().failed();
-                let from = from.map(|address| address.to_string()).unwrap_or_default();
-                tracing::warn!(peer = from, "HTTP access denied: user '{name}' - {reason}");
+                // The name is anybody's text: it is not to end the line.
+                let name = name.escape_debug();
+                tracing::warn!(peer = %from, "HTTP access denied: user '{name}' - {reason}");
                 Err(Problem::login_failed())
             }
         }

@@ -161,10 +161,10 @@ pub(super) async fn close(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let report = find(&site, &caller, &name).await?;
-    if !caller.is_administrator() && report.user != caller.name {
+    if !caller.is_administrator() && report.user != caller.name() {
         return Err(Problem::access_refused());
     }
-    site.host().close_connection(&name, &reason(&headers));
+    site.host().close_connection(report.id, &reason(&headers));
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -175,15 +175,10 @@ pub(super) async fn close_of_user(
     Path(user): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    if !caller.is_administrator() && user != caller.name {
+    if !caller.is_administrator() && user != caller.name() {
         return Err(Problem::access_refused());
     }
-    let reason = reason(&headers);
-    for report in site.ask_connections().await {
-        if report.user == user {
-            site.host().close_connection(&report.peer.name(), &reason);
-        }
-    }
+    site.host().close_user_connections(&user, &reason(&headers));
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

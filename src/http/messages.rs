@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amqp_codec::{BasicProperties, FieldTable, ShortString};
+use amqp_codec::{BasicProperties, FieldTable, ReplyCode, ShortString};
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -18,7 +18,7 @@ use super::listing::json_of;
 use super::path::{exchange_name, name};
 use super::problem::Problem;
 use super::site::Site;
-use crate::broker::json::{properties, table_from};
+use crate::broker::json::{from_json, properties};
 use crate::broker::queue::{Fetched, Return};
 use crate::session::{Decision, Publish, Taken};
 
@@ -53,9 +53,11 @@ pub(super) async fn publish(
         properties: properties_from(body.get("properties"))?,
         body: payload.into(),
     };
-    let published = site.host().publish(&vhost, publish, &caller.name, site.now());
-    let published = published
-        .map_err(|refused| Problem::bad_request(format!("{} {}", refused.code, refused.text)))?;
+    let published = site.host().publish(caller.in_vhost(&vhost), publish, site.now());
+    let published = published.map_err(|refused| match refused.code {
+        ReplyCode::AccessRefused => refused.into(),
+        code => Problem::bad_request(format!("{} {}", code.code(), refused.reply_text())),
+    })?;
     site.durable().await;
     if !published.accepted {
         return Err(Problem::bad_request("a queue refused the message: it is full"));
@@ -115,7 +117,7 @@ fn headers(object: &Map<String, Value>) -> Result<Option<FieldTable>, Problem> {
     match object.get("headers") {
         None | Some(Value::Null) => Ok(None),
         Some(Value::Object(headers)) => {
-            let table = table_from(headers);
+            let table = from_json(headers);
             table.map(Some).map_err(|error| Problem::bad_request(error.to_string()))
         }
         Some(Value::Array(items)) if items.is_empty() => Ok(None),
@@ -137,7 +139,7 @@ pub(super) async fn get(
         .map_err(|error| Problem::missing(format!("NOT_FOUND - {error}")))?;
     let body = Body::with(&body, &["ackmode", "count", "encoding"])?;
     let asked = Asked::read(&body)?;
-    let mut fetch = site.host().look_at(&queue)?;
+    let mut fetch = site.host().look_at(caller.in_vhost(&vhost), &queue)?;
     let arrived = Arc::new(Notify::new());
     loop {
         let again = Arc::clone(&arrived);
@@ -235,7 +237,8 @@ pub(super) async fn aliveness(
     caller.must_enter(vhost.name())?;
     let queue = ShortString::from_static(QUEUE);
     let properties = crate::broker::queue_cell::QueueProperties::default();
-    let queue = site.host().declare_queue(&vhost, &queue, properties, site.now())?;
+    let here = caller.in_vhost(&vhost);
+    let queue = site.host().declare_queue(here, &queue, properties, site.now())?;
     let publish = Publish {
         exchange: ShortString::default(),
         routing_key: queue.name.clone(),
@@ -245,11 +248,11 @@ pub(super) async fn aliveness(
     let failed = |reason: &str| {
         Problem::of(StatusCode::INTERNAL_SERVER_ERROR, "aliveness-test failed", reason)
     };
-    let published = site.host().publish(&vhost, publish, &caller.name, site.now());
+    let published = site.host().publish(here, publish, site.now());
     if !published.is_ok_and(|published| published.routed) {
         return Err(failed("the test message went nowhere"));
     }
-    let mut fetch = site.host().look_at(&queue)?;
+    let mut fetch = site.host().look_at(here, &queue)?;
     fetch.take(1, || {}, site.now());
     let got = !fetch.taken().is_empty();
     fetch.decide(Decision::Acknowledge, site.now());

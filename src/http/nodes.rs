@@ -117,7 +117,7 @@ pub(super) async fn memory(
     site.must_be_node(&node)?;
     let usage = Usage::now(site.identity().data_dir.as_deref());
     let mut summary = Summary::default();
-    for vhost in site.host().all_vhosts() {
+    for vhost in site.host().vhosts() {
         summary.add(&Summary::of(&vhost));
     }
     let messages = summary.memory.min(usage.memory);

@@ -144,7 +144,7 @@ pub(super) async fn extensions(_: Caller) -> Response {
 
 /// `GET /api/whoami`.
 pub(super) async fn whoami(caller: Caller) -> Response {
-    json_of(&json!({ "name": caller.name, "tags": caller.tags() }))
+    json_of(&json!({ "name": caller.name(), "tags": caller.tags() }))
 }
 
 /// `GET /api/auth`: how to log in, which is with a name and a password.

@@ -1,5 +1,6 @@
 //! Why a request is refused, in RabbitMQ's words.
 
+use amqp_codec::ReplyCode;
 use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use super::listing::json_of;
 use crate::broker::error::BrokerError;
 use crate::broker::policy::PolicyError;
+use crate::session::{AdminError, Refused};
 
 /// Why a request is refused: a status, and a body of `error` and `reason`.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +39,11 @@ impl Problem {
     /// 400 with another word for it.
     pub(super) fn refused(error: &'static str, reason: impl Into<Value>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, error, reason: reason.into() }
+    }
+
+    /// 400 for a policy or a parameter that makes no sense.
+    pub(super) fn validation_failed(why: &dyn std::fmt::Display) -> Self {
+        Self::bad_request(format!("Validation failed\n\n{why}\n"))
     }
 
     /// 401 for somebody whose password is wrong.
@@ -86,9 +93,31 @@ impl From<BrokerError> for Problem {
     }
 }
 
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused.code {
+            // As RabbitMQ, which hides the reason.
+            ReplyCode::AccessRefused => Self::access_refused(),
+            _ => Self::bad_request(refused.text),
+        }
+    }
+}
+
+impl From<AdminError> for Problem {
+    fn from(error: AdminError) -> Self {
+        match error {
+            AdminError::UnknownVHost(_) => Self::missing("vhost_not_found"),
+            AdminError::UnknownUser(_) => Self::bad_request("user_not_found"),
+            AdminError::Parameter(error) => Self::validation_failed(&error),
+            AdminError::Policy(error) => Self::validation_failed(&error),
+            error => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
 impl From<PolicyError> for Problem {
     fn from(error: PolicyError) -> Self {
-        Self::bad_request(format!("Validation failed\n\n{error}\n"))
+        Self::validation_failed(&error)
     }
 }
 

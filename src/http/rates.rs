@@ -219,7 +219,7 @@ impl Sample {
     fn take(site: &Site, connections: Option<&[ConnectionReport]>) -> Self {
         let mut sample = Self::empty(site.now());
         let mut all = Summary::default();
-        for vhost in site.host().all_vhosts() {
+        for vhost in site.host().vhosts() {
             for queue in vhost.queues() {
                 let report = queue.state.lock().report();
                 let counts = (queue_counts(&report.totals), queue_depth(&report));

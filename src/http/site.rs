@@ -131,10 +131,10 @@ impl Site {
     /// Returns once all that was changed before will last.
     pub(super) async fn durable(&self) {
         let (done, waiting) = tokio::sync::oneshot::channel();
-        self.host.when_durable(Box::new(move || {
+        self.host.when_durable(move || {
             // Whoever asked may have gone.
             let _ = done.send(());
-        }));
+        });
         // A store that failed ends the broker; nobody is told then that anything lasts.
         if waiting.await.is_err() {
             std::future::pending::<()>().await;

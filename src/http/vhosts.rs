@@ -21,7 +21,7 @@ type Shared = State<Arc<Site>>;
 impl Site {
     /// The vhosts that a caller sees, by name.
     pub(super) fn visible_vhosts(&self, caller: &Caller) -> Vec<Arc<VHost>> {
-        let mut vhosts = self.host().all_vhosts();
+        let mut vhosts = self.host().vhosts();
         vhosts.retain(|vhost| caller.sees(vhost.name()));
         vhosts
     }

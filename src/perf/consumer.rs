@@ -7,6 +7,7 @@ use bytes::{Buf, BytesMut};
 use super::PerfError;
 use super::clock::Nanos;
 use super::input::Piece;
+use super::inspector::Inspector;
 use super::latency::Recorder;
 use super::link::{CHANNEL, Link, short};
 use super::notice::take_notice;
@@ -36,6 +37,7 @@ pub(super) struct Consumer {
 #[derive(Debug)]
 struct Intake {
     rules: ConsumerRules,
+    inspector: Option<Inspector>,
     /// What is left to come of a body.
     left: u64,
     /// Whether the next body frame is a body's first.
@@ -55,9 +57,18 @@ const DELIVER: (u16, u16) = (basic::CLASS_ID, basic::Deliver::METHOD_ID);
 
 impl Consumer {
     /// A consumer of these queues, which has not asked for anything yet.
-    pub(super) fn new(link: Link, queues: Vec<ShortString>, rules: ConsumerRules) -> Self {
+    pub(super) fn new(
+        mut link: Link,
+        queues: Vec<ShortString>,
+        rules: ConsumerRules,
+        inspector: Option<Inspector>,
+    ) -> Self {
+        if inspector.is_some() {
+            link.input.show(usize::MAX);
+        }
         let intake = Intake {
             rules,
+            inspector,
             left: 0,
             at_start: false,
             received: 0,
@@ -101,7 +112,7 @@ impl Consumer {
                 }
                 Piece::Frame(frame) if frame.kind == FrameKind::Method => {
                     if method_ids(frame.payload)? == DELIVER {
-                        intake.tag = delivery_tag(frame.payload)?;
+                        intake.deliver(frame.payload)?;
                     } else {
                         notices.push(frame.payload.to_vec());
                     }
@@ -144,6 +155,15 @@ impl Consumer {
 
 impl Intake {
     #[inline]
+    fn deliver(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
+        self.tag = delivery_tag(payload)?;
+        if let Some(inspector) = &mut self.inspector {
+            inspector.begin(consumer_tag(payload));
+        }
+        Ok(())
+    }
+
+    #[inline]
     fn header(&mut self, body_size: u64) {
         (self.left, self.at_start) = (body_size, true);
         if body_size == 0 {
@@ -160,6 +180,9 @@ impl Intake {
         {
             recorder.add(sent);
         }
+        if let Some(inspector) = &mut self.inspector {
+            inspector.part(start);
+        }
         let Some(left) = self.left.checked_sub(len as u64) else { return };
         self.left = left;
         if left == 0 && len > 0 {
@@ -173,6 +196,9 @@ impl Intake {
         if self.rules.limit.is_some_and(|limit| self.received >= limit) {
             return;
         }
+        if let Some(inspector) = &mut self.inspector {
+            inspector.end();
+        }
         self.received += 1;
         self.last_tag = self.tag;
         let Some(every) = self.rules.ack_every else { return };
@@ -182,6 +208,12 @@ impl Intake {
             self.unacknowledged = 0;
         }
     }
+}
+
+/// The consumer tag of a `basic.deliver` that has a delivery tag.
+fn consumer_tag(payload: &[u8]) -> &[u8] {
+    let len = payload.get(4).copied().unwrap_or_default();
+    payload.get(5..5 + usize::from(len)).unwrap_or_default()
 }
 
 /// The delivery tag of a `basic.deliver`, which stands behind the consumer tag.

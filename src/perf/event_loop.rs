@@ -30,6 +30,8 @@ pub(super) struct Shared<'a> {
     pub(super) goal: &'a Goal,
     /// When to stop whatever was reached.
     pub(super) deadline: Option<Nanos>,
+    /// What was published before the deadline is to arrive after it.
+    pub(super) to_the_last: bool,
 }
 
 impl Connections {
@@ -49,14 +51,24 @@ impl Connections {
         let mut fds: Vec<PollFd<'_>> =
             sockets.iter().map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
         let mut waits = vec![Wait::Ready; self.publishers.len()];
+        let mut deadline = shared.deadline;
+        let mut publishing = true;
         while !shared.goal.is_reached() {
             let now = shared.clock.nanos();
-            if shared.deadline.is_some_and(|deadline| now >= deadline) {
-                shared.goal.stop();
-                break;
+            if deadline.is_some_and(|deadline| now >= deadline) {
+                if !shared.to_the_last {
+                    shared.goal.stop();
+                    break;
+                }
+                shared.goal.wind_down();
+                deadline = None;
+            }
+            if publishing && shared.goal.is_winding_down() {
+                self.publishers.iter_mut().for_each(Publisher::stop);
+                publishing = false;
             }
             self.turn(now, shared.goal, &mut tally.lock(), &fds, &mut waits)?;
-            let timeout = self.timeout(now, &waits, shared.deadline);
+            let timeout = self.timeout(now, &waits, deadline);
             self.set_interest(&sockets, &mut fds, &waits);
             match poll(&mut fds, Some(&timeout)) {
                 Ok(_) | Err(Errno::INTR) => {}

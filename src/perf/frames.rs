@@ -9,8 +9,10 @@ use amqp_codec::{
 use bytes::BytesMut;
 
 use super::PerfError;
+use super::address::Address;
 use super::clock::Nanos;
 use super::link::CHANNEL;
+use super::mark::{Checksum, MARK_END, Mark};
 use super::plan::Plan;
 use super::stamp::{STAMP_SIZE, write_stamp};
 
@@ -28,6 +30,7 @@ pub(super) struct Frames {
     slots: Box<[Slot]>,
     /// The slot of the next message.
     next: usize,
+    marks: Option<Marks>,
 }
 
 /// A message among the frames.
@@ -37,52 +40,56 @@ struct Slot {
     end: usize,
     /// Where the body starts, if it has room for a stamp.
     stamp: Option<usize>,
+    /// Which messages it is in line with.
+    stream: usize,
+}
+
+/// What messages say of themselves where arrivals are verified.
+#[derive(Debug)]
+struct Marks {
+    publisher: u32,
+    /// Messages sent of each stream.
+    sent: Box<[u32]>,
+    /// What all bodies have in common.
+    rest: Checksum,
+}
+
+impl Marks {
+    fn write(&mut self, head: &mut [u8; MARK_END], stream: usize) {
+        let sent = &mut self.sent[stream];
+        let (publisher, stream) = (self.publisher, stream as u32);
+        Mark { publisher, stream, number: *sent }.write(head, self.rest);
+        *sent = sent.wrapping_add(1);
+    }
 }
 
 impl Frames {
-    /// Messages to `exchange` with these keys in turn.
+    /// Messages to `exchange` with these addresses in turn, of the publisher with this number.
     pub(super) fn new(
         plan: &Plan,
         exchange: &ShortString,
-        keys: &[ShortString],
+        addresses: &[Address],
+        publisher: u32,
         frame_max: u32,
     ) -> Result<Self, PerfError> {
-        let body: Vec<u8> = (0..plan.size).map(|at| b'a' + (at % 26) as u8).collect();
-        let properties = BasicProperties {
-            delivery_mode: plan.persistent.then_some(2),
-            ..BasicProperties::default()
-        }
-        .to_vec();
-        let mut bytes = BytesMut::new();
-        let mut slots = Vec::new();
-        while bytes.len() < BATCH {
-            for key in keys {
-                let start = bytes.len();
-                let publish = basic::Publish {
-                    exchange: exchange.clone(),
-                    routing_key: key.clone(),
-                    mandatory: plan.mandatory,
-                    immediate: false,
-                };
-                Method::from(publish).encode(CHANNEL, &mut bytes);
-                let body_at =
-                    bytes.len() + 12 + properties.len() + FRAME_OVERHEAD + FRAME_HEAD_SIZE;
-                let class = basic::CLASS_ID;
-                write_content(&mut bytes, CHANNEL, class, &properties, &body, frame_max);
-                let stamp = (body.len() >= STAMP_SIZE).then_some(body_at);
-                slots.push(Slot { start, end: bytes.len(), stamp });
-                if bytes.len() > TOTAL_MAX {
-                    return Err(PerfError::Plan(format!(
-                        "{} routing keys with {} bytes each are too much for one producer; use more \
-                         producers, or fewer queues",
-                        keys.len(),
-                        plan.size
-                    )));
+        let priorities = usize::from(plan.priorities.unwrap_or(0).max(1));
+        let mut draft = Draft::new(plan, exchange, frame_max);
+        while draft.bytes.len() < BATCH || !draft.slots.len().is_multiple_of(priorities) {
+            for (at, address) in addresses.iter().enumerate() {
+                let priority = draft.slots.len() % priorities;
+                draft.publish(address, at * priorities + priority, priority);
+                if draft.bytes.len() > TOTAL_MAX {
+                    return Err(too_much(plan, addresses.len()));
                 }
             }
         }
-        let bytes = Vec::from(bytes).into_boxed_slice();
-        Ok(Self { bytes, slots: slots.into_boxed_slice(), next: 0 })
+        let marks = plan.verify.then(|| Marks {
+            publisher,
+            sent: vec![0; addresses.len() * priorities].into_boxed_slice(),
+            rest: Checksum::default().with(draft.body.get(MARK_END..).unwrap_or_default()),
+        });
+        let bytes = Vec::from(draft.bytes).into_boxed_slice();
+        Ok(Self { bytes, slots: draft.slots.into_boxed_slice(), next: 0, marks })
     }
 
     /// Stamps the next messages, `max` at most, one at least, and says where they are and how many. What was
@@ -101,10 +108,16 @@ impl Frames {
             if count as u64 >= max || end - start >= BATCH {
                 break;
             }
-            if let Some(stamp) = slot.stamp
-                && let Some(body) = self.bytes[stamp..].first_chunk_mut::<STAMP_SIZE>()
-            {
-                write_stamp(body, sequence + count as u64, run, sent);
+            if let Some(at) = slot.stamp {
+                let body = &mut self.bytes[at..];
+                if let Some(stamp) = body.first_chunk_mut::<STAMP_SIZE>() {
+                    write_stamp(stamp, sequence + count as u64, run, sent);
+                }
+                if let Some(marks) = &mut self.marks
+                    && let Some(head) = body.first_chunk_mut::<MARK_END>()
+                {
+                    marks.write(head, slot.stream);
+                }
             }
             end = slot.end;
             count += 1;
@@ -120,6 +133,55 @@ impl Frames {
     }
 }
 
+/// Frames that are being written.
+struct Draft<'a> {
+    plan: &'a Plan,
+    exchange: &'a ShortString,
+    frame_max: u32,
+    body: Vec<u8>,
+    bytes: BytesMut,
+    slots: Vec<Slot>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(plan: &'a Plan, exchange: &'a ShortString, frame_max: u32) -> Self {
+        let body = (0..plan.size).map(|at| b'a' + (at % 26) as u8).collect();
+        Self { plan, exchange, frame_max, body, bytes: BytesMut::new(), slots: Vec::new() }
+    }
+
+    fn publish(&mut self, address: &Address, stream: usize, priority: usize) {
+        let start = self.bytes.len();
+        let publish = basic::Publish {
+            exchange: self.exchange.clone(),
+            routing_key: address.routing_key.clone(),
+            mandatory: self.plan.mandatory,
+            immediate: false,
+        };
+        Method::from(publish).encode(CHANNEL, &mut self.bytes);
+        let properties = BasicProperties {
+            delivery_mode: self.plan.persistent.then_some(2),
+            headers: address.headers.clone(),
+            priority: self.plan.priorities.map(|_| priority as u8),
+            ..BasicProperties::default()
+        }
+        .to_vec();
+        let head = FRAME_OVERHEAD + 12 + properties.len() + FRAME_HEAD_SIZE;
+        let body_at = self.bytes.len() + head;
+        let (class, frame_max) = (basic::CLASS_ID, self.frame_max);
+        write_content(&mut self.bytes, CHANNEL, class, &properties, &self.body, frame_max);
+        let stamp = (self.body.len() >= STAMP_SIZE).then_some(body_at);
+        self.slots.push(Slot { start, end: self.bytes.len(), stamp, stream });
+    }
+}
+
+fn too_much(plan: &Plan, addresses: usize) -> PerfError {
+    PerfError::Plan(format!(
+        "{addresses} routing keys with {} bytes each are too much for one producer; use more producers, or \
+         fewer queues",
+        plan.size
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use amqp_codec::{Frame, decode_frame};
@@ -129,8 +191,16 @@ mod tests {
 
     fn frames(size: usize, keys: &[&'static str]) -> Frames {
         let plan = Plan { size, persistent: true, ..Plan::default() };
-        let keys: Vec<_> = keys.iter().map(|key| ShortString::from_static(key)).collect();
-        Frames::new(&plan, &ShortString::from_static("x"), &keys, 4096).unwrap()
+        of(&plan, keys)
+    }
+
+    fn of(plan: &Plan, keys: &[&'static str]) -> Frames {
+        let address = |key: &&'static str| Address {
+            routing_key: ShortString::from_static(key),
+            headers: None,
+        };
+        let addresses: Vec<_> = keys.iter().map(address).collect();
+        Frames::new(plan, &ShortString::from_static("x"), &addresses, 5, 4096).unwrap()
     }
 
     /// The routing key and the body of each message.
@@ -178,6 +248,25 @@ mod tests {
         let mut empty = frames(0, &["a"]);
         let (range, _) = empty.take(2, 0, 1, 5);
         assert_eq!(messages(empty.bytes(range)).len(), 2);
+    }
+
+    #[test]
+    fn marks_count_by_key_and_priority() {
+        let (priorities, verify) = (Some(2), true);
+        let plan = Plan { size: 40, persistent: true, priorities, verify, ..Plan::default() };
+        let mut frames = of(&plan, &["a", "b", "c"]);
+        let (range, _) = frames.take(7, 0, 1, 5);
+        let marks = messages(frames.bytes(range)).into_iter().map(|(key, body)| {
+            let rest = Checksum::default().with(&body[MARK_END..]);
+            let mark = Mark::read(body.first_chunk().unwrap(), rest).unwrap();
+            assert_eq!(mark.publisher, 5);
+            (key, mark.stream, mark.number)
+        });
+        let marks: Vec<_> = marks.collect();
+        let marks: Vec<_> = marks.iter().map(|(key, s, n)| (key.as_str(), *s, *n)).collect();
+        let first = [("a", 0, 0), ("b", 3, 0), ("c", 4, 0), ("a", 1, 0), ("b", 2, 0), ("c", 5, 0)];
+        assert_eq!(marks[..6], first);
+        assert_eq!(marks[6], ("a", 0, 1));
     }
 
     #[test]

@@ -5,10 +5,15 @@ use std::io::{self, Read};
 use amqp_codec::{FRAME_HEAD_SIZE, FrameKind, RawFrame, peek_frame_head, split_frame};
 
 use super::PerfError;
-use super::stamp::STAMP_SIZE;
 
-/// Read at once, if the socket has it; larger than any frame but a body's.
-const SIZE: usize = 256 * 1024;
+/// Read at once, if the socket has it; larger than any frame that is asked for.
+const SIZE_MAX: usize = 256 * 1024;
+
+/// What a connection starts with. One with nothing to read keeps to it.
+const SIZE_MIN: usize = 16 * 1024;
+
+/// From here on, what is left of a body is not even read but has the system throw it away.
+const DISCARD_MIN: usize = 4 * 1024;
 
 /// The read buffer of a connection.
 #[derive(Debug)]
@@ -18,6 +23,8 @@ pub(super) struct Input {
     end: usize,
     /// What is still to come of a body that nobody wants to see.
     skip: usize,
+    /// How much of a body frame is shown at most.
+    shown: usize,
 }
 
 /// What a connection brings.
@@ -25,13 +32,19 @@ pub(super) struct Input {
 pub(super) enum Piece<'a> {
     /// A frame that is no body.
     Frame(RawFrame<'a>),
-    /// A body frame: its length, and as much of its start as a stamp takes. The rest is not waited for.
+    /// A body frame: its length, and as much of its start as is to be shown. The rest is not waited for.
     Body { len: usize, start: &'a [u8] },
 }
 
 impl Input {
-    pub(super) fn new() -> Self {
-        Self { buffer: vec![0; SIZE].into_boxed_slice(), start: 0, end: 0, skip: 0 }
+    /// Shows so much of every body frame, if it has so much.
+    pub(super) fn new(shown: usize) -> Self {
+        Self { buffer: vec![0; SIZE_MIN].into_boxed_slice(), start: 0, end: 0, skip: 0, shown }
+    }
+
+    /// Shows so much of every body frame from now on.
+    pub(super) fn show(&mut self, shown: usize) {
+        self.shown = shown;
     }
 
     /// Reads what there is. `Ok(0)` is the end.
@@ -42,10 +55,38 @@ impl Input {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
+        if self.end == self.buffer.len() {
+            self.grow();
+        }
         let len = socket.read(&mut self.buffer[self.end..])?;
         self.end += len;
+        if self.end == self.buffer.len() && self.start == 0 {
+            // The socket had more than there was room for.
+            self.grow();
+        }
         self.skip_some();
         Ok(len)
+    }
+
+    fn grow(&mut self) {
+        let len = self.buffer.len() * 4;
+        if len <= SIZE_MAX {
+            let mut larger = vec![0; len].into_boxed_slice();
+            larger[..self.end].copy_from_slice(&self.buffer[..self.end]);
+            self.buffer = larger;
+        }
+    }
+
+    /// Room for what may be thrown away unread, if that is much: `discarded` says how much it was.
+    pub(super) fn discardable(&mut self) -> Option<&mut [u8]> {
+        let there = self.start < self.end;
+        let len = self.skip.min(self.buffer.len());
+        (!there && len >= DISCARD_MIN).then(|| &mut self.buffer[..len])
+    }
+
+    /// Notes that so much was thrown away.
+    pub(super) fn discarded(&mut self, len: usize) {
+        self.skip -= len.min(self.skip);
     }
 
     /// The next piece, if it is there.
@@ -56,7 +97,7 @@ impl Input {
         let Some(head) = peek_frame_head(rest, frame_max)? else { return Ok(None) };
         if head.kind == FrameKind::Body {
             let len = head.payload_len as usize;
-            let shown = FRAME_HEAD_SIZE..FRAME_HEAD_SIZE + len.min(STAMP_SIZE);
+            let shown = FRAME_HEAD_SIZE..FRAME_HEAD_SIZE + len.min(self.shown);
             if rest.len() < shown.end {
                 return Ok(None);
             }
@@ -64,7 +105,7 @@ impl Input {
             self.skip_some();
             return Ok(Some(Piece::Body { len, start: &self.buffer[start..][shown] }));
         }
-        if head.frame_len() > SIZE {
+        if head.frame_len() > SIZE_MAX {
             let (expected, got) = ("a frame", format!("one of {} bytes", head.frame_len()));
             return Err(PerfError::Unexpected { expected, got });
         }
@@ -98,7 +139,7 @@ mod tests {
         write_body(&mut wire, ChannelId(1), b"short");
         write_heartbeat(&mut wire);
         for cut in [1, 9, 4096, 1 << 20] {
-            let mut input = Input::new();
+            let mut input = Input::new(12);
             let mut pieces = Vec::new();
             let mut rest = &wire[..];
             while !rest.is_empty() {

@@ -13,17 +13,27 @@
 //!
 //! It knows nothing of this broker: it stands on the codec alone.
 
+mod address;
+mod churn;
 mod clock;
+mod confirmed;
 mod consumer;
+mod control;
 mod error;
 mod event_loop;
+mod expiry;
 mod frames;
+mod idle;
 mod input;
+mod inspector;
 mod latency;
+mod ledger;
 mod link;
+mod mark;
 mod notice;
 mod pace;
 mod plan;
+mod probe;
 mod process;
 mod progress;
 mod publisher;
@@ -35,8 +45,13 @@ mod topology;
 mod unconfirmed;
 mod uri;
 
+pub use churn::{ChurnPlan, ChurnReport, Churned, churn};
+pub use control::Control;
 pub use error::PerfError;
+pub use expiry::{ExpiryPlan, ExpiryReport, expire};
+pub use idle::{Footprint, Idle, IdlePlan, IdleReport, idle};
 pub use latency::Percentiles;
+pub use ledger::Verified;
 pub use plan::{Exchange, Plan, Queues, parse_arguments};
 pub use process::ProcessUse;
 pub use progress::Progress;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use amqp_codec::{FieldTable, FieldValue, ShortString};
 use bytes::Bytes;
 
+use super::mark::MARK_END;
 use super::{PerfError, Uri};
 
 /// What a run is to do. [`Plan::default`] is one publisher and one consumer without end.
@@ -46,6 +47,13 @@ pub struct Plan {
     pub exchange: Option<Exchange>,
     /// The routing key; nothing: a queue's name.
     pub routing_key: Option<String>,
+    /// Bindings of the exchange, to its queues in turn. Messages match one each, and all of them in turn.
+    /// Nothing: a binding for each queue.
+    pub bindings: Option<u32>,
+    /// Have messages priorities from 0 to one less than this, in turn, and the queues as many.
+    pub priorities: Option<u8>,
+    /// Look at every message that arrives: whether one is missing, damaged, there twice or out of order.
+    pub verify: bool,
     /// Exchanges, queues and bindings are there; declare none.
     pub predeclared: bool,
     /// Publish everything first, and consume it then.
@@ -110,6 +118,9 @@ impl Default for Plan {
             },
             exchange: None,
             routing_key: None,
+            bindings: None,
+            priorities: None,
+            verify: false,
             predeclared: false,
             drain: false,
             threads: 1,
@@ -134,6 +145,9 @@ impl Plan {
         if self.predeclared && self.queues.names.is_empty() && self.consumers > 0 {
             return wrong("name the predeclared queues with --queue");
         }
+        if self.verify {
+            self.check_verify()?;
+        }
         let stalls = !self.auto_ack
             && self.prefetch > 0
             && self.ack_every > self.prefetch.into()
@@ -144,6 +158,35 @@ impl Plan {
             );
         }
         Ok(())
+    }
+}
+
+impl Plan {
+    /// Every message has to say which it is, and has to arrive.
+    fn check_verify(&self) -> Result<(), PerfError> {
+        let wrong = |text: String| Err(PerfError::Plan(text));
+        if self.size < MARK_END {
+            return wrong(format!("--verify needs a --size of {MARK_END} bytes at least"));
+        }
+        if self.producers == 0 || self.consumers == 0 || self.consume_count.is_some() {
+            return wrong(
+                "--verify needs producers, and consumers that take everything: no --cmessages"
+                    .to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    /// The arguments to declare queues with.
+    pub(super) fn queue_arguments(&self) -> FieldTable {
+        let mut arguments = self.queues.arguments.clone();
+        if let Some(priorities) = self.priorities
+            && !arguments.contains("x-max-priority")
+        {
+            let name = ShortString::from_static("x-max-priority");
+            arguments.push(name, FieldValue::I64(priorities.into()));
+        }
+        arguments
     }
 }
 
@@ -198,6 +241,8 @@ mod tests {
             Plan { drain: true, ..Plan::default() },
             Plan { ack_every: 10, prefetch: 5, ..Plan::default() },
             Plan { predeclared: true, ..Plan::default() },
+            Plan { verify: true, ..Plan::default() },
+            Plan { verify: true, size: 32, consume_count: Some(1), ..Plan::default() },
         ] {
             assert!(plan.check().is_err(), "{plan:?}");
         }

@@ -16,6 +16,8 @@ pub struct ProcessUse {
     pub cpu_seconds: f64,
     /// The same for each message, in microseconds.
     pub cpu_us_per_message: f64,
+    /// Resident memory at the start, in bytes.
+    pub rss_start: u64,
     /// Resident memory at the end, in bytes.
     pub rss: u64,
     /// The most resident memory that was seen, in bytes; it is looked at once a second.
@@ -60,6 +62,7 @@ impl Watch {
             pid: self.pid,
             cpu_seconds,
             cpu_us_per_message: cpu_seconds * 1e6 / messages.max(1) as f64,
+            rss_start: self.start.rss,
             rss: end.rss,
             rss_peak: self.rss_peak.max(end.rss),
             written: end.written - self.start.written,

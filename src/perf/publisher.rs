@@ -76,6 +76,11 @@ impl Publisher {
         done && !std::mem::replace(&mut self.finished, true)
     }
 
+    /// Publishes nothing more.
+    pub(super) fn stop(&mut self) {
+        self.rules.limit = Some(self.sent);
+    }
+
     /// Publishes a batch, as far as window, rate, limit and socket let it.
     pub(super) fn publish(&mut self, now: Nanos, tally: &mut Tally) -> Result<Wait, PerfError> {
         if self.unwritten.is_empty() {

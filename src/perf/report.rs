@@ -4,13 +4,15 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{Percentiles, ProcessUse};
+use super::{Percentiles, ProcessUse, Verified};
 
 /// What came of a run. `Display` is for people, the fields are for JSON.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// One, or two for a drain: what was published, and what was consumed.
     pub phases: Vec<Phase>,
+    /// What the inspection of all arrivals found, if it was asked for.
+    pub verified: Option<Verified>,
     /// What went wrong in a run that came to an end all the same.
     pub problem: Option<String>,
 }
@@ -52,7 +54,11 @@ pub struct Phase {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.phases.iter().try_for_each(|phase| write!(f, "{phase}"))
+        self.phases.iter().try_for_each(|phase| write!(f, "{phase}"))?;
+        match &self.verified {
+            Some(verified) => writeln!(f, "verified: {verified}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,16 +1,20 @@
 //! A run from its first connection to its report.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use amqp_codec::ShortString;
 use parking_lot::Mutex;
 
 use super::clock::{Clock, Nanos, nanos, seconds};
 use super::consumer::{Consumer, ConsumerRules};
 use super::event_loop::{Connections, Shared};
 use super::frames::Frames;
+use super::inspector::{Inspector, InspectorRules};
+use super::ledger::Ledger;
 use super::link::Link;
 use super::process::Watch;
 use super::publisher::{Publisher, PublisherRules};
@@ -40,8 +44,9 @@ pub fn run(
     let mut link = Link::open(&plan.uri)?;
     let topology = Topology::set_up(plan, run, &mut link)?;
     let clock = Clock::new(now);
-    let mut runner = Runner { plan, topology: &topology, run, clock, stop, progress };
-    let mut result = runner.phases();
+    let ledger = plan.verify.then(Arc::default);
+    let mut runner = Runner { plan, topology: &topology, run, clock, ledger, stop, progress };
+    let mut result = runner.phases().map(|(phases, problem)| runner.report(phases, problem));
     let taken_down = topology.take_down(&mut link);
     if let (Ok(report), Err(error)) = (&mut result, taken_down) {
         report.problem.get_or_insert_with(|| format!("cannot delete what the run made: {error}"));
@@ -55,6 +60,8 @@ struct Runner<'a> {
     topology: &'a Topology,
     run: u16,
     clock: Clock,
+    /// What has arrived, if that is to be verified.
+    ledger: Option<Arc<Mutex<Ledger>>>,
     stop: &'a AtomicBool,
     progress: &'a mut dyn FnMut(&Progress),
 }
@@ -76,25 +83,40 @@ struct Outcome {
 }
 
 impl Runner<'_> {
-    fn phases(&mut self) -> Result<Report, PerfError> {
+    /// All phases, and what went wrong in the last.
+    fn phases(&mut self) -> Result<(Vec<Phase>, Option<String>), PerfError> {
         let Plan { producers, consumers, .. } = *self.plan;
         if !self.plan.drain {
             let goal = self.goal();
             let task = Task { name: "run", producers, consumers, goal };
             let (phase, problem) = self.phase(&task)?;
-            return Ok(Report { phases: vec![phase], problem });
+            return Ok((vec![phase], problem));
         }
         let goal = Goal::new(producers, Some(0), 0);
         let task = Task { name: "publish", producers, consumers: 0, goal };
         let (published, problem) = self.phase(&task)?;
         if problem.is_some() {
-            return Ok(Report { phases: vec![published], problem });
+            return Ok((vec![published], problem));
         }
         let kept = published.sent.saturating_sub(published.nacked + published.returned);
-        let goal = Goal::new(0, Some(kept * self.topology.copies), 0);
+        let goal = Goal::new(0, Some(kept * self.topology.copies()), 0);
         let task = Task { name: "drain", producers: 0, consumers, goal };
         let (drained, problem) = self.phase(&task)?;
-        Ok(Report { phases: vec![published, drained], problem })
+        Ok((vec![published, drained], problem))
+    }
+
+    /// What came of all phases. That messages are missing is told before why the run was given up.
+    fn report(&self, phases: Vec<Phase>, problem: Option<String>) -> Report {
+        let kept = |phase: &Phase| phase.sent.saturating_sub(phase.nacked + phase.returned);
+        let expected = phases.iter().map(kept).sum::<u64>() * self.topology.copies();
+        let verified = self.ledger.as_ref().map(|ledger| ledger.lock().verified(expected));
+        let wrong = verified.filter(|verified| !verified.is_clean());
+        let wrong = wrong.map(|verified| format!("not all messages arrived as sent: {verified}"));
+        let problem = match (wrong, problem) {
+            (Some(wrong), Some(problem)) => Some(format!("{wrong}; {problem}")),
+            (wrong, problem) => wrong.or(problem),
+        };
+        Report { phases, verified, problem }
     }
 
     /// When a run is over that publishes and consumes at the same time.
@@ -107,7 +129,7 @@ impl Runner<'_> {
             (_, Some(_)) if publish_count.is_none() => Goal::new(0, everything, 0),
             (_, Some(_)) => Goal::new(producers, everything, 0),
             (_, None) if producers == 0 => Goal::new(0, Some(u64::MAX), 0),
-            (_, None) => Goal::new(producers, None, self.topology.copies),
+            (_, None) => Goal::new(producers, None, self.topology.copies()),
         }
     }
 
@@ -170,15 +192,18 @@ impl Runner<'_> {
                 run: (task.producers > 0).then_some(self.run),
             };
             let queues = self.topology.queues(consumer, task.consumers);
-            threads[consumer % count].consumers.push(Consumer::new(link, queues, rules));
+            let inspector = self.inspector(&queues);
+            let consumer_of = Consumer::new(link, queues, rules, inspector);
+            threads[consumer % count].consumers.push(consumer_of);
         }
         for producer in 0..task.producers {
             let mut link = Link::open(&plan.uri)?;
             if plan.confirm_window.is_some() {
                 select_confirms(&mut link)?;
             }
-            let keys = self.topology.keys(producer, task.producers);
-            let frames = Frames::new(plan, self.topology.exchange(), &keys, link.frame_max)?;
+            let addresses = self.topology.addresses(producer, task.producers);
+            let (exchange, number) = (self.topology.exchange(), producer as u32);
+            let frames = Frames::new(plan, exchange, &addresses, number, link.frame_max)?;
             let rules = PublisherRules {
                 window: plan.confirm_window,
                 limit: plan.publish_count,
@@ -189,6 +214,13 @@ impl Runner<'_> {
         }
         threads.retain(|thread| thread.publishers.len() + thread.consumers.len() > 0);
         Ok(threads)
+    }
+
+    fn inspector(&self, queues: &[ShortString]) -> Option<Inspector> {
+        let ledger = Arc::clone(self.ledger.as_ref()?);
+        let priorities = self.plan.priorities.unwrap_or(0).max(1).into();
+        let rules = InspectorRules { run: self.run, priorities };
+        Some(Inspector::new(ledger, rules, queues))
     }
 
     /// Has the connections publish and consume, and watches them.
@@ -204,7 +236,8 @@ impl Runner<'_> {
         }
         let tallies: Vec<Mutex<Tally>> = threads.iter().map(|_| Mutex::default()).collect();
         let deadline = self.plan.duration.map(|duration| start.saturating_add(nanos(duration)));
-        let shared = Shared { clock: self.clock, goal: &task.goal, deadline };
+        let to_the_last = self.ledger.is_some();
+        let shared = Shared { clock: self.clock, goal: &task.goal, deadline, to_the_last };
         let (tell, ended) = channel();
         let mut supervisor = Supervisor::new(task, &tallies, start);
         thread::scope(|scope| {
@@ -224,7 +257,7 @@ impl Runner<'_> {
         let stopped = self.clock.nanos();
         let Supervisor { total, problem, .. } = supervisor;
         let last = total.last_sent.max(total.last_confirmed).max(total.last_received);
-        let cut_short = deadline.is_some_and(|deadline| stopped >= deadline);
+        let cut_short = !to_the_last && deadline.is_some_and(|deadline| stopped >= deadline);
         let end = if cut_short || last == 0 { stopped } else { last };
         Ok(Outcome { total, start, end, problem })
     }
@@ -267,7 +300,10 @@ impl<'a> Supervisor<'a> {
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if runner.stop.load(Ordering::Relaxed) {
-                self.task.goal.stop();
+                match runner.ledger {
+                    Some(_) => self.task.goal.wind_down(),
+                    None => self.task.goal.stop(),
+                }
             }
             let now = runner.clock.nanos();
             if now.saturating_sub(told) < TICK || self.task.goal.is_reached() {
@@ -301,7 +337,8 @@ impl<'a> Supervisor<'a> {
 
     /// Ends a phase in which nothing happens any more, if something is to happen.
     fn give_up(&mut self, plan: &Plan) {
-        if plan.publish_count.is_none() && plan.consume_count.is_none() {
+        let counted = plan.publish_count.is_some() || plan.consume_count.is_some();
+        if !counted && !self.task.goal.is_winding_down() {
             return;
         }
         let Counts { sent, confirmed, received, .. } = self.total.counts;

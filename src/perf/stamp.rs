@@ -33,6 +33,13 @@ pub(super) fn read_stamp(body: &[u8; STAMP_SIZE], run: u16) -> Option<Nanos> {
     (time >> 48 == u64::from(run)).then_some(time & NANOS_MASK)
 }
 
+/// Which of its publisher's messages it is; the numbers start again after 2^32.
+#[inline]
+pub(super) fn read_sequence(body: &[u8; STAMP_SIZE]) -> u32 {
+    let [a, b, c, d, ..] = *body;
+    u32::from_be_bytes([a, b, c, d])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

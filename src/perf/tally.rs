@@ -98,6 +98,7 @@ pub(super) struct Goal {
     /// Deliveries that each publish leads to.
     copies: u64,
     reached: AtomicBool,
+    winding_down: AtomicBool,
 }
 
 impl Goal {
@@ -109,6 +110,7 @@ impl Goal {
             wanted,
             copies,
             reached: AtomicBool::new(false),
+            winding_down: AtomicBool::new(false),
         };
         goal.check();
         goal
@@ -139,6 +141,15 @@ impl Goal {
 
     pub(super) fn stop(&self) {
         self.reached.store(true, Ordering::Release);
+    }
+
+    /// Has publishers stop, and consumers go on until they have everything.
+    pub(super) fn wind_down(&self) {
+        self.winding_down.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_winding_down(&self) -> bool {
+        self.winding_down.load(Ordering::Acquire)
     }
 
     pub(super) fn is_reached(&self) -> bool {

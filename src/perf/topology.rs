@@ -1,9 +1,10 @@
 //! The exchange, queues and bindings of a run.
 
 use amqp_codec::method::{basic, confirm, exchange, queue};
-use amqp_codec::{Method, ShortString};
+use amqp_codec::{FieldTable, Method, ShortString};
 
 use super::PerfError;
+use super::address::{Address, Addresses, Bound};
 use super::link::{CHANNEL, Link, short};
 use super::plan::{Exchange, Plan};
 
@@ -12,10 +13,7 @@ use super::plan::{Exchange, Plan};
 pub(super) struct Topology {
     queues: Vec<ShortString>,
     exchange: ShortString,
-    /// The routing keys, one for all queues or one for each.
-    keys: Vec<ShortString>,
-    /// Deliveries that each publish leads to.
-    pub(super) copies: u64,
+    addresses: Addresses,
     delete_queues: bool,
     delete_exchange: bool,
 }
@@ -28,9 +26,15 @@ impl Topology {
             if let Some(exchange) = &plan.exchange {
                 topology.declare_exchange(plan, exchange, link)?;
             }
-            for at in 0..topology.queues.len() {
-                topology.declare_queue(plan, at, link)?;
+            for queue in &topology.queues {
+                let options = QueueOptions {
+                    durable: plan.persistent,
+                    auto_delete: plan.queues.auto_delete,
+                    arguments: plan.queue_arguments(),
+                };
+                declare_queue(link, queue, options)?;
             }
+            topology.bind(link)?;
         }
         Ok(topology)
     }
@@ -47,19 +51,11 @@ impl Topology {
             Some(Exchange { name: Some(name), .. }) => short(name)?,
             Some(_) => own(0)?,
         };
-        let is_fanout = plan.exchange.as_ref().is_some_and(|exchange| exchange.kind == "fanout");
-        let keys = match &plan.routing_key {
-            Some(key) => vec![short(key)?],
-            None if is_fanout => vec![ShortString::default()],
-            None => queues.clone(),
-        };
-        // Through the default exchange a message reaches the one queue of its key.
-        let all = plan.exchange.is_some() && (is_fanout || keys.len() == 1);
-        let copies = if all { queues.len() as u64 } else { 1 };
+        let addresses = Addresses::of(plan, &queues)?;
         let delete_queues = plan.queues.names.is_empty() && !plan.predeclared;
         let delete_exchange = !plan.predeclared
             && plan.exchange.as_ref().is_some_and(|exchange| exchange.name.is_none());
-        Ok(Self { queues, exchange, keys, copies, delete_queues, delete_exchange })
+        Ok(Self { queues, exchange, addresses, delete_queues, delete_exchange })
     }
 
     fn declare_exchange(
@@ -79,28 +75,20 @@ impl Topology {
         })
     }
 
-    fn declare_queue(&self, plan: &Plan, at: usize, link: &mut Link) -> Result<(), PerfError> {
-        let queue = &self.queues[at];
-        let declare = queue::Declare {
-            queue: queue.clone(),
-            durable: plan.persistent,
-            auto_delete: plan.queues.auto_delete,
-            arguments: plan.queues.arguments.clone(),
-            ..queue::Declare::default()
-        };
-        link.call(CHANNEL, declare, "queue.declare-ok", |method| {
-            matches!(method, Method::QueueDeclareOk(_)).then_some(())
-        })?;
-        if plan.exchange.is_none() {
-            return Ok(());
-        }
-        let bind = queue::Bind {
-            queue: queue.clone(),
+    /// Binds everything: there may be 100,000 bindings, so none but the last is waited for.
+    fn bind(&self, link: &mut Link) -> Result<(), PerfError> {
+        let Some((last, others)) = self.addresses.bindings.split_last() else { return Ok(()) };
+        let bind = |bound: &Bound, no_wait| queue::Bind {
+            queue: self.queues[bound.queue].clone(),
             exchange: self.exchange.clone(),
-            routing_key: self.keys.get(at).or(self.keys.first()).cloned().unwrap_or_default(),
-            ..queue::Bind::default()
+            routing_key: bound.routing_key.clone(),
+            arguments: bound.arguments.clone(),
+            no_wait,
         };
-        link.call(CHANNEL, bind, "queue.bind-ok", |method| {
+        for bound in others {
+            link.send(CHANNEL, bind(bound, true))?;
+        }
+        link.call(CHANNEL, bind(last, false), "queue.bind-ok", |method| {
             matches!(method, Method::QueueBindOk(_)).then_some(())
         })
     }
@@ -108,12 +96,7 @@ impl Topology {
     /// Deletes what was made for this run only.
     pub(super) fn take_down(&self, link: &mut Link) -> Result<(), PerfError> {
         let queues = if self.delete_queues { &self.queues[..] } else { &[] };
-        for queue in queues {
-            let delete = queue::Delete { queue: queue.clone(), ..queue::Delete::default() };
-            link.call(CHANNEL, delete, "queue.delete-ok", |method| {
-                matches!(method, Method::QueueDeleteOk(_)).then_some(())
-            })?;
-        }
+        queues.iter().try_for_each(|queue| delete_queue(link, queue))?;
         if self.delete_exchange {
             let delete =
                 exchange::Delete { exchange: self.exchange.clone(), ..exchange::Delete::default() };
@@ -128,9 +111,14 @@ impl Topology {
         &self.exchange
     }
 
-    /// The keys that one of several producers publishes with, in turn.
-    pub(super) fn keys(&self, producer: usize, producers: usize) -> Vec<ShortString> {
-        share(&self.keys, producer, producers)
+    /// Deliveries that each publish leads to.
+    pub(super) fn copies(&self) -> u64 {
+        self.addresses.copies
+    }
+
+    /// The addresses that one of several producers publishes to, in turn.
+    pub(super) fn addresses(&self, producer: usize, producers: usize) -> Vec<Address> {
+        share(&self.addresses.addresses, producer, producers)
     }
 
     /// The queues of one of several consumers.
@@ -140,11 +128,40 @@ impl Topology {
 }
 
 /// The share of one of several in these. All are taken; where there are too few, several take the same.
-fn share(all: &[ShortString], one: usize, of: usize) -> Vec<ShortString> {
+fn share<T: Clone>(all: &[T], one: usize, of: usize) -> Vec<T> {
     if of >= all.len() {
         return vec![all[one % all.len()].clone()];
     }
     all.iter().skip(one).step_by(of).cloned().collect()
+}
+
+/// How a queue is declared.
+#[derive(Debug, Clone, Default)]
+pub(super) struct QueueOptions {
+    pub(super) durable: bool,
+    pub(super) auto_delete: bool,
+    pub(super) arguments: FieldTable,
+}
+
+pub(super) fn declare_queue(
+    link: &mut Link,
+    queue: &ShortString,
+    options: QueueOptions,
+) -> Result<(), PerfError> {
+    let QueueOptions { durable, auto_delete, arguments } = options;
+    let queue = queue.clone();
+    let declare =
+        queue::Declare { queue, durable, auto_delete, arguments, ..queue::Declare::default() };
+    link.call(CHANNEL, declare, "queue.declare-ok", |method| {
+        matches!(method, Method::QueueDeclareOk(_)).then_some(())
+    })
+}
+
+pub(super) fn delete_queue(link: &mut Link, queue: &ShortString) -> Result<(), PerfError> {
+    let delete = queue::Delete { queue: queue.clone(), ..queue::Delete::default() };
+    link.call(CHANNEL, delete, "queue.delete-ok", |method| {
+        matches!(method, Method::QueueDeleteOk(_)).then_some(())
+    })
 }
 
 /// Has the broker confirm what is published on this connection.
@@ -178,21 +195,5 @@ mod tests {
         assert_eq!(shares(5, 2), [vec!["0", "2", "4"], vec!["1", "3"]]);
         assert_eq!(shares(2, 3), [["0"], ["1"], ["0"]]);
         assert_eq!(shares(1, 1), [["0"]]);
-    }
-
-    #[test]
-    fn how_many_queues_a_message_reaches() {
-        let mut plan = Plan::default();
-        plan.queues.generated = 3;
-        let copies = |plan: &Plan| Topology::named(plan, 1).unwrap().copies;
-        assert_eq!(copies(&plan), 1);
-        let exchange = |kind: &str| Some(Exchange { name: None, kind: kind.to_owned() });
-        plan.exchange = exchange("direct");
-        assert_eq!(copies(&plan), 1);
-        plan.exchange = exchange("fanout");
-        assert_eq!(copies(&plan), 3);
-        plan.exchange = exchange("topic");
-        plan.routing_key = Some("one.key".to_owned());
-        assert_eq!(copies(&plan), 3);
     }
 }

@@ -446,7 +446,6 @@ impl Connection {
             return Err(Exception::new(ReplyCode::NotAllowed, text));
         }
         self.channels.insert(id, Channel::Open(ContentAssembler::default()));
-        self.output.method(id, channel::OpenOk {});
         Ok(Some(Request::OpenChannel(id)))
     }
 
@@ -502,6 +501,11 @@ impl Connection {
         self.output.method(ChannelId::CONNECTION, connection::OpenOk {});
         self.state = State::Running;
         self.deadline = None;
+    }
+
+    /// The session has a channel of this number: the client is told.
+    pub fn channel_opened(&mut self, id: ChannelId) {
+        self.output.method(id, channel::OpenOk {});
     }
 
     /// The session has given back all that a channel held: the client is told.

@@ -16,7 +16,7 @@ pub enum Request {
     UpdateSecret(Bytes),
     /// It says goodbye: everything it holds is to be given back. The answer is written already.
     Close,
-    /// A channel was opened. The answer is written already.
+    /// It opens a channel: answered with `Connection::channel_opened`.
     OpenChannel(ChannelId),
     /// A channel is closed, by the client. The answer follows with `Connection::channel_closed`.
     CloseChannel(ChannelId),

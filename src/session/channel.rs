@@ -94,11 +94,15 @@ pub(super) struct SessionChannel {
     pub(super) closing: bool,
     pub(super) router: Router,
     pub(super) last_route: Option<RememberedRoute>,
+    /// The exchange that was published to last, and the permissions that allowed it.
+    pub(super) writable: Option<(u64, ShortString)>,
 }
 
 /// The route of the last publish, for the next one with the same exchange and key.
 #[derive(Debug)]
 pub(super) struct RememberedRoute {
+    /// The permissions that allowed it.
+    pub(super) rights: u64,
     pub(super) exchange: ShortString,
     pub(super) routing_key: ShortString,
     pub(super) route: Arc<Route>,

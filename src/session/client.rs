@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqp_codec::method::{access, basic, confirm, connection};
-use amqp_codec::{ChannelId, Method, ReplyCode, ShortString};
+use amqp_codec::method::{access, basic, channel, confirm, connection};
+use amqp_codec::{ChannelId, Method, ReplyCode};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
@@ -15,9 +15,11 @@ use super::host::Host;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::publish::PublishBatch;
 use super::report::About;
+use super::rights::Rights;
 use super::settle::SettleBatch;
 use super::stats::Tally;
 use crate::broker::effect::Effects;
+use crate::broker::queue::Announcement;
 use crate::broker::queue::{ConsumerHandle, Return};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
 use crate::broker::vhost::{DeleteConditions, VHost};
@@ -25,7 +27,7 @@ use crate::protocol::confirm::ConfirmLedger;
 use crate::protocol::connection::{ClientCapabilities, Connection, Expired, Failure, State};
 use crate::protocol::exception::{Exception, Scope, ids};
 use crate::protocol::output::Output;
-use crate::protocol::request::{Login, Mechanism, Request};
+use crate::protocol::request::Request;
 use crate::protocol::unacked::Settled;
 
 /// Input is left alone while this many bytes of answers wait: a client that asks and never reads
@@ -87,6 +89,18 @@ enum Unanswered {
     Committing(ChannelId, Method),
     /// The message is to be read from the store.
     Getting(ChannelId, basic::Get),
+    /// It is asked once more when the store knows for sure that somebody uses the queue.
+    Announcing(ChannelId, AnnouncedUse),
+}
+
+/// A `basic.consume` or `basic.get` that has to wait until [`Queue::announce_use`] is durable.
+///
+/// [`Queue::announce_use`]: crate::broker::queue::Queue::announce_use
+#[derive(Debug)]
+pub(super) struct AnnouncedUse {
+    pub(super) queue: Arc<QueueCell>,
+    pub(super) announcement: Announcement,
+    pub(super) request: Method,
 }
 
 /// The broker's side of an open connection.
@@ -96,6 +110,7 @@ pub(super) struct Session {
     pub(super) id: ConnectionId,
     pub(super) user: String,
     pub(super) vhost: Arc<VHost>,
+    pub(super) rights: Rights,
     pub(super) outbox: Arc<Outbox>,
     pub(super) capabilities: ClientCapabilities,
     pub(super) channels: HashMap<ChannelId, SessionChannel, FxBuildHasher>,
@@ -125,6 +140,8 @@ pub(super) struct Session {
     pub(super) get_later: Option<basic::Get>,
     /// It may be there now.
     pub(super) try_again: bool,
+    /// A request that waits until it is known that its queue is used.
+    pub(super) announced: Option<AnnouncedUse>,
     /// Reused for settlements.
     pub(super) taken: Vec<(u64, Delivered)>,
 }
@@ -186,6 +203,12 @@ impl Client {
 
     /// Writes what other clients caused: deliveries, confirms, cancellations.
     pub fn poll_outbox(&mut self, now: Instant) {
+        if self.session.is_some()
+            && let Some(reason) = self.outbox.close_reason().map(str::to_owned)
+        {
+            self.log_end(&reason);
+            return self.force_close(&reason, now);
+        }
         if let Some(session) = &mut self.session {
             let output = self.connection.output();
             session.drain_outbox(output, DELIVERY_BYTES_MAX, now);
@@ -196,7 +219,7 @@ impl Client {
         }
         self.answer_late(now);
         self.fail_channels(now);
-        self.meet_demands(now);
+        self.tell();
     }
 
     /// A publisher that waited need not wait any more, unless there is another reason; one that was told so
@@ -226,6 +249,13 @@ impl Client {
                 // Its channel may have closed for a delivery that was held for too long.
                 if session.is_open(id) {
                     self.method(id, Method::BasicGet(get), now);
+                }
+            }
+            Some(Unanswered::Announcing(id, announced)) if committed => {
+                let AnnouncedUse { queue, announcement, request } = announced;
+                queue.state.lock().use_is_safe(announcement);
+                if session.is_open(id) {
+                    self.method(id, request, now);
                 }
             }
             unanswered => self.unanswered = unanswered,
@@ -311,8 +341,10 @@ impl Client {
             Request::Publish(id, content) => self.publish(id, content, now),
             Request::Method(id, method) => self.method(id, method, now),
             Request::OpenChannel(id) => {
-                if let Some(session) = &mut self.session {
-                    session.open_channel(id);
+                let Some(session) = &mut self.session else { return };
+                match session.open_channel(id) {
+                    Ok(()) => self.connection.channel_opened(id),
+                    Err(exception) => self.fail(&Failure { channel: id, exception }, now),
                 }
             }
             Request::CloseChannel(id) => {
@@ -358,6 +390,9 @@ impl Client {
                 let must_last = std::mem::take(&mut session.must_last);
                 let get = session.get_later.take();
                 self.unanswered = get.map(|get| Unanswered::Getting(id, get));
+                if let Some(announced) = session.announced.take() {
+                    self.answer_when_durable(Unanswered::Announcing(id, announced));
+                }
                 if let Some(answer) = answer {
                     self.answer(id, answer, must_last);
                 }
@@ -372,16 +407,20 @@ impl Client {
     /// Answers a request, at once or when what it changed will last.
     fn answer(&mut self, id: ChannelId, answer: Method, must_last: bool) {
         if must_last && self.host.store.keeps_messages() {
-            self.unanswered = Some(Unanswered::Committing(id, answer));
-            let confirmation = RequestConfirmation(Arc::clone(&self.outbox));
-            self.host.store.when_durable(Box::new(confirmation));
+            self.answer_when_durable(Unanswered::Committing(id, answer));
         } else {
             self.connection.output().method(id, answer);
         }
     }
 
+    fn answer_when_durable(&mut self, unanswered: Unanswered) {
+        self.unanswered = Some(unanswered);
+        let confirmation = RequestConfirmation(Arc::clone(&self.outbox));
+        self.host.store.when_durable(Box::new(confirmation));
+    }
+
     /// Closes what an exception is about, and gives back what it held.
-    fn fail(&mut self, failure: &Failure, now: Instant) {
+    pub(super) fn fail(&mut self, failure: &Failure, now: Instant) {
         tracing::warn!(
             connection = self.id.0,
             channel = failure.channel.0,
@@ -399,93 +438,6 @@ impl Client {
             self.connection.close_channel(id, &failure.exception);
             session.close_channel(id, self.connection.output(), now);
         }
-    }
-
-    fn login(&mut self, login: Login, now: Instant) {
-        let Login { mechanism, user, password, client_properties } = login;
-        let loopback = self.peer.address.ip().to_canonical().is_loopback();
-        let checked = match mechanism {
-            Mechanism::Anonymous => Ok(()),
-            _ => self.host.users.check(&user, &password, loopback),
-        };
-        match checked {
-            Ok(()) => {
-                self.user = if mechanism == Mechanism::Anonymous {
-                    self.host.anonymous_user.clone()
-                } else {
-                    user
-                };
-                self.host.churn.logins_succeeded.add(1);
-                self.introduce(mechanism.name(), client_properties);
-                self.connection.login_accepted();
-            }
-            Err(reason) => {
-                self.host.churn.logins_failed.add(1);
-                let mechanism = mechanism.name();
-                tracing::warn!(
-                    connection = self.id.0,
-                    peer = %self.peer.address,
-                    "{mechanism} login refused: user '{user}' - {reason}"
-                );
-                self.connection.login_refused(mechanism, now);
-            }
-        }
-    }
-
-    fn open_vhost(&mut self, name: &ShortString, now: Instant) {
-        let max = self.host.connections_max;
-        let refused = |text: String| {
-            let ids = (connection::Open::CLASS_ID, connection::Open::METHOD_ID);
-            Exception::new(ReplyCode::NotAllowed, text).blame(ids)
-        };
-        let found = match self.host.vhost(name) {
-            _ if max != 0 && self.host.registry.len() > max => Err(refused(format!(
-                "connection refused: node connection limit ({max}) is reached"
-            ))),
-            Some(vhost) => Ok(vhost),
-            None => Err(refused(format!("vhost {name} not found"))),
-        };
-        let vhost = match found {
-            Ok(vhost) => vhost,
-            Err(exception) => {
-                let failure = Failure { channel: ChannelId::CONNECTION, exception };
-                return self.fail(&failure, now);
-            }
-        };
-        self.session = Some(Session {
-            host: Arc::clone(&self.host),
-            id: self.id,
-            user: self.user.clone(),
-            vhost,
-            outbox: Arc::clone(&self.outbox),
-            capabilities: self.connection.capabilities(),
-            channels: HashMap::default(),
-            exclusive_queues: Vec::new(),
-            batch: PublishBatch::default(),
-            settlements: SettleBatch::default(),
-            tally: Tally::default(),
-            starved: Vec::new(),
-            last_serial: 0,
-            to_confirm: Vec::new(),
-            arrived: Vec::new().into_iter(),
-            failures: Vec::new(),
-            published: false,
-            unblocked: false,
-            must_last: false,
-            committed: false,
-            get_later: None,
-            try_again: false,
-            taken: Vec::new(),
-        });
-        self.count_opened();
-        self.connection.opened();
-        tracing::info!(
-            connection = self.id.0,
-            peer = %self.peer.address,
-            user = self.user,
-            vhost = %name,
-            "connection opened"
-        );
     }
 
     /// Everything that was gathered while the input was read goes on its way.
@@ -547,6 +499,7 @@ impl Client {
         if let Some(mut session) = self.session.take() {
             session.flush(now);
             session.end(now);
+            self.host.registry.closed(self.id);
         }
         self.count_closed();
         self.blocked = false;
@@ -567,11 +520,24 @@ impl Drop for Client {
 }
 
 impl Session {
-    fn open_channel(&mut self, id: ChannelId) {
+    /// # Errors
+    /// 530, which closes the connection, if the user has as many as it may have.
+    fn open_channel(&mut self, id: ChannelId) -> Result<(), Exception> {
+        let limit = self.host.channel_limit(&self.user);
+        if !self.host.registry.open_channel(&self.user, limit) {
+            let (user, limit) = (&self.user, limit.unwrap_or_default());
+            let text = format!(
+                "number of channels opened for user '{user}' has reached the maximum allowed user \
+                 limit of ({limit})"
+            );
+            let ids = (channel::Open::CLASS_ID, channel::Open::METHOD_ID);
+            return Err(Exception::new(ReplyCode::NotAllowed, text).blame(ids));
+        }
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
         self.host.churn.channels_opened.add(1);
         self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
+        Ok(())
     }
 
     fn is_open(&self, id: ChannelId) -> bool {
@@ -723,6 +689,7 @@ impl Session {
         self.settle_held(id, Return::Released, now);
         if let Some(channel) = self.channels.remove(&id) {
             self.count_channel_closed(&channel);
+            self.host.registry.close_channels(&self.user, 1);
         }
         // What it did not do in time is not the fault of the next one with its number.
         self.failures.retain(|failure| failure.channel != id);

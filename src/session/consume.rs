@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqp_codec::method::basic;
+use amqp_codec::method::{Method, basic};
 use amqp_codec::{
     BasicProperties, ChannelId, FieldTable, FieldValue, PropertiesRef, ReplyCode, ShortString,
     write_ack, write_deliver, write_nack,
@@ -12,7 +12,7 @@ use amqp_codec::{
 use bytes::Buf;
 
 use super::channel::{Delivered, Mode, SessionChannel};
-use super::client::{Answer, Session};
+use super::client::{AnnouncedUse, Answer, Session};
 use super::outbox::{Item, Outbox, Publisher};
 use super::publish::outgoing;
 use super::reply_to::REPLY_TO;
@@ -40,7 +40,7 @@ impl Session {
     /// `basic.consume`. The answer is written before the first delivery can be.
     ///
     /// # Errors
-    /// 404, 405 and 403 for the queue; 530 for a consumer tag in use.
+    /// 403, 404 and 405 for the queue; 530 for a consumer tag in use.
     pub(super) fn consume(
         &mut self,
         id: ChannelId,
@@ -51,8 +51,11 @@ impl Session {
         if consume.queue.as_bytes() == REPLY_TO {
             return self.consume_replies(id, &consume, output);
         }
-        let queue = self.named_queue(id, &consume.queue)?;
+        let queue = self.readable_queue(id, &consume.queue)?;
         queue.check_access(self.id)?;
+        if self.announce_use(&queue, || consume.clone().into()) {
+            return Ok(());
+        }
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let tag = match consume.consumer_tag {
             tag if tag.is_empty() => self.host.unique_name("amq.ctag-"),
@@ -146,7 +149,7 @@ impl Session {
     /// `basic.get`.
     ///
     /// # Errors
-    /// 404 and 405 for the queue.
+    /// 403, 404 and 405 for the queue.
     pub(super) fn get(
         &mut self,
         id: ChannelId,
@@ -154,8 +157,11 @@ impl Session {
         output: &mut Output,
         now: Instant,
     ) -> Result<(), Exception> {
-        let queue = self.named_queue(id, &get.queue)?;
+        let queue = self.readable_queue(id, &get.queue)?;
         queue.check_access(self.id)?;
+        if self.announce_use(&queue, || get.clone().into()) {
+            return Ok(());
+        }
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let mut effects = Effects::default();
         let got = {
@@ -200,6 +206,17 @@ impl Session {
         );
         write_content(output, id, &entry.message, entry.returns);
         Ok(())
+    }
+
+    /// Whether a request has to wait until it is safely known that its queue is used.
+    fn announce_use(&mut self, queue: &Arc<QueueCell>, request: impl FnOnce() -> Method) -> bool {
+        let announcement = queue.state.lock().announce_use();
+        let announced = |announcement| {
+            let queue = Arc::clone(queue);
+            AnnouncedUse { queue, announcement, request: request() }
+        };
+        self.announced = announcement.map(announced);
+        self.announced.is_some()
     }
 
     /// `basic.qos`: for consumers to come, or for the whole channel at once.
@@ -436,7 +453,7 @@ fn write_delivery(
     let SessionChannel { sources, unacked, closing, stats, .. } = channel;
     let Some(source) = sources.get(slot) else { return };
     let Some(consumer) = &source.consumer else { return };
-    stats.redelivered += u64::from(delivery.is_redelivered());
+    stats.redelivered += u64::from(delivery.redelivered);
     let tag = if consumer.no_ack {
         stats.delivered_automatically += 1;
         unacked.pass()
@@ -454,7 +471,7 @@ fn write_delivery(
         id,
         consumer.tag.as_bytes(),
         tag,
-        delivery.is_redelivered(),
+        delivery.redelivered,
         message.exchange(),
         message.routing_key(),
     );

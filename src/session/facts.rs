@@ -26,6 +26,8 @@ pub(super) struct Facts {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sender<'a> {
     pub(super) user: &'a str,
+    /// Whether it may publish in the name of others.
+    pub(super) may_impersonate: bool,
     /// The address of its channel's reply consumer.
     pub(super) reply_address: Option<&'a ShortString>,
     pub(super) epoch: Epoch,
@@ -59,6 +61,7 @@ impl Facts {
         let properties = PropertiesRef::parse(raw)?;
         if let Some(user_id) = properties.user_id
             && user_id != sender.user.as_bytes()
+            && !sender.may_impersonate
         {
             return Err(Exception::precondition_failed(format!(
                 "user_id property set to '{}' but authenticated user was '{}'",
@@ -266,8 +269,12 @@ mod tests {
         let raw = properties.to_vec();
         let now = Instant::now();
         let epoch = Epoch::new(now, 1_000);
-        Facts::read(&raw, Sender { user: "guest", reply_address: None, epoch }, now)
-            .map_err(|exception| exception.text)
+        Facts::read(
+            &raw,
+            Sender { user: "guest", may_impersonate: false, reply_address: None, epoch },
+            now,
+        )
+        .map_err(|exception| exception.text)
     }
 
     fn text(text: &'static str) -> FieldValue {

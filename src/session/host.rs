@@ -1,6 +1,6 @@
 //! What all clients of one broker share.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -8,20 +8,23 @@ use std::time::Instant;
 use amqp_codec::ShortString;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use serde_json::Value;
 
+use super::access::Access;
 use super::pages::Pages;
 use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
 use super::stats::ChurnCounters;
 use super::timers::Timers;
-use crate::auth::Users;
+use crate::auth::{AccessDefinition, InvalidAccessDefinition};
 use crate::broker::definition::{DefinitionError, Recovered};
 use crate::broker::effect::Effects;
 use crate::broker::memory::{Alarm, MemoryGauge};
 use crate::broker::persist::Persist;
+use crate::broker::queue::Queue;
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHost, VHostOptions};
@@ -33,12 +36,10 @@ use crate::store::Store;
 pub struct HostSettings {
     /// What every connection is told.
     pub connection: Settings,
-    /// Who may log in.
-    pub users: Users,
+    /// Users who may log in from this machine only.
+    pub loopback_users: Vec<String>,
     /// Who a client is that logs in without a name, where that is allowed.
     pub anonymous_user: String,
-    /// The vhosts to make.
-    pub vhosts: Vec<ShortString>,
     /// Connections open at a time; 0 is no limit.
     pub connections_max: usize,
     /// Bytes that may wait for one consumer before it is skipped.
@@ -47,7 +48,7 @@ pub struct HostSettings {
     pub store: Arc<dyn Store>,
     /// What the queues of all vhosts have in common.
     pub vhost_options: VHostOptions,
-    /// What was put into the store and is still there: what the vhosts have from the start.
+    /// What was put into the store and is still there: what there is from the start.
     pub definitions: Vec<(Vec<u8>, Vec<u8>)>,
     /// What time it is: the lives of queues that were there before begin anew.
     pub now: Instant,
@@ -55,12 +56,23 @@ pub struct HostSettings {
     pub seed: Option<u64>,
 }
 
+/// Why a broker does not start with what was written down.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// Something in a vhost.
+    #[error(transparent)]
+    Definition(#[from] DefinitionError),
+    /// A user, or what a user may do.
+    #[error(transparent)]
+    Access(#[from] InvalidAccessDefinition),
+}
+
 /// One broker's shared state: vhosts, users, the store, the memory gauge, the open connections.
 #[derive(Debug)]
 pub struct Host {
     pub(super) this: Weak<Self>,
     pub(super) connection: Settings,
-    pub(super) users: Users,
+    pub(super) access: Access,
     pub(super) anonymous_user: String,
     pub(super) connections_max: usize,
     pub(super) memory: Arc<MemoryGauge>,
@@ -72,26 +84,38 @@ pub struct Host {
     pub(super) timers: Timers,
     pub(super) replies: ReplyAddresses,
     pub(super) epoch: Epoch,
-    vhosts: HashMap<ShortString, Arc<VHost>>,
+    /// Read and written for one look at a time.
+    pub(super) vhosts: RwLock<BTreeMap<ShortString, Arc<VHost>>>,
+    pub(super) vhost_options: VHostOptions,
+    /// Its lock is a leaf.
+    pub(super) global_parameters: Mutex<BTreeMap<String, Value>>,
     names: Mutex<StdRng>,
     next_connection: AtomicU64,
 }
 
 impl Host {
-    /// A broker without clients. The messages that its queues had come afterwards.
+    /// A broker without clients. The messages that its queues had come afterwards, and so does what an empty
+    /// broker begins with ([`Host::make_defaults`]).
     ///
     /// # Errors
-    /// [`DefinitionError`], for a definition that can't be read or can't be in force.
-    pub fn new(settings: HostSettings) -> Result<Arc<Self>, DefinitionError> {
-        let HostSettings { connection, users, anonymous_user, store, seed, now, .. } = settings;
+    /// [`RestoreError`], for a definition that can't be read or can't be in force.
+    pub fn new(settings: HostSettings) -> Result<Arc<Self>, RestoreError> {
+        let HostSettings { connection, loopback_users, anonymous_user, store, seed, now, .. } =
+            settings;
         let options = settings.vhost_options;
         let (epoch, memory) = (options.epoch, Arc::clone(&options.memory));
-        let recovered = Recovered::read(settings.definitions)?;
-        let vhosts = make_vhosts(&settings.vhosts, recovered, &store, &options, now)?;
+        let (of_access, of_broker): (Vec<_>, Vec<_>) =
+            settings.definitions.into_iter().partition(|(key, _)| AccessDefinition::owns(key));
+        let of_access = of_access.iter().map(|(key, value)| AccessDefinition::decode(key, value));
+        let of_access = of_access.collect::<Result<_, _>>()?;
+        let mut recovered = Recovered::read(of_broker)?;
+        let mut in_doubt = std::mem::take(&mut recovered.in_doubt);
+        let global_parameters = std::mem::take(&mut recovered.global_parameters);
+        let vhosts = restore_vhosts(recovered, &store, &options, now)?;
         let host = Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
             connection,
-            users,
+            access: Access::restore(of_access, loopback_users, Arc::clone(&store)),
             anonymous_user,
             connections_max: settings.connections_max,
             memory,
@@ -103,35 +127,43 @@ impl Host {
             timers: Timers::default(),
             replies: ReplyAddresses::default(),
             epoch,
-            vhosts,
+            vhosts: RwLock::new(vhosts),
+            vhost_options: options,
+            global_parameters: Mutex::new(
+                global_parameters.into_iter().map(|it| (it.name, it.value)).collect(),
+            ),
             names: Mutex::new(
                 seed.map_or_else(|| StdRng::from_rng(&mut rand::rng()), StdRng::seed_from_u64),
             ),
             next_connection: AtomicU64::new(1),
         });
-        for queue in host.vhosts().flat_map(|vhost| vhost.queues()) {
+        for queue in host.vhosts().iter().flat_map(|vhost| vhost.queues()) {
             let mut effects = Effects::default();
-            queue.state.lock().declared(now, &mut effects);
+            let mut state = queue.state.lock();
+            state.restore_in_doubt(in_doubt.remove(&queue.id).unwrap_or_default());
+            state.declared(now, &mut effects);
+            drop(state);
             host.carry_out(&queue, &mut effects, now);
         }
+        // Their queues are gone.
+        in_doubt.into_keys().for_each(|queue| Queue::forget_in_doubt(queue, &*host.store));
         Ok(host)
+    }
+
+    /// All clients are gone, and the broker is about to be: what is known of every delivery is written down.
+    pub fn rest(&self) {
+        let queues = self.vhosts().into_iter().flat_map(|vhost| vhost.queues());
+        queues.for_each(|queue| queue.state.lock().rest());
     }
 
     /// The vhost of this name, if there is one.
     pub fn vhost(&self, name: &ShortString) -> Option<Arc<VHost>> {
-        self.vhosts.get(name).map(Arc::clone)
-    }
-
-    /// All vhosts, in no particular order.
-    pub(super) fn vhosts(&self) -> impl Iterator<Item = &Arc<VHost>> {
-        self.vhosts.values()
+        self.vhosts.read().get(name).map(Arc::clone)
     }
 
     /// All vhosts, by name.
-    pub fn all_vhosts(&self) -> Vec<Arc<VHost>> {
-        let mut vhosts: Vec<_> = self.vhosts().cloned().collect();
-        vhosts.sort_by(|one, other| one.name().cmp(other.name()));
-        vhosts
+    pub fn vhosts(&self) -> Vec<Arc<VHost>> {
+        self.vhosts.read().values().map(Arc::clone).collect()
     }
 
     /// What ties its clock to the calendar.
@@ -150,9 +182,15 @@ impl Host {
 
     /// A name that nobody else has: the prefix and 22 characters of base64url, as RabbitMQ's.
     pub(super) fn unique_name(&self, prefix: &str) -> ShortString {
-        let mut bytes = [0_u8; 16];
-        self.names.lock().fill_bytes(&mut bytes);
+        let bytes: [u8; 16] = self.random();
         ShortString::truncated(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// Octets that nobody can guess.
+    pub(super) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.names.lock().fill_bytes(&mut bytes);
+        bytes
     }
 
     /// Counts message memory; the publisher asks [`MemoryGauge::is_alarmed`] afterwards.
@@ -195,27 +233,19 @@ impl Host {
     }
 }
 
-/// The vhosts that were there before, and those that are there from now on.
-fn make_vhosts(
-    configured: &[ShortString],
+/// The vhosts that were there before.
+fn restore_vhosts(
     recovered: Recovered,
     store: &Arc<dyn Store>,
     options: &VHostOptions,
     now: Instant,
-) -> Result<HashMap<ShortString, Arc<VHost>>, DefinitionError> {
-    let Recovered { vhosts: mut definitions, mut seen } = recovered;
-    for name in configured {
-        definitions.entry(name.clone()).or_default();
-    }
-    let mut vhosts = HashMap::new();
+) -> Result<BTreeMap<ShortString, Arc<VHost>>, DefinitionError> {
+    let Recovered { vhosts: definitions, mut seen, .. } = recovered;
+    let mut vhosts = BTreeMap::new();
     for (name, definitions) in definitions {
         let persist: Arc<dyn Persist> = Arc::<dyn Store>::clone(store);
         let vhost = VHost::new(name.clone(), persist, options.clone());
-        let is_new = !definitions.is_defined;
         vhost.restore(definitions, &mut seen, now)?;
-        if is_new {
-            vhost.write_down();
-        }
         vhosts.insert(name, Arc::new(vhost));
     }
     seen.into_stored_keys().for_each(|key| store.remove(key));

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use amqp_codec::ChannelId;
 use parking_lot::Mutex;
 
-use super::report::Demand;
+use super::report::Answer;
 use crate::broker::credit::OutboxBound;
 use crate::broker::effect::{Delivery, DeliverySink, Subscription};
 use crate::broker::message::Message;
@@ -58,10 +58,12 @@ pub(super) struct Outbox {
     items: Mutex<Vec<Item>>,
     /// The client's publishes wait for memory.
     blocked: AtomicBool,
-    /// What others want of the connection, apart from its client.
-    demands: Mutex<Vec<Demand>>,
-    /// There is some of it.
-    demanded: AtomicBool,
+    /// Those who want to be told of the connection.
+    questions: Mutex<Vec<Answer>>,
+    /// There are some.
+    is_asked: AtomicBool,
+    /// Why its connection is to close, before anything else.
+    closing: OnceLock<String>,
     wake: Wake,
 }
 
@@ -70,10 +72,24 @@ impl Outbox {
         Self {
             items: Mutex::new(Vec::new()),
             blocked: AtomicBool::new(false),
-            demands: Mutex::new(Vec::new()),
-            demanded: AtomicBool::new(false),
+            questions: Mutex::new(Vec::new()),
+            is_asked: AtomicBool::new(false),
+            closing: OnceLock::new(),
             wake,
         }
+    }
+
+    /// Has the connection closed by the broker. It overtakes all that waits here: a client that does not
+    /// read is not waited for.
+    pub(super) fn force_close(&self, reason: &str) {
+        if self.closing.set(reason.to_owned()).is_ok() {
+            (self.wake)();
+        }
+    }
+
+    /// Why the connection is to close, if it is.
+    pub(super) fn close_reason(&self) -> Option<&str> {
+        self.closing.get().map(String::as_str)
     }
 
     /// Swaps what has gathered for an empty buffer.
@@ -97,19 +113,19 @@ impl Outbox {
         self.push(|items| items.push(Item::Reply(to, bound, message)));
     }
 
-    /// Wants something of the connection. That does not wait behind what its client has not read.
-    pub(super) fn demand(&self, demand: Demand) {
-        self.demands.lock().push(demand);
-        self.demanded.store(true, Ordering::SeqCst);
+    /// Asks the connection to tell of itself. That does not wait behind what its client has not read.
+    pub(super) fn ask(&self, answer: Answer) {
+        self.questions.lock().push(answer);
+        self.is_asked.store(true, Ordering::SeqCst);
         (self.wake)();
     }
 
-    /// What is wanted of the connection; mostly nothing.
-    pub(super) fn take_demands(&self) -> Vec<Demand> {
-        if !self.demanded.load(Ordering::Relaxed) || !self.demanded.swap(false, Ordering::SeqCst) {
+    /// Those who asked; mostly nobody.
+    pub(super) fn take_questions(&self) -> Vec<Answer> {
+        if !self.is_asked.load(Ordering::Relaxed) || !self.is_asked.swap(false, Ordering::SeqCst) {
             return Vec::new();
         }
-        std::mem::take(&mut *self.demands.lock())
+        std::mem::take(&mut *self.questions.lock())
     }
 
     fn push(&self, add: impl FnOnce(&mut Vec<Item>)) {

@@ -13,11 +13,12 @@ use super::client::Session;
 use super::facts::{Facts, Sender};
 use super::outbox::{BatchConfirmation, Publisher};
 use super::reply_to::is_reply;
+use super::rights::Caller;
 use super::stats::{ChurnCounters, Tally};
+use crate::auth::Permission;
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, MessageParts};
 use crate::broker::routing::{Publication, Route};
-use crate::broker::vhost::VHost;
 use crate::protocol::confirm::Outcome;
 use crate::protocol::content::Content;
 use crate::protocol::exception::Exception;
@@ -146,10 +147,13 @@ impl Session {
         if content.publish.immediate {
             return Err(Exception::new(ReplyCode::NotImplemented, "immediate=true"));
         }
+        self.rights.refresh(&self.host, &self.user, &self.vhost);
+        let caller = Caller { rights: &self.rights, user: &self.user, vhost: &self.vhost };
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let reply_consumer = channel.reply_consumer.as_ref();
         let sender = Sender {
             user: &self.user,
+            may_impersonate: self.rights.may_impersonate(),
             reply_address: reply_consumer.map(|consumer| &consumer.address),
             epoch: self.host.epoch,
         };
@@ -157,15 +161,18 @@ impl Session {
             Ok(facts) => facts,
             Err(exception) => {
                 // What is wrong with the exchange is told before what is wrong with the message.
+                caller.check_exchange(Permission::Write, &content.publish.exchange)?;
+                caller.check_routing_keys(&content.publish, std::iter::empty())?;
                 self.vhost.check_target(&content.publish.exchange)?;
                 return Err(exception);
             }
         };
         if is_reply(&content.publish) {
+            caller.check_exchange(Permission::Write, &content.publish.exchange)?;
             self.publish_reply(id, content, facts, output);
             return Ok(());
         }
-        let route = channel.route(&self.vhost, content, &facts, now)?;
+        let route = channel.route(caller, content, &facts, now)?;
         let publisher = Publisher { channel: id, serial: channel.serial };
         let sequence = match &mut channel.mode {
             Mode::Confirm(ledger) => Some(ledger.publish()),
@@ -342,23 +349,30 @@ impl SessionChannel {
     }
 
     /// The queues for a message: those of the last one with the same exchange and key, unless
-    /// something was declared, bound or deleted since.
+    /// something was declared, bound or deleted since, or permissions changed.
     fn route(
         &mut self,
-        vhost: &VHost,
+        caller: Caller<'_>,
         content: &Content,
         facts: &Facts,
         now: Instant,
     ) -> Result<Arc<Route>, Exception> {
         let basic::Publish { exchange, routing_key, .. } = &content.publish;
+        let (rights, vhost) = (caller.rights.version(), caller.vhost);
         if facts.has_one_key()
             && let Some(last) = &self.last_route
             && last.routing_key == *routing_key
             && last.exchange == *exchange
             && last.route.version == vhost.version()
+            && last.rights == rights
         {
             return Ok(Arc::clone(&last.route));
         }
+        if self.writable.as_ref().is_none_or(|(as_of, name)| *as_of != rights || name != exchange) {
+            caller.check_exchange(Permission::Write, exchange)?;
+            self.writable = Some((rights, exchange.clone()));
+        }
+        caller.check_routing_keys(&content.publish, facts.more_keys())?;
         let more = facts.more_keys().map(ShortString::as_bytes);
         let keys: SmallVec<[&[u8]; 1]> =
             std::iter::once(routing_key.as_bytes()).chain(more).collect();
@@ -366,6 +380,7 @@ impl SessionChannel {
             Publication { exchange, routing_keys: &keys, properties: content.properties(), now };
         let route = Arc::new(vhost.route(&mut self.router, &publication)?);
         self.last_route = route.by_key_alone.then(|| RememberedRoute {
+            rights,
             exchange: exchange.clone(),
             routing_key: routing_key.clone(),
             route: Arc::clone(&route),

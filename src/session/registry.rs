@@ -1,44 +1,73 @@
 //! The connections that are open.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Weak};
 
+use amqp_codec::ShortString;
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use rustc_hash::FxBuildHasher;
 
 use super::client::Peer;
 use super::outbox::Outbox;
+use crate::auth::UserLimits;
+use crate::broker::parameter::VHostLimits;
 use crate::broker::queue_cell::ConnectionId;
 
-/// Live connections by number.
+/// Live connections by number, and how many there are of each user and to each vhost. Its lock is a leaf.
 #[derive(Debug, Default)]
-pub(super) struct Registry {
-    connections: Mutex<Connections>,
-}
+pub(super) struct Registry(Mutex<Connections>);
 
 #[derive(Debug, Default)]
 struct Connections {
-    outboxes: HashMap<ConnectionId, (Weak<Outbox>, Peer), FxBuildHasher>,
+    by_id: HashMap<ConnectionId, Registered, FxBuildHasher>,
     /// By their names. A client does not choose it: it is its address and ours.
     names: HashMap<String, ConnectionId>,
+    of_vhost: HashMap<ShortString, u64, RandomState>,
+    of_user: HashMap<String, u64, RandomState>,
+    channels_of_user: HashMap<String, u64, RandomState>,
+}
+
+#[derive(Debug)]
+struct Registered {
+    outbox: Weak<Outbox>,
+    peer: Peer,
+    open: Option<Open>,
+}
+
+/// What a connection is open to, and for whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Open {
+    pub(super) user: String,
+    pub(super) vhost: ShortString,
+}
+
+/// One more would be too many: the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LimitReached {
+    VHostConnections(u64),
+    UserConnections(u64),
 }
 
 impl Registry {
     pub(super) fn add(&self, id: ConnectionId, peer: Peer, outbox: &Arc<Outbox>) {
-        let mut connections = self.connections.lock();
-        connections.outboxes.insert(id, (Arc::downgrade(outbox), peer));
+        let registered = Registered { outbox: Arc::downgrade(outbox), peer, open: None };
+        let mut connections = self.0.lock();
+        connections.by_id.insert(id, registered);
         connections.names.insert(peer.name(), id);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.connections.lock().outboxes.len()
+        self.0.lock().by_id.len()
     }
 
     /// Another connection may have the name by now: a port that is free again is used again.
     pub(super) fn remove(&self, id: ConnectionId) {
-        let mut connections = self.connections.lock();
-        let Some((_, peer)) = connections.outboxes.remove(&id) else { return };
-        let name = peer.name();
+        let mut connections = self.0.lock();
+        connections.closed(id);
+        let Some(registered) = connections.by_id.remove(&id) else { return };
+        let name = registered.peer.name();
         if connections.names.get(&name) == Some(&id) {
             connections.names.remove(&name);
         }
@@ -46,18 +75,90 @@ impl Registry {
 
     /// All of them, in no particular order.
     pub(super) fn all(&self) -> Vec<Arc<Outbox>> {
-        self.connections.lock().outboxes.values().filter_map(|(it, _)| it.upgrade()).collect()
+        let connections = self.0.lock();
+        connections.by_id.values().filter_map(|registered| registered.outbox.upgrade()).collect()
     }
 
     /// The one of this name.
     pub(super) fn find(&self, name: &str) -> Option<Arc<Outbox>> {
-        let connections = self.connections.lock();
-        connections.outboxes.get(connections.names.get(name)?)?.0.upgrade()
+        let connections = self.0.lock();
+        connections.by_id.get(connections.names.get(name)?)?.outbox.upgrade()
     }
 
     /// Where the connection of this number comes from.
     pub(super) fn peer(&self, id: ConnectionId) -> Option<Peer> {
-        self.connections.lock().outboxes.get(&id).map(|(_, peer)| *peer)
+        self.0.lock().by_id.get(&id).map(|registered| registered.peer)
+    }
+
+    /// A connection is open now.
+    ///
+    /// # Errors
+    /// [`LimitReached`], and it is not.
+    pub(super) fn opened(
+        &self,
+        id: ConnectionId,
+        open: Open,
+        limits: (VHostLimits, UserLimits),
+    ) -> Result<(), LimitReached> {
+        let mut connections = self.0.lock();
+        let of_vhost = connections.of_vhost.get(&open.vhost).copied().unwrap_or(0);
+        if let Some(limit) = limits.0.connections().filter(|limit| of_vhost >= *limit) {
+            return Err(LimitReached::VHostConnections(limit));
+        }
+        let of_user = connections.of_user.get(&open.user).copied().unwrap_or(0);
+        if let Some(limit) = limits.1.connections().filter(|limit| of_user >= *limit) {
+            return Err(LimitReached::UserConnections(limit));
+        }
+        connections.of_vhost.insert(open.vhost.clone(), of_vhost + 1);
+        connections.of_user.insert(open.user.clone(), of_user + 1);
+        if let Some(registered) = connections.by_id.get_mut(&id) {
+            registered.open = Some(open);
+        }
+        Ok(())
+    }
+
+    /// It is no longer, though its socket may be.
+    pub(super) fn closed(&self, id: ConnectionId) {
+        self.0.lock().closed(id);
+    }
+
+    /// A user opens one more channel; `false` where `limit` forbids it.
+    pub(super) fn open_channel(&self, user: &str, limit: Option<u64>) -> bool {
+        let mut connections = self.0.lock();
+        let count = match connections.channels_of_user.get_mut(user) {
+            Some(count) => count,
+            None => connections.channels_of_user.entry(user.to_owned()).or_default(),
+        };
+        let is_allowed = limit.is_none_or(|limit| *count < limit);
+        *count += u64::from(is_allowed);
+        is_allowed
+    }
+
+    /// A user's channels are closed.
+    pub(super) fn close_channels(&self, user: &str, closed: usize) {
+        take(&mut self.0.lock().channels_of_user, user, closed as u64);
+    }
+
+    /// How many connections are open to a vhost.
+    pub(super) fn of_vhost(&self, vhost: &ShortString) -> u64 {
+        self.0.lock().of_vhost.get(vhost).copied().unwrap_or(0)
+    }
+
+    /// Has every connection closed that is meant, in the broker's words; how many.
+    pub(super) fn force_close(
+        &self,
+        is_meant: impl Fn(ConnectionId, &Open) -> bool,
+        reason: &str,
+    ) -> usize {
+        let outboxes: Vec<Arc<Outbox>> = {
+            let connections = self.0.lock();
+            let meant = connections.by_id.iter().filter(|(id, registered)| {
+                registered.open.as_ref().is_some_and(|open| is_meant(**id, open))
+            });
+            meant.filter_map(|(_, registered)| registered.outbox.upgrade()).collect()
+        };
+        outboxes.iter().for_each(|outbox| outbox.force_close(reason));
+        outboxes.len()
     }
 
     /// Lets every publisher that waits for memory go on.
@@ -65,5 +166,89 @@ impl Registry {
         for outbox in self.all() {
             outbox.unblock();
         }
+    }
+}
+
+impl Connections {
+    fn closed(&mut self, id: ConnectionId) {
+        let registered = self.by_id.get_mut(&id);
+        if let Some(open) = registered.and_then(|registered| registered.open.take()) {
+            take(&mut self.of_vhost, &open.vhost, 1);
+            take(&mut self.of_user, open.user.as_str(), 1);
+        }
+    }
+}
+
+/// Counts down; what comes to nothing is forgotten.
+fn take<K, Q>(counts: &mut HashMap<K, u64, RandomState>, key: &Q, taken: u64)
+where
+    K: Hash + Eq + std::borrow::Borrow<Q>,
+    Q: Hash + Eq + ?Sized,
+{
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(taken);
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(user: &str, vhost: &str) -> Open {
+        Open { user: user.to_owned(), vhost: ShortString::truncated(vhost) }
+    }
+
+    fn add(registry: &Registry, id: u64) -> Arc<Outbox> {
+        let outbox = Arc::new(Outbox::new(Box::new(|| {})));
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], u16::try_from(id).unwrap()));
+        registry.add(ConnectionId(id), Peer { address, local: address }, &outbox);
+        outbox
+    }
+
+    #[test]
+    fn limits_count_what_is_open_and_nothing_else() {
+        let registry = Registry::default();
+        let _outboxes = [1, 2, 3].map(|id| add(&registry, id));
+        let vhost = VHostLimits { max_connections: Some(2), max_queues: None };
+        let user = UserLimits { max_connections: Some(1), max_channels: None };
+        let opened = |id, name, vhost_name| {
+            registry.opened(ConnectionId(id), open(name, vhost_name), (vhost, user))
+        };
+        assert_eq!(opened(1, "a", "v"), Ok(()));
+        assert_eq!(opened(2, "a", "v"), Err(LimitReached::UserConnections(1)));
+        assert_eq!(opened(2, "b", "v"), Ok(()));
+        assert_eq!(opened(3, "c", "v"), Err(LimitReached::VHostConnections(2)));
+        assert_eq!(opened(3, "c", "w"), Ok(()));
+        registry.closed(ConnectionId(1));
+        registry.remove(ConnectionId(1));
+        assert_eq!(opened(3, "a", "v"), Ok(()));
+        registry.remove(ConnectionId(2));
+        assert_eq!(registry.of_vhost(&ShortString::from_static("v")), 1);
+    }
+
+    #[test]
+    fn channels_are_counted_for_all_connections_of_a_user() {
+        let registry = Registry::default();
+        assert!(registry.open_channel("a", Some(2)) && registry.open_channel("a", Some(2)));
+        assert!(!registry.open_channel("a", Some(2)));
+        assert!(registry.open_channel("b", Some(2)) && registry.open_channel("a", None));
+        registry.close_channels("a", 2);
+        assert!(registry.open_channel("a", Some(2)));
+        assert!(!registry.open_channel("c", Some(0)));
+    }
+
+    #[test]
+    fn those_are_closed_that_are_meant_and_open() {
+        let registry = Registry::default();
+        let outboxes = [1, 2, 3].map(|id| add(&registry, id));
+        for (id, user) in [(1, "a"), (2, "b")] {
+            registry.opened(ConnectionId(id), open(user, "v"), Default::default()).unwrap();
+        }
+        assert_eq!(registry.force_close(|_, open| open.user == "a", "because"), 1);
+        let reasons = outboxes.map(|outbox| outbox.close_reason().map(str::to_owned));
+        assert_eq!(reasons, [Some("because".to_owned()), None, None]);
     }
 }

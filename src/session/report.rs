@@ -5,7 +5,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use amqp_codec::{ChannelId, FieldTable, ShortString};
 use bytes::Buf;
@@ -121,14 +120,6 @@ pub struct Alarms {
     pub disk: bool,
 }
 
-/// What somebody else wants of a connection.
-pub(super) enum Demand {
-    /// To be told about it.
-    Report(Answer),
-    /// That it closes, for a reason.
-    Close(String),
-}
-
 /// Where a report goes.
 pub type Answer = Box<dyn FnOnce(ConnectionReport) + Send>;
 
@@ -159,7 +150,7 @@ impl Host {
     /// say: soon, on the task that serves it, or never, if it closes first. Then the answer is dropped.
     pub fn ask_connections(&self, mut answer: impl FnMut() -> Answer) {
         for outbox in self.registry.all() {
-            outbox.demand(Demand::Report(answer()));
+            outbox.ask(answer());
         }
     }
 
@@ -168,18 +159,7 @@ impl Host {
         let found = self.registry.find(name);
         let is_there = found.is_some();
         if let Some(outbox) = found {
-            outbox.demand(Demand::Report(answer));
-        }
-        is_there
-    }
-
-    /// Has a connection closed: its client is told the reason (320). `false` if there is none of this
-    /// [name](Peer::name).
-    pub fn close_connection(&self, name: &str, reason: &str) -> bool {
-        let found = self.registry.find(name);
-        let is_there = found.is_some();
-        if let Some(outbox) = found {
-            outbox.demand(Demand::Close(reason.to_owned()));
+            outbox.ask(answer);
         }
         is_there
     }
@@ -227,16 +207,11 @@ fn shown(address: SocketAddr) -> String {
 }
 
 impl Client {
-    /// Does what others want of it.
-    pub(super) fn meet_demands(&mut self, now: Instant) {
-        for demand in self.outbox.take_demands() {
-            match demand {
-                Demand::Report(answer) => {
-                    if let Some(report) = self.report() {
-                        answer(report);
-                    }
-                }
-                Demand::Close(reason) => self.force_close(&reason, now),
+    /// Tells those who asked of it.
+    pub(super) fn tell(&mut self) {
+        for answer in self.outbox.take_questions() {
+            if let Some(report) = self.report() {
+                answer(report);
             }
         }
     }

@@ -28,7 +28,8 @@ impl Host {
         read: ReadPage<'_>,
         now: Instant,
     ) -> Result<(), StoreError> {
-        let queues = self.vhosts().flat_map(|vhost| vhost.queues());
+        let vhosts = self.vhosts();
+        let queues = vhosts.iter().flat_map(|vhost| vhost.queues());
         let queues: HashMap<QueueId, Arc<QueueCell>> =
             queues.map(|queue| (queue.id, queue)).collect();
         let mut messages = 0;
@@ -46,6 +47,9 @@ impl Host {
         }
         if self.store.keeps_messages() {
             tracing::info!(queues = queues.len(), messages, "restored");
+        }
+        for queue in queues.values() {
+            queue.state.lock().all_restored();
         }
         // Not before: what one queue gives up another one gets, which has to know where its own end is.
         for (queue, mut effects) in left_to_do {

@@ -13,8 +13,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 
 use super::outbox::Outbox;
-use super::{Client, Host, HostSettings, Peer, Reading};
-use crate::auth::{User, Users};
+use super::{Client, Defaults, Host, HostSettings, Peer, Reading};
 use crate::broker::definition::{Definition, QueueDefinition};
 use crate::broker::effect::{DeliverySink, Effects, Wanted};
 use crate::broker::memory::MemoryGauge;
@@ -22,7 +21,7 @@ use crate::broker::persist::{Persist, QueueRecord};
 use crate::broker::queue::Get;
 use crate::broker::queue_cell::{QueueId, QueueProperties};
 use crate::broker::time::Epoch;
-use crate::broker::vhost::VHostOptions;
+use crate::broker::vhost::{VHostMetadata, VHostOptions};
 use crate::protocol::connection::{Settings, State};
 use crate::protocol::handshake::Limits;
 use crate::store::{Confirmation, MemoryStore, Requester, Store, Unit};
@@ -38,12 +37,16 @@ fn short(text: &str) -> ShortString {
 }
 
 fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc<Host> {
-    Host::new(settings(store, outbox_bytes_max, watermark)).expect("nothing to restore")
+    started(settings(store, outbox_bytes_max, watermark))
+}
+
+fn started(settings: HostSettings) -> Arc<Host> {
+    let host = Host::new(settings).expect("nothing that can't be restored");
+    host.make_defaults(Defaults::new("guest", "guest", "/")).expect("short names");
+    host
 }
 
 fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> HostSettings {
-    let mut users = Users::default();
-    users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
     HostSettings {
         connection: Settings {
             limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
@@ -53,10 +56,9 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
             cluster_name: "test".to_owned(),
             durability: "none",
         },
-        users,
+        loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),
         connections_max: 0,
-        vhosts: vec![short("/")],
         outbox_bytes_max,
         store,
         vhost_options: VHostOptions {
@@ -318,14 +320,14 @@ fn vhosts_that_were_written_down_are_there_again() {
     let old = ShortString::from_static("old");
     let properties = QueueProperties { durable: true, ..QueueProperties::default() };
     let queue = QueueDefinition { name: short("q"), id: QueueId(3), properties };
-    let [vhost, queue] = [Definition::VHost, Definition::Queue(queue)]
+    let [vhost, queue] = [Definition::VHost(VHostMetadata::default()), Definition::Queue(queue)]
         .map(|definition| (definition.key(&old), definition.value(&old)));
     let bad = (queue.0.clone(), b"{}".to_vec());
     let with =
         |definitions| HostSettings { definitions, ..settings(Arc::new(MemoryStore), 1 << 20, 0) };
-    let host = Host::new(with(vec![queue, vhost])).unwrap();
+    let host = started(with(vec![queue, vhost]));
     assert_eq!(host.vhost(&old).unwrap().queue(&short("q")).unwrap().id, QueueId(3));
-    assert!(host.vhost(&ShortString::from_static("/")).is_some(), "the configured one");
+    assert!(host.vhost(&ShortString::from_static("/")).is_none(), "there is one already");
     assert!(Host::new(with(vec![bad])).is_err());
 }
 

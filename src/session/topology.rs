@@ -8,6 +8,7 @@ use amqp_codec::{ChannelId, FieldTable, ReplyCode, ShortString};
 
 use super::client::{Answer, Session};
 use super::reply_to::is_reply_to;
+use crate::auth::Permission;
 use crate::broker::binding::{Binding, Destination};
 use crate::broker::effect::Effects;
 use crate::broker::error::BrokerError;
@@ -15,7 +16,7 @@ use crate::broker::exchange::{ExchangeKind, ExchangeProperties};
 use crate::broker::policy::QueueKind;
 use crate::broker::queue_cell::{QueueCell, QueueProperties};
 use crate::broker::replay::Replay;
-use crate::broker::vhost::DeleteConditions;
+use crate::broker::vhost::{DeleteConditions, VHost};
 use crate::protocol::exception::Exception;
 
 impl From<BrokerError> for Exception {
@@ -33,8 +34,10 @@ impl Session {
         if declare.passive {
             self.vhost.check_exchange(&name)?;
         } else {
+            let kind = ExchangeKind::parse(&declare.kind)?;
+            self.caller().may_declare_exchange(&name, &declare.arguments)?;
             let properties = ExchangeProperties {
-                kind: ExchangeKind::parse(&declare.kind)?,
+                kind,
                 durable: declare.durable,
                 auto_delete: declare.auto_delete,
                 internal: declare.internal,
@@ -51,6 +54,8 @@ impl Session {
         delete: exchange::Delete,
     ) -> Result<Answer, Exception> {
         let name = without_line_ends(delete.exchange);
+        self.vhost.check_deletable(&name)?;
+        self.caller().check_exchange(Permission::Configure, &name)?;
         self.must_last = true;
         // It goes with its bindings, or not at all.
         let _unit = self.host.store.unit();
@@ -63,9 +68,12 @@ impl Session {
         bind: exchange::Bind,
         now: Instant,
     ) -> Result<Answer, Exception> {
+        let destination = without_line_ends(bind.destination);
+        let source = without_line_ends(bind.source);
+        self.caller().may_bind_exchange(&source, &destination, &bind.routing_key)?;
         let binding = Binding {
-            source: without_line_ends(bind.source),
-            destination: Destination::Exchange(without_line_ends(bind.destination)),
+            source,
+            destination: Destination::Exchange(destination),
             routing_key: bind.routing_key,
             arguments: bind.arguments,
         };
@@ -79,7 +87,9 @@ impl Session {
         unbind: exchange::Unbind,
     ) -> Result<Answer, Exception> {
         let source = without_line_ends(unbind.source);
-        let destination = Destination::Exchange(without_line_ends(unbind.destination));
+        let destination = without_line_ends(unbind.destination);
+        self.caller().may_bind_exchange(&source, &destination, &unbind.routing_key)?;
+        let destination = Destination::Exchange(destination);
         self.must_last = true;
         // An auto-delete exchange goes with its last binding.
         let _unit = self.host.store.unit();
@@ -143,8 +153,11 @@ impl Session {
                 return Err(BrokerError::ServerNamed(kind).into());
             }
             let name = self.host.unique_name("amq.gen-");
+            self.caller().may_declare_queue(&name, &properties.arguments)?;
             self.vhost.declare_named(&name, properties, self.id, now)?
         } else {
+            VHost::check_queue_name(&name)?;
+            self.caller().may_declare_queue(&name, &properties.arguments)?;
             self.vhost.declare_queue(&name, properties, self.id, now)?
         };
         if owner.is_some() && !self.exclusive_queues.iter().any(|known| known.id == queue.id) {
@@ -172,7 +185,7 @@ impl Session {
     ) -> Result<Answer, Exception> {
         let source = without_line_ends(bind.exchange);
         let (name, routing_key) = self.queue_and_key(id, bind.queue, bind.routing_key)?;
-        check_source(&source)?;
+        self.caller().may_bind_queue(&source, &name, &routing_key)?;
         let queue = match self.vhost.queue(&name) {
             Ok(queue) => queue,
             // Where both ends are missing RabbitMQ names the exchange.
@@ -210,7 +223,7 @@ impl Session {
     ) -> Result<Answer, Exception> {
         let source = without_line_ends(unbind.exchange);
         let (name, routing_key) = self.queue_and_key(id, unbind.queue, unbind.routing_key)?;
-        check_source(&source)?;
+        self.caller().may_bind_queue(&source, &name, &routing_key)?;
         if let Ok(queue) = self.vhost.queue(&name) {
             self.must_last = queue.properties.durable;
             self.unbind_found(&source, &queue, &routing_key, &unbind.arguments)?;
@@ -241,7 +254,7 @@ impl Session {
         purge: &queue::Purge,
         now: Instant,
     ) -> Result<Answer, Exception> {
-        let queue = self.named_queue(id, &purge.queue)?;
+        let queue = self.readable_queue(id, &purge.queue)?;
         queue.check_access(self.id)?;
         self.must_last = queue.properties.durable;
         let mut effects = Effects::default();
@@ -256,8 +269,9 @@ impl Session {
         delete: queue::Delete,
         now: Instant,
     ) -> Result<Answer, Exception> {
-        let name = without_line_ends(delete.queue);
-        let message_count = match self.named_queue(id, &name) {
+        let name = self.queue_name(id, without_line_ends(delete.queue))?;
+        self.caller().check_queue(Permission::Configure, &name)?;
+        let message_count = match self.vhost.queue(&name) {
             Ok(queue) => {
                 if queue.kind() == QueueKind::Quorum && (delete.if_unused || delete.if_empty) {
                     return Err(conditional_delete(&queue, delete.if_unused));
@@ -278,29 +292,36 @@ impl Session {
                 self.exclusive_queues.retain(|owned| owned.id != queue.id);
                 ready
             }
-            Err(error) if name.is_empty() && self.last_queue(id).is_none() => return Err(error),
             Err(_) => 0,
         };
         let message_count = count(message_count);
         Ok((!delete.no_wait).then(|| queue::DeleteOk { message_count }.into()))
     }
 
-    /// The queue of this name; for the empty name the one that the channel declared last.
+    /// The queue of this name, for who takes messages from it; for the empty name the one that the channel
+    /// declared last.
     ///
     /// # Errors
-    /// 404.
-    pub(super) fn named_queue(
-        &self,
+    /// 403 and 404.
+    pub(super) fn readable_queue(
+        &mut self,
         id: ChannelId,
         name: &ShortString,
     ) -> Result<Arc<QueueCell>, Exception> {
+        let name = self.queue_name(id, name.clone())?;
+        self.caller().check_queue(Permission::Read, &name)?;
+        Ok(self.vhost.queue(&name)?)
+    }
+
+    /// A queue's name; for the empty one that of the queue which the channel declared last.
+    ///
+    /// # Errors
+    /// 404.
+    fn queue_name(&self, id: ChannelId, name: ShortString) -> Result<ShortString, Exception> {
         if !name.is_empty() {
-            return Ok(self.vhost.queue(name)?);
+            return Ok(name);
         }
-        match self.last_queue(id) {
-            Some(last) => Ok(self.vhost.queue(&last)?),
-            None => Err(no_previous_queue()),
-        }
+        self.last_queue(id).ok_or_else(no_previous_queue)
     }
 
     fn last_queue(&self, id: ChannelId) -> Option<ShortString> {
@@ -346,10 +367,6 @@ fn conditional_delete(queue: &QueueCell, if_unused: bool) -> Exception {
         queue.resource()
     );
     Exception::new(ReplyCode::NotImplemented, text)
-}
-
-fn check_source(source: &ShortString) -> Result<(), BrokerError> {
-    if source.is_empty() { Err(BrokerError::DefaultExchange) } else { Ok(()) }
 }
 
 fn no_previous_queue() -> Exception {

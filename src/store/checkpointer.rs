@@ -49,7 +49,7 @@ impl Checkpointer {
     pub(super) fn answer(&self, request: &CheckpointRequest) {
         let checkpointed = match self.checkpoint(request.mark) {
             Ok(survivors) => Checkpointed::Done(survivors),
-            Err(error) => Checkpointed::Failed(error),
+            Err(error) => Checkpointed::Failed(request.mark, error),
         };
         self.shared.inbox.checkpointed(checkpointed);
     }

@@ -309,6 +309,7 @@ impl Parts {
             checkpointed_at: now,
             since_checkpoint: replayed,
             is_checkpointing: false,
+            unfinished: None,
             looked_at_space: now,
             free: u64::MAX,
             synced_at: now,
@@ -322,9 +323,10 @@ impl Parts {
 fn start(parts: Parts) -> Result<Vec<JoinHandle<()>>, StoreError> {
     let Parts { mut writer, pages, fetches, checkpointer, requests } = parts;
     let shared = &Arc::clone(&writer.shared);
+    let of_reader = Arc::clone(shared);
     Ok(vec![
         spawn(shared, "leveret-writer", move || writer.run())?,
-        spawn(shared, "leveret-reader", move || reader::run(&pages, &fetches))?,
+        spawn(shared, "leveret-reader", move || reader::run(&of_reader, &pages, &fetches))?,
         spawn(shared, "leveret-checkpoint", move || {
             checkpointer.run(&requests);
             Ok(())

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::index::CheckpointMark;
 use super::unit::{Unit, Units};
 use super::{Confirmation, Requester, StoreError};
 use crate::broker::effect::Wanted;
@@ -57,8 +58,8 @@ pub(super) struct Survivor {
 pub(super) enum Checkpointed {
     /// A checkpoint is complete, and these messages are to be written anew.
     Done(Vec<Survivor>),
-    /// It failed.
-    Failed(StoreError),
+    /// The one up to this mark failed.
+    Failed(CheckpointMark, StoreError),
 }
 
 /// What has gathered.
@@ -181,6 +182,11 @@ impl Inbox {
     pub(super) fn close(&self) {
         self.add(0, |gathered| gathered.closed = true);
         self.arrived.notify_all();
+    }
+
+    /// Whether nothing comes any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state.lock().gathered.closed
     }
 
     /// Has somebody told when all that was taken so far is safe; at once if it is.

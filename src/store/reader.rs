@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::thread;
+use std::time::Duration;
 
+use super::durable::Shared;
 use super::error::StoreError;
 use super::inbox::Fetch;
 use super::index::Index;
@@ -13,6 +16,9 @@ use crate::broker::queue_cell::QueueId;
 
 /// How often a page is read again whose messages moved to another segment at that very moment.
 const TRIES: u32 = 5;
+
+/// How long it waits for an index that a full disk has closed, before it tries again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// Reads pages of queues.
 #[derive(Debug, Clone)]
@@ -90,9 +96,36 @@ impl PageReader {
 }
 
 /// Reads what is asked for, until nobody can ask any more.
-pub(super) fn run(reader: &PageReader, fetches: &Receiver<Fetch>) -> Result<(), StoreError> {
+pub(super) fn run(
+    shared: &Shared,
+    reader: &PageReader,
+    fetches: &Receiver<Fetch>,
+) -> Result<(), StoreError> {
     while let Ok(Fetch { queue, wanted, requester }) = fetches.recv() {
-        requester.arrived(reader.page(queue, &wanted)?);
+        if let Some(page) = patient_page(shared, reader, queue, &wanted)? {
+            requester.arrived(page);
+        }
     }
     Ok(())
+}
+
+/// Reads a page. An index that a full disk has closed is waited for; `None` if the store is closed meanwhile.
+fn patient_page(
+    shared: &Shared,
+    reader: &PageReader,
+    queue: QueueId,
+    wanted: &Wanted,
+) -> Result<Option<Page>, StoreError> {
+    loop {
+        match reader.page(queue, wanted) {
+            Err(error) if error.is_disk_full() => {
+                shared.set_disk_low(true, &error.to_string());
+                if shared.inbox.is_closed() {
+                    return Ok(None);
+                }
+                thread::sleep(RETRY);
+            }
+            result => return result.map(Some),
+        }
+    }
 }

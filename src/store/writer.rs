@@ -62,8 +62,10 @@ pub(super) struct Writer {
     pub(super) checkpointed_at: Instant,
     /// Bytes that were written since the last checkpoint began.
     pub(super) since_checkpoint: u64,
-    /// One was begun and is not finished.
+    /// One is at work.
     pub(super) is_checkpointing: bool,
+    /// One was begun, and there was no room to finish it: it is to be tried again.
+    pub(super) unfinished: Option<CheckpointMark>,
     pub(super) looked_at_space: Instant,
     /// Bytes that were free on the disk then.
     pub(super) free: u64,
@@ -172,18 +174,24 @@ impl Writer {
             self.looked_at_space = now;
             self.look_at_space();
         }
-        let elapsed = now.duration_since(self.checkpointed_at);
+        let elapsed_since_last = now.duration_since(self.checkpointed_at);
         // Where there is little room, what consumers settle is to give some back soon.
         let interval = if self.shared.is_disk_low() { IDLE } else { self.rule.interval };
-        let elapsed = elapsed >= interval;
+        let elapsed = elapsed_since_last >= interval;
         let due = self.since_checkpoint >= self.rule.bytes || elapsed && self.since_checkpoint > 0;
-        self.shared.set_behind(
-            self.is_checkpointing && self.since_checkpoint >= self.rule.bytes * BEHIND_MAX,
-        );
-        if due && !self.is_checkpointing {
-            self.begin_checkpoint()?;
+        let is_under_way = self.is_checkpointing || self.unfinished.is_some();
+        self.shared
+            .set_behind(is_under_way && self.since_checkpoint >= self.rule.bytes * BEHIND_MAX);
+        if self.is_checkpointing {
+            return Ok(());
         }
-        Ok(())
+        if self.unfinished.is_some() {
+            if elapsed_since_last >= IDLE {
+                self.go_on_with_checkpoint(now);
+            }
+            return Ok(());
+        }
+        if due { self.begin_checkpoint() } else { Ok(()) }
     }
 
     /// So many bytes more are about to be written: the alarm is to rise before there is no room, not half a
@@ -214,9 +222,25 @@ impl Writer {
             return Ok(());
         }
         let mark = self.freeze()?;
+        self.ask_for_checkpoint(mark);
+        Ok(())
+    }
+
+    fn ask_for_checkpoint(&mut self, mark: CheckpointMark) {
         self.is_checkpointing = true;
         let _ = self.checkpoints.send(CheckpointRequest { mark });
-        Ok(())
+    }
+
+    /// Tries once more what failed for want of room, if there may be some now. What was frozen then is
+    /// folded in from the start; nothing of it is lost.
+    fn go_on_with_checkpoint(&mut self, now: Instant) {
+        self.checkpointed_at = now;
+        self.look_at_space();
+        if self.free >= CHECKPOINT_SPACE
+            && let Some(mark) = self.unfinished.take()
+        {
+            self.ask_for_checkpoint(mark);
+        }
     }
 
     fn freeze(&mut self) -> Result<CheckpointMark, StoreError> {
@@ -232,7 +256,14 @@ impl Writer {
     fn take_up(&mut self, checkpointed: Option<Checkpointed>) -> Result<Vec<Survivor>, StoreError> {
         match checkpointed {
             None => Ok(Vec::new()),
-            Some(Checkpointed::Failed(error)) => Err(error),
+            Some(Checkpointed::Failed(mark, error)) if error.is_disk_full() => {
+                self.is_checkpointing = false;
+                self.unfinished = Some(mark);
+                self.checkpointed_at = self.shared.now();
+                self.shared.set_disk_low(true, &error.to_string());
+                Ok(Vec::new())
+            }
+            Some(Checkpointed::Failed(_, error)) => Err(error),
             Some(Checkpointed::Done(survivors)) => {
                 self.is_checkpointing = false;
                 if !survivors.is_empty() {

@@ -152,7 +152,7 @@ impl Actor {
         let mut books = self.books.lock();
         let id = books.next_id(publisher);
         let members = shelves.iter().map(|shelf| (*shelf, id)).collect();
-        (books.published_as_one(members, leveret::net::now()), id)
+        (books.published_as_one(members), id)
     }
 
     /// Acknowledges most, gives some back, rejects some where they are kept elsewhere, and holds some.
@@ -257,7 +257,7 @@ impl Actor {
                 client.call(tx::Rollback {}).await?;
                 continue;
             }
-            let unit = self.books.lock().published_as_one(members, leveret::net::now());
+            let unit = self.books.lock().published_as_one(members);
             let answer = client.call(tx::Commit {}).await?;
             assert!(matches!(answer, Method::TxCommitOk(_)), "{answer:?}");
             self.books.lock().confirmed_as_one(unit);

@@ -7,16 +7,9 @@ use std::time::{Duration, Instant};
 use super::message::Id;
 use super::shelf::{SHELVES, Shelf};
 
-/// A delivery is written down some milliseconds after it went out. What was delivered so shortly before
-/// a kill may come again as if for the first time.
-///
-/// It waits while an earlier write is synced, so that a disk that is slow at it needs a longer time.
-const UNRECORDED_MS: u64 = 5000;
-
-fn unrecorded_max() -> Duration {
-    let ms = super::number("LEVERET_CRASH_UNRECORDED_MS").unwrap_or(UNRECORDED_MS);
-    Duration::from_millis(ms)
-}
+/// A dead letter's move is written down with the next frame. One that a crash undid is made again, and the
+/// message is new in the queue that it comes to.
+const UNWRITTEN_MAX: Duration = Duration::from_secs(5);
 
 /// Messages of this publisher are not persistent.
 pub(crate) const TRANSIENT: u16 = 20;
@@ -66,10 +59,6 @@ pub(crate) struct Figures {
     pub(crate) acks_undone: u64,
     /// Found after they had been delivered before.
     pub(crate) delivered_before: u64,
-    /// Of these, such as did not say so.
-    pub(crate) unflagged: u64,
-    /// How long before the kill the oldest of them was delivered.
-    pub(crate) unflagged_age_max: Duration,
 }
 
 /// The books of a run, over all its rounds.
@@ -79,9 +68,7 @@ pub(crate) struct Ledger {
     /// When each was delivered first, by its queue.
     delivered: HashMap<(Shelf, &'static str, Id), Instant>,
     /// Unconfirmed publishes to several shelves: on all, or on none.
-    units: HashMap<u64, (Instant, Vec<(Shelf, Id)>)>,
-    /// The latest moment at which something was published that is confirmed by now.
-    proven: Option<Instant>,
+    units: HashMap<u64, Vec<(Shelf, Id)>>,
     next_unit: u64,
     sequences: HashMap<u16, u64>,
     pub(crate) deep: Deep,
@@ -123,12 +110,12 @@ impl Ledger {
     }
 
     /// Messages are about to be published that are to be there together.
-    pub(crate) fn published_as_one(&mut self, members: Vec<(Shelf, Id)>, now: Instant) -> u64 {
+    pub(crate) fn published_as_one(&mut self, members: Vec<(Shelf, Id)>) -> u64 {
         for (shelf, id) in &members {
             self.published(*shelf, *id);
         }
         self.next_unit += 1;
-        self.units.insert(self.next_unit, (now, members));
+        self.units.insert(self.next_unit, members);
         self.next_unit
     }
 
@@ -139,8 +126,7 @@ impl Ledger {
     }
 
     pub(crate) fn confirmed_as_one(&mut self, unit: u64) {
-        let Some((sent, members)) = self.units.remove(&unit) else { return };
-        self.proven = self.proven.max(Some(sent));
+        let Some(members) = self.units.remove(&unit) else { return };
         for (shelf, id) in members {
             self.confirmed(shelf, id);
         }
@@ -228,7 +214,7 @@ impl Ledger {
         let is_there = |(shelf, id): &(Shelf, Id)| {
             there.get(shelf).is_some_and(|of_shelf| of_shelf.contains_key(id))
         };
-        for (_, members) in std::mem::take(&mut self.units).into_values() {
+        for members in std::mem::take(&mut self.units).into_values() {
             let (kept, gone): (Vec<_>, Vec<_>) = members.into_iter().partition(is_there);
             // Of what was acknowledged nobody knows whether it was there.
             let lost = gone.iter().find(|(shelf, id)| {
@@ -269,22 +255,12 @@ impl Ledger {
             let Found { shelf, queue, id, redelivered } = *one;
             let Some(before) = before.filter(|_| shelf.holds_one_copy()) else { continue };
             self.figures.delivered_before += 1;
-            if redelivered {
-                continue;
-            }
             let age = killed.saturating_duration_since(before);
-            self.figures.unflagged += 1;
-            self.figures.unflagged_age_max = self.figures.unflagged_age_max.max(age);
-            let proven = self.proven.map(|proven| killed.saturating_duration_since(proven));
-            let text = format!(
-                "{queue}: {id:?} was delivered {age:.1?} before the kill, and is not flagged; what was \
-                 published {proven:.1?} before it was confirmed"
-            );
-            if self.proven.is_some_and(|proven| before < proven) {
-                // A confirm covers all that was recorded before the publish came.
-                self.violate(format!("{text}: so the delivery was on the disk"));
-            } else if age > unrecorded_max() {
-                self.violate(text);
+            let is_moved_anew = shelf.dead() == Some(queue) && age < UNWRITTEN_MAX;
+            if !redelivered && !is_moved_anew {
+                self.violate(format!(
+                    "{queue}: {id:?} was delivered {age:.1?} before the kill, and is not flagged"
+                ));
             }
         }
     }

@@ -8,7 +8,6 @@
 //! cargo test --test crash                                   a few rounds
 //! LEVERET_CRASH_ROUNDS=200 cargo test --test crash          the nightly form
 //! LEVERET_CRASH_SEED=7 cargo test --test crash              that seed alone
-//! LEVERET_CRASH_UNRECORDED_MS=2000 cargo test ...           deliveries may be unrecorded for so long
 //! LEVERET_BIN=target/release/leveret cargo test ...         that binary
 //! ```
 

@@ -551,7 +551,7 @@ impl Pair {
             let received = consumer.sink.received.lock();
             let received: Received = received
                 .iter()
-                .map(|it| (it.position.0, it.message.memory(), it.is_redelivered()))
+                .map(|it| (it.position.0, it.message.memory(), it.redelivered))
                 .collect();
             assert_eq!(received, expected.outbox, "consumer {index}");
             let cancelled = *consumer.sink.cancelled.lock();

@@ -46,7 +46,7 @@ struct Taker(Mutex<Vec<(Position, bool)>>);
 
 impl DeliverySink for Taker {
     fn deliver(&self, deliveries: &mut Vec<Delivery>) {
-        let taken = deliveries.drain(..).map(|it| (it.position, it.is_redelivered()));
+        let taken = deliveries.drain(..).map(|it| (it.position, it.redelivered));
         self.0.lock().extend(taken);
     }
 

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use amqp_codec::method::{basic, channel, exchange, queue};
 use amqp_codec::{FieldTable, FieldValue};
 use bytes::Bytes;
-use leveret::auth::{User, Users};
 use leveret::broker::effect::Position;
 use leveret::broker::memory::MemoryGauge;
 use leveret::broker::policy::Policy;
@@ -17,7 +16,7 @@ use leveret::broker::time::{Epoch, Timestamp};
 use leveret::broker::vhost::VHostOptions;
 use leveret::protocol::connection::Settings;
 use leveret::protocol::handshake::Limits;
-use leveret::session::{Host, HostSettings};
+use leveret::session::{Defaults, Host, HostSettings};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -138,8 +137,6 @@ impl World {
     fn new(seed: u64, origin: Instant) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
         let store = Arc::new(SimStore::default());
-        let mut users = Users::default();
-        users.add("guest", User { password: "guest".to_owned(), loopback_only: true });
         let watermark = if rng.random_bool(0.6) { 0 } else { rng.random_range(30_000..400_000) };
         let window = [1, 3, 20, 1000][rng.random_range(0..4)];
         let gauge = if watermark == 0 { BALLAST / 2 * 3 } else { watermark };
@@ -154,10 +151,9 @@ impl World {
                 cluster_name: "simulation".to_owned(),
                 durability: "none",
             },
-            users,
+            loopback_users: vec!["guest".to_owned()],
             anonymous_user: String::new(),
             connections_max: 0,
-            vhosts: vec![short("/")],
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],
             store: Arc::<SimStore>::clone(&store),
             vhost_options: VHostOptions {
@@ -170,6 +166,7 @@ impl World {
             seed: Some(seed),
         });
         let host = host.expect("nothing to restore");
+        host.make_defaults(Defaults::new("guest", "guest", "/")).expect("short names");
         let clients_max = rng.random_range(1..=6);
         let all_persistent = rng.random_bool(0.5);
         let ledger = Ledger::default();

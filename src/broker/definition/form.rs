@@ -1,7 +1,7 @@
 //! Definitions as JSON.
 //!
-//! A name that is no text is `{"base64": "..."}`. A table is its AMQP encoding in base64, because JSON has
-//! fewer types than AMQP, and the ones a client declared with are compared when it declares again.
+//! A table is its AMQP encoding in base64, because JSON has fewer types than AMQP, and the ones a client
+//! declared with are compared when it declares again.
 
 use amqp_codec::{FieldTable, RawTable, ShortString};
 use base64::Engine;
@@ -9,16 +9,36 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::BytesMut;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use super::{BindingDefinition, Definition, ExchangeDefinition, QueueDefinition};
 use crate::broker::exchange::{ExchangeKind, ExchangeProperties};
+use crate::broker::parameter::{GlobalParameter, Parameter};
 use crate::broker::policy::{ApplyTo, Policy};
 use crate::broker::queue_cell::{QueueId, QueueProperties};
 use crate::broker::stored_key::Kind;
+use crate::broker::vhost::VHostMetadata;
+use crate::name::Name;
 
 #[derive(Serialize, Deserialize)]
 struct VHostForm {
     vhost: Name,
+    #[serde(flatten)]
+    metadata: VHostMetadata,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ParameterForm {
+    vhost: Name,
+    component: String,
+    name: String,
+    value: Value,
+}
+
+#[derive(Serialize, Deserialize)]
+struct GlobalParameterForm {
+    name: String,
+    value: Value,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -94,12 +114,20 @@ fn everything() -> String {
 pub(super) fn encode(definition: &Definition, vhost: &ShortString) -> Vec<u8> {
     let vhost = Name(vhost.clone());
     match definition {
-        Definition::VHost => json(&VHostForm { vhost }),
+        Definition::VHost(metadata) => json(&VHostForm { vhost, metadata: metadata.clone() }),
         Definition::Exchange(exchange) => json(&exchange_form(vhost, exchange)),
         Definition::Queue(queue) => json(&queue_form(vhost, queue)),
         Definition::Binding(binding) => json(&binding_form(vhost, binding)),
         Definition::Policy(policy) | Definition::OperatorPolicy(policy) => {
             json(&policy_form(vhost, policy))
+        }
+        Definition::Parameter(parameter) => {
+            let Parameter { component, name, value } = parameter.clone();
+            json(&ParameterForm { vhost, component, name, value })
+        }
+        Definition::GlobalParameter(parameter) => {
+            let GlobalParameter { name, value } = parameter.clone();
+            json(&GlobalParameterForm { name, value })
         }
     }
 }
@@ -107,7 +135,10 @@ pub(super) fn encode(definition: &Definition, vhost: &ShortString) -> Vec<u8> {
 /// What a value says, and of which vhost; or else what is wrong with it.
 pub(super) fn decode(kind: Kind, value: &[u8]) -> Result<(ShortString, Definition), String> {
     let (vhost, definition) = match kind {
-        Kind::VHost => (read::<VHostForm>(value)?.vhost, Definition::VHost),
+        Kind::VHost => {
+            let VHostForm { vhost, metadata } = read(value)?;
+            (vhost, Definition::VHost(metadata))
+        }
         Kind::Exchange => exchange(read(value)?)?,
         Kind::Queue => queue(read(value)?),
         Kind::Binding => binding(read(value)?),
@@ -119,9 +150,18 @@ pub(super) fn decode(kind: Kind, value: &[u8]) -> Result<(ShortString, Definitio
             let (vhost, policy) = policy(read(value)?)?;
             (vhost, Definition::OperatorPolicy(policy))
         }
+        Kind::Parameter => {
+            let ParameterForm { vhost, component, name, value } = read(value)?;
+            (vhost, Definition::Parameter(Parameter { component, name, value }))
+        }
+        Kind::GlobalParameter => {
+            let GlobalParameterForm { name, value } = read(value)?;
+            (Name::default(), Definition::GlobalParameter(GlobalParameter { name, value }))
+        }
         Kind::SeenByExchange | Kind::SeenByQueue => {
             return Err("what was seen is no definition".to_owned());
         }
+        Kind::InDoubt => return Err("what is in doubt is no definition".to_owned()),
     };
     Ok((vhost.0, definition))
 }
@@ -221,39 +261,6 @@ fn policy(form: PolicyForm) -> Result<(Name, Policy), String> {
         Ok(policy.with_apply_to(apply_to).with_priority(priority))
     });
     Ok((vhost, policy.map_err(|error| error.to_string())?))
-}
-
-/// A name, whatever octets it has.
-#[derive(Default)]
-struct Name(ShortString);
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum NameForm {
-    Text(String),
-    Octets { base64: String },
-}
-
-impl Serialize for Name {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0.to_str() {
-            Some(text) => serializer.serialize_str(text),
-            None => {
-                let base64 = STANDARD.encode(self.0.as_bytes());
-                NameForm::Octets { base64 }.serialize(serializer)
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let octets = match NameForm::deserialize(deserializer)? {
-            NameForm::Text(text) => text.into_bytes(),
-            NameForm::Octets { base64 } => STANDARD.decode(base64).map_err(D::Error::custom)?,
-        };
-        ShortString::new(octets).map(Self).map_err(D::Error::custom)
-    }
 }
 
 /// Arguments, or the definition of a policy.

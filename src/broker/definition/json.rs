@@ -5,18 +5,22 @@ use serde_json::{Map, Value, json};
 
 use super::{BindingDefinition, Definition};
 use crate::broker::json::{name, table, table_bytes};
+use crate::broker::parameter::{GlobalParameter, Parameter};
 use crate::broker::policy::Policy;
+use crate::broker::vhost::VHostMetadata;
 
 impl Definition {
     /// What it is, in one word.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::VHost => "vhost",
+            Self::VHost(_) => "vhost",
             Self::Exchange(_) => "exchange",
             Self::Queue(_) => "queue",
             Self::Binding(_) => "binding",
             Self::Policy(_) => "policy",
             Self::OperatorPolicy(_) => "operator_policy",
+            Self::Parameter(_) => "parameter",
+            Self::GlobalParameter(_) => "global_parameter",
         }
     }
 
@@ -24,7 +28,10 @@ impl Definition {
     /// AMQP encoding stands beside it: `arguments_amqp`, or `definition_amqp`.
     pub fn to_json(&self, vhost: &ShortString) -> Map<String, Value> {
         let mut object = match self {
-            Self::VHost => return fields(json!({ "name": name(vhost.as_bytes()) })),
+            Self::VHost(metadata) => return vhost_json(metadata, vhost),
+            Self::GlobalParameter(GlobalParameter { name, value }) => {
+                return fields(json!({ "name": name, "value": value }));
+            }
             Self::Exchange(exchange) => {
                 let properties = &exchange.properties;
                 let mut object = fields(json!({
@@ -49,10 +56,21 @@ impl Definition {
             }
             Self::Binding(binding) => binding_json(binding),
             Self::Policy(policy) | Self::OperatorPolicy(policy) => policy_json(policy),
+            Self::Parameter(Parameter { component, name, value }) => {
+                fields(json!({ "component": component, "name": name, "value": value }))
+            }
         };
         object.insert("vhost".to_owned(), name(vhost.as_bytes()));
         object
     }
+}
+
+fn vhost_json(metadata: &VHostMetadata, vhost: &ShortString) -> Map<String, Value> {
+    let mut object = fields(json!({ "name": name(vhost.as_bytes()) }));
+    if *metadata != VHostMetadata::default() {
+        object.insert("metadata".to_owned(), json!(metadata));
+    }
+    object
 }
 
 fn binding_json(binding: &BindingDefinition) -> Map<String, Value> {

@@ -6,28 +6,38 @@ use amqp_codec::ShortString;
 
 use super::{BindingDefinition, Definition, DefinitionError, ExchangeDefinition, QueueDefinition};
 use crate::broker::deduplication::KeptKey;
+use crate::broker::effect::Position;
+use crate::broker::parameter::{GlobalParameter, Parameter};
 use crate::broker::policy::Policy;
+use crate::broker::queue;
 use crate::broker::queue_cell::QueueId;
 use crate::broker::stored_key::{KeyParts, Kind};
+use crate::broker::vhost::VHostMetadata;
 
 /// Everything that was written down.
 #[derive(Debug, Default)]
 pub struct Recovered {
     /// What every vhost has.
     pub vhosts: BTreeMap<ShortString, VHostDefinitions>,
+    /// The parameters of the whole broker.
+    pub global_parameters: Vec<GlobalParameter>,
     /// What was seen before, and is a duplicate when it comes again.
     pub seen: SeenKeys,
+    /// Up to where messages of queues may have been delivered without being marked so.
+    pub in_doubt: HashMap<QueueId, Position>,
 }
 
 /// What was written down of a vhost.
 #[derive(Debug, Default)]
 pub struct VHostDefinitions {
-    /// Whether it was written down itself.
-    pub is_defined: bool,
+    /// What is known of it, if it was written down itself.
+    pub metadata: Option<VHostMetadata>,
     /// The policies.
     pub policies: Vec<Policy>,
     /// The operator policies.
     pub operator_policies: Vec<Policy>,
+    /// The parameters.
+    pub parameters: Vec<Parameter>,
     /// The durable exchanges, but for the predeclared ones.
     pub exchanges: Vec<ExchangeDefinition>,
     /// The durable queues.
@@ -75,9 +85,19 @@ impl Recovered {
                 Some(Kind::SeenByExchange | Kind::SeenByQueue) => {
                     recovered.seen.add(key, &value)?;
                 }
+                Some(Kind::InDoubt) => {
+                    let queue = KeyParts::of(&key).number().map(QueueId);
+                    let read = queue.zip(queue::decode_in_doubt(&value));
+                    let refused = || DefinitionError::new(&key, "no position that is in doubt");
+                    let (queue, until) = read.ok_or_else(refused)?;
+                    recovered.in_doubt.insert(queue, until);
+                }
                 _ => {
                     let (vhost, definition) = Definition::decode(&key, &value)?;
-                    recovered.vhosts.entry(vhost).or_default().add(definition);
+                    match definition {
+                        Definition::GlobalParameter(it) => recovered.global_parameters.push(it),
+                        of_vhost => recovered.vhosts.entry(vhost).or_default().add(of_vhost),
+                    }
                 }
             }
         }
@@ -88,12 +108,15 @@ impl Recovered {
 impl VHostDefinitions {
     fn add(&mut self, definition: Definition) {
         match definition {
-            Definition::VHost => self.is_defined = true,
+            Definition::VHost(metadata) => self.metadata = Some(metadata),
             Definition::Exchange(exchange) => self.exchanges.push(exchange),
             Definition::Queue(queue) => self.queues.push(queue),
             Definition::Binding(binding) => self.bindings.push(binding),
             Definition::Policy(policy) => self.policies.push(policy),
             Definition::OperatorPolicy(policy) => self.operator_policies.push(policy),
+            Definition::Parameter(parameter) => self.parameters.push(parameter),
+            // It is no vhost's.
+            Definition::GlobalParameter(_) => {}
         }
     }
 }

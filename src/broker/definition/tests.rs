@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::broker::exchange::ExchangeKind;
-use crate::broker::policy::ApplyTo;
+use crate::broker::policy::{ApplyTo, QueueKind};
 
 fn short(name: &str) -> ShortString {
     ShortString::truncated(name)
@@ -75,7 +75,24 @@ fn definition() -> impl Strategy<Value = Definition> {
         let policy = policy.with_priority(priority).with_apply_to(ApplyTo::ClassicQueues);
         if operator { Definition::OperatorPolicy(policy) } else { Definition::Policy(policy) }
     });
-    prop_oneof![Just(Definition::VHost), exchange, queue, binding, policy]
+    let metadata = (".{0,9}", any::<(bool, bool)>(), prop::option::of(Just(QueueKind::Quorum)));
+    let vhost = metadata.prop_map(|(description, (protected_from_deletion, tracing), kind)| {
+        let tags = vec![description.clone()];
+        let default_queue_type = kind;
+        Definition::VHost(VHostMetadata {
+            description,
+            tags,
+            default_queue_type,
+            protected_from_deletion,
+            tracing,
+        })
+    });
+    let parameter = (".{0,9}", ".{0,300}", any::<i64>());
+    let parameter = parameter.prop_map(|(component, name, number)| {
+        let value = serde_json::json!({ "number": number });
+        Definition::Parameter(Parameter { component, name, value })
+    });
+    prop_oneof![vhost, exchange, queue, binding, policy, parameter]
 }
 
 proptest! {
@@ -92,12 +109,14 @@ proptest! {
         let key = |(vhost, definition): &(ShortString, Definition)| definition.key(vhost);
         if key(&one) == key(&other) {
             let form = |(vhost, definition): &(ShortString, Definition)| match definition {
-                Definition::VHost => format!("{vhost:?}"),
+                Definition::VHost(_) => format!("{vhost:?}"),
                 Definition::Exchange(it) => format!("exchange {vhost:?} {:?}", it.name),
                 Definition::Queue(it) => format!("queue {vhost:?} {:?}", it.name),
                 Definition::Binding(it) => format!("binding {vhost:?} {:?}", (&it.source, it.to_queue, &it.destination, &it.routing_key)),
                 Definition::Policy(it) => format!("policy {vhost:?} {}", it.name()),
                 Definition::OperatorPolicy(it) => format!("operator policy {vhost:?} {}", it.name()),
+                Definition::Parameter(it) => format!("parameter {vhost:?} {} {:?}", it.component, it.name),
+                Definition::GlobalParameter(it) => format!("global {}", it.name),
             };
             prop_assert_eq!(form(&one), form(&other));
         }
@@ -106,7 +125,7 @@ proptest! {
     #[test]
     fn what_is_no_definition_is_an_error_and_no_panic(
         key in prop::collection::vec(any::<u8>(), 0..12),
-        kind in 0_u8..10,
+        kind in 0_u8..12,
         value in prop::collection::vec(any::<u8>(), 0..40),
     ) {
         let key = [vec![kind], key].concat();
@@ -114,6 +133,23 @@ proptest! {
             prop_assert_eq!(error.key(), &key[..]);
         }
     }
+}
+
+fn plain_vhost() -> Definition {
+    Definition::VHost(VHostMetadata::default())
+}
+
+/// A global parameter is of no vhost, whatever its key was made with.
+#[test]
+fn a_global_parameter_comes_back_as_it_was() {
+    let value = serde_json::json!({ "environment": ["test", null] });
+    let definition =
+        Definition::GlobalParameter(GlobalParameter { name: "cluster_tags".to_owned(), value });
+    let key = definition.key(&short("/"));
+    let (vhost, again) = Definition::decode(&key, &definition.value(&short("/"))).unwrap();
+    assert_eq!((vhost, again.to_json(&short("/"))), (short(""), definition.to_json(&short(""))));
+    let recovered = Recovered::read([(key, definition.value(&short("/")))]).unwrap();
+    assert_eq!((recovered.global_parameters.len(), recovered.vhosts.len()), (1, 0));
 }
 
 fn queue_definition() -> Definition {
@@ -132,7 +168,7 @@ fn values_are_for_people_to_read_and_for_later_versions_to_add_to() {
     let (_, read) = Definition::decode(&queue.key(&vhost), later.as_bytes()).unwrap();
     assert_eq!(format!("{read:?}"), format!("{queue:?}"));
     let octets = ShortString::truncated([0xff, 0xfe]);
-    let value = Definition::VHost.value(&octets);
+    let value = plain_vhost().value(&octets);
     assert_eq!(String::from_utf8(value).unwrap(), r#"{"vhost":{"base64":"//4="}}"#);
 }
 
@@ -144,7 +180,7 @@ fn an_error_names_the_key_and_what_is_wrong() {
         |key: &[u8], value: &[u8]| Definition::decode(key, value).unwrap_err().to_string();
     let cut = refused(&key, &value[..value.len() - 1]);
     assert!(cut.starts_with(r#"stored definition "\x03\x01/\x01q": EOF while"#), "{cut}");
-    let other = Definition::VHost.key(&vhost);
+    let other = plain_vhost().key(&vhost);
     assert_eq!(
         refused(&[&key[..], b"x"].concat(), &value),
         r#"stored definition "\x03\x01/\x01qx": its value belongs to another key"#
@@ -197,7 +233,7 @@ fn the_document_has_all_that_can_be_read() {
         let vhost = short("/");
         (definition.key(&vhost), definition.value(&vhost))
     };
-    let document = document(&[pair(Definition::VHost), (vec![2, 1], b"none".to_vec())]);
+    let document = document(&[pair(plain_vhost()), (vec![2, 1], b"none".to_vec())]);
     assert_eq!(document["vhosts"], serde_json::json!([{ "name": "/" }]));
     assert_eq!(document["exchanges"], serde_json::json!([]));
 }

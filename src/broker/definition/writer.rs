@@ -32,6 +32,11 @@ impl DefinitionWriter {
         Self { vhost, epoch, store }
     }
 
+    /// Nothing is written from now on: the vhost is gone.
+    pub(in crate::broker) fn close(&mut self) {
+        self.store = None;
+    }
+
     /// Writes a definition down.
     pub(in crate::broker) fn put(&self, definition: impl FnOnce() -> Definition) {
         if let Some(store) = &self.store {

@@ -5,11 +5,11 @@
 //! integers, doubles, booleans, arrays, tables) gives the same again. Where it is not, whoever needs all
 //! of it puts the AMQP encoding beside it.
 
-mod parse;
+mod field;
 mod properties;
 mod table;
 
-pub use self::parse::{table_from, value_from};
+pub use self::field::{NotATable, from_json};
 pub use self::properties::properties;
 pub use self::table::{name, table, table_bytes};
 

@@ -5,7 +5,7 @@
 mod applied;
 mod error;
 mod key;
-mod pattern;
+mod parameter;
 mod policy_set;
 mod target;
 mod term;
@@ -15,9 +15,11 @@ use amqp_codec::{FieldTable, FieldValue, ShortString};
 pub use applied::{AppliedPolicies, EffectiveDefinition, Policies};
 pub use error::PolicyError;
 use key::Key;
-pub use pattern::Pattern;
 pub use policy_set::PolicySet;
 pub use target::{ApplyTo, QueueKind};
+
+use crate::pattern::InvalidPattern;
+pub use crate::pattern::Pattern;
 
 /// Settings for every object that its pattern matches: a policy, or an operator policy.
 ///
@@ -73,7 +75,9 @@ impl Policy {
         pattern: &str,
         definition: FieldTable,
     ) -> Result<Self, PolicyError> {
-        let pattern = Pattern::new(pattern)?;
+        let pattern = Pattern::new(pattern);
+        let pattern =
+            pattern.map_err(|InvalidPattern(reason)| PolicyError::InvalidPattern(reason))?;
         let definition = validated(definition)?;
         let (apply_to, priority) = (ApplyTo::All, 0);
         Ok(Self { name: name.into(), pattern, apply_to, priority, definition })

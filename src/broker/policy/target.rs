@@ -1,11 +1,13 @@
 //! What a policy is for.
 
 use amqp_codec::{FieldTable, FieldValue};
+use serde::{Deserialize, Serialize};
 
 use super::error::PolicyError;
 
 /// The types of queues that a policy tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum QueueKind {
     /// `x-queue-type: classic`, or none.
     Classic,
@@ -16,6 +18,20 @@ pub enum QueueKind {
 }
 
 impl QueueKind {
+    /// As `x-queue-type` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Quorum => "quorum",
+            Self::Stream => "stream",
+        }
+    }
+
+    /// Reads such a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Classic, Self::Quorum, Self::Stream].into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The type that a queue's arguments ask for.
     pub fn of(arguments: &FieldTable) -> Self {
         match arguments.get("x-queue-type").and_then(FieldValue::as_str) {

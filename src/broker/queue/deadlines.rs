@@ -74,7 +74,7 @@ impl Queue {
     pub(super) fn release_due(&mut self, now: Timestamp) {
         for _ in 0..DUE_MAX {
             let Some(entry) = self.schedule.pop_due(now) else { return };
-            if entry.is_redelivered() {
+            if entry.came_back() {
                 // A retry goes to where it stood.
                 self.journal.returned(&entry, None);
                 self.note_ready(&entry);
@@ -88,6 +88,7 @@ impl Queue {
     /// A message that was published with a delay takes its place as if it were published now.
     fn arrive(&mut self, scheduled: &Entry, now: Timestamp) {
         let entry = Entry::new(self.position(), scheduled.message.clone(), Timestamp::NEVER);
+        let entry = Entry { in_doubt: scheduled.in_doubt, ..entry };
         // In this order: for a moment the store may know it twice, and never not at all.
         self.append(entry, now);
         self.journal.settled(scheduled);

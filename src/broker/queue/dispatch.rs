@@ -58,6 +58,7 @@ impl Queue {
                 position: entry.position,
                 message: entry.message.clone(),
                 returns: entry.returns,
+                redelivered: entry.is_redelivered(),
             };
             self.totals.count_delivery(&entry);
             if consumer.options.no_ack {

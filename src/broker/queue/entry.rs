@@ -22,16 +22,24 @@ pub struct Entry {
     pub(super) indexed: bool,
     /// The store knows it.
     pub(super) stored: bool,
+    /// An earlier process may have delivered it.
+    pub(super) in_doubt: bool,
 }
 
 impl Entry {
     pub(super) fn new(position: Position, message: Message, expires: Timestamp) -> Self {
-        Self { position, message, expires, returns: 0, lane: 0, indexed: false, stored: false }
+        let (indexed, stored, in_doubt) = (false, false, false);
+        Self { position, message, expires, returns: 0, lane: 0, indexed, stored, in_doubt }
     }
 
-    /// It was delivered before.
-    pub fn is_redelivered(&self) -> bool {
+    /// It was delivered and came back.
+    pub(super) fn came_back(&self) -> bool {
         self.returns > 0
+    }
+
+    /// It was delivered before, as far as anyone knows.
+    pub fn is_redelivered(&self) -> bool {
+        self.came_back() || self.in_doubt
     }
 }
 

@@ -45,6 +45,11 @@ impl Holdings {
         self.deliveries.is_empty()
     }
 
+    /// Whether there ever was one.
+    pub(super) fn is_used(&self) -> bool {
+        self.last > 0
+    }
+
     /// Numbers a delivery that is made now.
     pub(super) fn add(&mut self, entry: Entry, now: Timestamp) -> u64 {
         let number = self.pass();

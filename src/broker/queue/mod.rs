@@ -16,6 +16,7 @@ mod entry;
 mod expiry;
 mod groups;
 mod held;
+mod in_doubt;
 mod journal;
 mod lane;
 mod paging;
@@ -39,6 +40,9 @@ use self::departures::{Departure, Departures};
 use self::duplicates::Duplicates;
 pub use self::entry::Entry;
 use self::held::Holdings;
+pub use self::in_doubt::Announcement;
+use self::in_doubt::InDoubt;
+pub(in crate::broker) use self::in_doubt::decode as decode_in_doubt;
 use self::journal::Journal;
 pub use self::paging::Restored;
 use self::ready::{Drained, ReadyList};
@@ -71,6 +75,7 @@ pub struct Queue {
     /// What `basic.get` took.
     fetched: Holdings,
     departures: Departures,
+    in_doubt: InDoubt,
     duplicates: Option<Duplicates>,
     /// Deliveries that all holders together have not settled.
     unacked: usize,
@@ -285,6 +290,7 @@ impl Queue {
             schedule: Schedule::default(),
             fetched: Holdings::default(),
             departures: Departures::default(),
+            in_doubt: InDoubt::default(),
             unacked: 0,
             next_position: 0,
             last_used: epoch.timestamp(now),
@@ -309,8 +315,11 @@ impl Queue {
     /// deduplication window.
     #[must_use]
     pub fn stored(mut self, queue: QueueId, store: Arc<dyn Persist>, durable: bool) -> Self {
-        if durable && let Some(duplicates) = &mut self.duplicates {
-            duplicates.keep(queue, Arc::clone(&store), self.epoch);
+        if durable {
+            self.in_doubt.keep(queue, Arc::clone(&store));
+            if let Some(duplicates) = &mut self.duplicates {
+                duplicates.keep(queue, Arc::clone(&store), self.epoch);
+            }
         }
         self.journal = Journal::new(queue, store, durable);
         self
@@ -452,6 +461,35 @@ impl Queue {
         position
     }
 
+    /// To be called before [`Queue::add_consumer`] and [`Queue::get`]: what they deliver may be known to
+    /// have been delivered only if the store knows before that somebody uses the queue. `None` if it
+    /// does, or need not; else the caller comes back when what was announced is durable, says so
+    /// ([`Queue::use_is_safe`]), and asks again.
+    pub fn announce_use(&mut self) -> Option<Announcement> {
+        if self.deleted { None } else { self.in_doubt.announce() }
+    }
+
+    /// What [`Queue::announce_use`] wrote down is durable.
+    pub fn use_is_safe(&mut self, announcement: Announcement) {
+        self.in_doubt.is_safe(announcement);
+    }
+
+    /// Where the last consumer is gone and nothing is unacknowledged, all that was delivered is recorded.
+    /// Use by `basic.get` has no end that could be seen: it lasts until [`Queue::rest`].
+    fn end_use_if_over(&mut self) {
+        let is_over = self.consumers.is_empty() && self.unacked == 0 && !self.fetched.is_used();
+        if is_over && self.in_doubt.is_in_use() {
+            self.journal.flush();
+            self.in_doubt.end_use();
+        }
+    }
+
+    /// The broker is being stopped, and all its clients are gone.
+    pub fn rest(&mut self) {
+        self.journal.flush();
+        self.in_doubt.end_use();
+    }
+
     /// Takes the next message for `basic.get`. With `no_ack` it is settled at once. Where it has to be
     /// read from the store first, `sink` is told when it is there.
     pub fn get(
@@ -530,6 +568,7 @@ impl Queue {
     fn cancel(&mut self, handle: ConsumerHandle, now: Timestamp, out: &mut Effects) {
         if self.consumers.cancel(handle) {
             self.last_used = now;
+            self.end_use_if_over();
             out.unused |= self.auto_delete && self.consumers.is_empty();
         }
     }
@@ -619,7 +658,7 @@ impl Queue {
         out: &mut Effects,
     ) -> bool {
         let Some(entry) = self.schedule.take(position) else { return false };
-        if entry.is_redelivered() {
+        if entry.came_back() {
             self.ready.settled(&entry);
         }
         self.purged(&entry, out);
@@ -655,6 +694,7 @@ impl Queue {
         if let Some(duplicates) = &mut self.duplicates {
             duplicates.clear();
         }
+        self.in_doubt.close();
         self.journal.close();
         count
     }

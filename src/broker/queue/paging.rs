@@ -3,11 +3,13 @@
 use std::time::Instant;
 
 use super::super::effect::{Effects, Page, Part, Position, StoredEntry, Wanted};
+use super::super::persist::Persist;
+use super::super::queue_cell::QueueId;
 use super::super::time::Timestamp;
 use super::duplicates::Duplicates;
 use super::lane::Paged;
 use super::window::Window;
-use super::{Entry, Queue, Return};
+use super::{Entry, Queue, Return, in_doubt};
 
 /// What the store knows of a queue's messages when the broker starts.
 #[derive(Debug, Default)]
@@ -36,12 +38,15 @@ impl Queue {
     /// are wanted: [`Queue::restore_ready`], with none, has the queue look for the first.
     pub fn restore(&mut self, restored: Restored, now: Instant, out: &mut Effects) {
         self.journal.restored();
+        let now = self.epoch.timestamp(now);
         let Restored { next_position, first, ready, bytes, scheduled } = restored;
         self.next_position = self.next_position.max(next_position);
         self.totals.accepted += (ready + scheduled.len()) as u64;
         for (due, stored) in scheduled {
             let mut entry = self.known(stored);
-            if entry.is_redelivered() {
+            // What is due later was never delivered from here.
+            entry.in_doubt &= due <= now;
+            if entry.came_back() {
                 self.ready.hold(&mut entry);
             }
             self.thin_scheduled(&mut entry, due, out);
@@ -51,7 +56,6 @@ impl Queue {
             let to = Position(self.next_position);
             // As far as anyone can tell without reading them.
             let time_to_live = self.settings.message_ttl;
-            let now = self.epoch.timestamp(now);
             let latest = time_to_live.map_or(Timestamp::NEVER, |it| now.after(it));
             self.ready.restore(Paged { from: first, to, count: ready, bytes }, latest);
         }
@@ -121,11 +125,12 @@ impl Queue {
         // What is all dead makes room for the next at once.
         self.hungry = entries.iter().all(|it| it.expires <= now);
         let (delivered, ready): (Vec<_>, Vec<_>) = entries.into_iter().partition(|it| it.delivered);
-        let delivered: Vec<Entry> = delivered.into_iter().map(entry).collect();
+        let delivered: Vec<Entry> = delivered.into_iter().map(|it| self.entry(it)).collect();
         for entry in &delivered {
             self.ready.forget_paged(entry);
         }
-        let lost = self.ready.paged_in(ready.into_iter().map(entry).collect(), next);
+        let ready = ready.into_iter().map(|it| self.entry(it)).collect();
+        let lost = self.ready.paged_in(ready, next);
         // Nobody will see them any more.
         self.totals.purged += lost as u64;
         for entry in delivered {
@@ -184,12 +189,29 @@ impl Queue {
         if let Some(duplicates) = &mut self.duplicates {
             duplicates.restored(&stored.message);
         }
-        entry(stored)
+        self.entry(stored)
     }
-}
 
-/// A message as it was when it left memory.
-fn entry(stored: StoredEntry) -> Entry {
-    let StoredEntry { position, message, expires, returns, .. } = stored;
-    Entry { returns, stored: true, ..Entry::new(position, message, expires) }
+    /// A message as it was when it left memory.
+    fn entry(&self, stored: StoredEntry) -> Entry {
+        let StoredEntry { position, message, expires, returns, .. } = stored;
+        let in_doubt = self.in_doubt.contains(position);
+        Entry { returns, stored: true, in_doubt, ..Entry::new(position, message, expires) }
+    }
+
+    /// What an earlier process wrote down of the queue's use: messages before this position may have been
+    /// delivered. Comes before [`Queue::restore`].
+    pub fn restore_in_doubt(&mut self, until: Position) {
+        self.in_doubt.restore(until);
+    }
+
+    /// Forgets what was written down of the use of a queue that is gone.
+    pub fn forget_in_doubt(queue: QueueId, store: &dyn Persist) {
+        store.remove(in_doubt::key(queue));
+    }
+
+    /// All that an earlier process left was taken up: what comes now is not in doubt.
+    pub fn all_restored(&mut self) {
+        self.in_doubt.restored(Position(self.next_position));
+    }
 }

@@ -93,6 +93,7 @@ impl Queue {
             self.give_up(handle, now, out);
         }
         self.run(now, out);
+        self.end_use_if_over();
     }
 
     /// Takes back what a consumer holds, without handing it out again yet; the numbers of what it held.
@@ -159,6 +160,7 @@ impl Queue {
             self.consumers.forget_if_done(handle);
         }
         self.run(now, out);
+        self.end_use_if_over();
     }
 }
 

@@ -147,7 +147,7 @@ impl Queue {
     /// more.
     fn lose(&mut self, position: Position, lane: u32, out: &mut Effects) {
         let waited = self.schedule.take_stub(position);
-        if let Some(entry) = waited.as_ref().filter(|entry| entry.is_redelivered()) {
+        if let Some(entry) = waited.as_ref().filter(|entry| entry.came_back()) {
             self.ready.settled(entry);
         }
         if let Some(mut entry) = waited.or_else(|| self.ready.take_stub(position, lane)) {

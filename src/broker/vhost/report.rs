@@ -51,7 +51,7 @@ impl VHost {
     /// All exchanges, the default one included, in no particular order.
     pub fn exchange_reports(&self) -> Vec<ExchangeReport> {
         let topology = self.topology.read();
-        let declared = topology.all_exchanges().map(|(name, it)| ExchangeReport::new(name, it));
+        let declared = topology.exchanges().map(|(name, it)| ExchangeReport::new(name, it));
         std::iter::once(ExchangeReport::of_default(&self.default_traffic)).chain(declared).collect()
     }
 
@@ -65,7 +65,7 @@ impl VHost {
 
     /// How many exchanges there are, the default one included.
     pub fn exchange_count(&self) -> usize {
-        self.topology.read().all_exchanges().count() + 1
+        self.topology.read().exchanges().count() + 1
     }
 
     /// How many queues there are.
@@ -73,9 +73,9 @@ impl VHost {
         self.queues.len()
     }
 
-    /// All bindings that clients made, in no particular order.
-    pub fn bindings(&self) -> Vec<Binding> {
-        self.topology.read().all_bindings().cloned().collect()
+    /// All bindings that clients made, in no particular order, with the queues they lead to.
+    pub fn made_bindings(&self) -> Vec<Binding> {
+        self.topology.read().bindings().cloned().collect()
     }
 
     /// The bindings that lead from an exchange.

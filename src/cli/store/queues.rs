@@ -6,6 +6,7 @@ use amqp_codec::ShortString;
 
 use crate::broker::definition::{Definition, QueueDefinition, Recovered};
 use crate::broker::queue_cell::{QueueId, QueueProperties};
+use crate::broker::vhost::VHostMetadata;
 
 /// Keys and values, as a store has them.
 type Pair = (Vec<u8>, Vec<u8>);
@@ -67,8 +68,10 @@ pub(super) fn adopt(id: QueueId) -> Vec<Pair> {
     let vhost = ShortString::from_static("/");
     let name = ShortString::truncated(adopted_name(id));
     let properties = QueueProperties { durable: true, ..QueueProperties::default() };
-    let definitions =
-        [Definition::VHost, Definition::Queue(QueueDefinition { name, id, properties })];
+    let definitions = [
+        Definition::VHost(VHostMetadata::default()),
+        Definition::Queue(QueueDefinition { name, id, properties }),
+    ];
     definitions.map(|definition| (definition.key(&vhost), definition.value(&vhost))).to_vec()
 }
 

@@ -134,6 +134,27 @@ fn room_is_waited_for_at_every_call_and_nothing_is_lost() {
 }
 
 #[test]
+fn room_is_waited_for_at_every_call_of_the_index_and_nothing_is_lost() {
+    let mut waits = 0;
+    for seed in seeds(1) {
+        let seed = 8000 + seed;
+        for call in 0.. {
+            let _seed = Seed("full index", seed, call);
+            let mut world = World::new(seed);
+            world.machine.kv.full_after(call, 1 + call % 7);
+            let waited = world.run_out_of_room(LONG);
+            waits += waited;
+            go_on(world, if call % 2 == 0 { Fault::PowerLoss } else { Fault::Kill });
+            if waited == 0 {
+                assert!(call > 10, "the index is written: {call}");
+                break;
+            }
+        }
+    }
+    assert!(waits > 20, "publishers waited {waits} times");
+}
+
+#[test]
 fn a_disk_that_is_full_to_the_last_byte_loses_nothing() {
     let mut waits = 0;
     for seed in seeds(1) {

@@ -1,6 +1,7 @@
 //! The ordered map in memory, which can lose what was not flushed.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::ops::Bound;
 use std::path::Path;
 
@@ -26,12 +27,21 @@ struct State {
     current: BTreeMap<Vec<u8>, Vec<u8>>,
     /// So many batches and flushes succeed before one fails.
     calls_to_fault: Option<u64>,
+    /// So many of them fail from there on, for want of room; 0 is one, for another reason.
+    calls_full: u64,
 }
 
 impl MemoryKeyValue {
     /// Lets one call fail: the first batch or flush after `calls` that succeed.
     pub fn fail_after(&self, calls: u64) {
         self.state.lock().calls_to_fault = Some(calls);
+    }
+
+    /// Lets calls fail for want of room: so many after `calls` that succeed. What was not flushed before
+    /// the first of them is lost, as where a database has to be opened again.
+    pub fn full_after(&self, calls: u64, count: u64) {
+        let mut state = self.state.lock();
+        (state.calls_to_fault, state.calls_full) = (Some(calls), count);
     }
 
     /// What another process finds after a crash. `choice` selects how many of the batches that were not
@@ -52,6 +62,14 @@ impl MemoryKeyValue {
 impl State {
     fn count_call(&mut self) -> Result<(), StoreError> {
         match &mut self.calls_to_fault {
+            Some(0) if self.calls_full > 0 => {
+                self.calls_full -= 1;
+                self.calls_to_fault = (self.calls_full > 0).then_some(0);
+                self.pending.clear();
+                self.current = self.durable.clone();
+                let full = io::Error::from(io::ErrorKind::StorageFull);
+                Err(StoreError::io("use the index in", "memory", full))
+            }
             Some(0) => {
                 self.calls_to_fault = None;
                 let what = "the simulated disk failed".to_owned();

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
@@ -16,13 +17,33 @@ use super::{Batch, KeyValue, Pairs, StoreError};
 /// process and not a lost machine. So a second descriptor of its file is synced after it. A page of more
 /// than 128 KiB (up to 16 neighbouring values) lies in a file of its own, which sled doesn't sync either:
 /// small values are the better ones.
+///
+/// sled does nothing any more once a write failed, as for want of room. Then it is closed, and opened
+/// again by the next call: as after a crash, what was not flushed may be gone.
 #[derive(Debug)]
 pub struct SledKeyValue {
-    db: sled::Db,
     /// Where it lies.
     db_path: PathBuf,
     /// Where it lies, or what it is a copy of: for messages.
     path: PathBuf,
+    cache_bytes: u64,
+    opened: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// It, if it works.
+    working: Option<Arc<Opened>>,
+    /// The one that failed last, as long as somebody uses it.
+    failed: Weak<Opened>,
+    /// The last batch was not flushed, and may be gone.
+    lost: bool,
+}
+
+/// A database that works.
+#[derive(Debug)]
+struct Opened {
+    db: sled::Db,
     /// sled's own file.
     file: File,
     /// The folder with that file and sled's snapshots, whose names must be safe, too.
@@ -31,42 +52,26 @@ pub struct SledKeyValue {
     safe_pages: Mutex<BTreeSet<OsString>>,
 }
 
-impl SledKeyValue {
-    /// Opens the database in a folder, or makes one. `cache_bytes` bounds what sled keeps of it in memory.
-    pub fn open(path: impl Into<PathBuf>, cache_bytes: u64) -> Result<Self, StoreError> {
-        let path = path.into();
-        Self::open_as(path.clone(), path, cache_bytes)
-    }
-
-    /// Opens a copy of the database in `original`, which messages name. sled has no way to open one
-    /// without writing: it goes on from where it was.
-    pub(in crate::store) fn open_copy(
-        copy: PathBuf,
-        original: PathBuf,
-        cache_bytes: u64,
-    ) -> Result<Self, StoreError> {
-        Self::open_as(copy, original, cache_bytes)
-    }
-
-    fn open_as(db_path: PathBuf, path: PathBuf, cache_bytes: u64) -> Result<Self, StoreError> {
+impl Opened {
+    fn open(db_path: &Path, path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         let db = sled::Config::new()
-            .path(&db_path)
+            .path(db_path)
             .cache_capacity(cache_bytes)
             // The index flushes when a checkpoint is complete; a timer's flushes would be for nothing.
             .flush_every_ms(None)
             .open()
-            .map_err(|error| failed(&path, error))?;
+            .map_err(|error| failed(path, error))?;
         let open = |path: PathBuf| {
             File::open(&path).map_err(|source| StoreError::io("open", path, source))
         };
         let file = open(db_path.join("db"))?;
-        let folder = open(db_path.clone())?;
-        Ok(Self { db, db_path, path, file, folder, safe_pages: Mutex::default() })
+        let folder = open(db_path.to_owned())?;
+        Ok(Self { db, file, folder, safe_pages: Mutex::default() })
     }
 
     /// Syncs what lies in files of its own, and was not synced before: sled writes each but once.
-    fn sync_large_pages(&self) -> io::Result<()> {
-        let folder = self.db_path.join("blobs");
+    fn sync_large_pages(&self, db_path: &Path) -> io::Result<()> {
+        let folder = db_path.join("blobs");
         let mut there = BTreeSet::new();
         let mut safe_pages = self.safe_pages.lock();
         for page in folder.read_dir()? {
@@ -88,8 +93,71 @@ impl SledKeyValue {
         Ok(())
     }
 
-    fn failed(&self, error: sled::Error) -> StoreError {
-        failed(&self.path, error)
+    fn sync(&self, db_path: &Path) -> io::Result<()> {
+        self.sync_large_pages(db_path)?;
+        self.file.sync_data()?;
+        self.folder.sync_all()
+    }
+}
+
+impl SledKeyValue {
+    /// Opens the database in a folder, or makes one. `cache_bytes` bounds what sled keeps of it in memory.
+    pub fn open(path: impl Into<PathBuf>, cache_bytes: u64) -> Result<Self, StoreError> {
+        let path = path.into();
+        Self::open_as(path.clone(), path, cache_bytes)
+    }
+
+    /// Opens a copy of the database in `original`, which messages name. sled has no way to open one
+    /// without writing: it goes on from where it was.
+    pub(in crate::store) fn open_copy(
+        copy: PathBuf,
+        original: PathBuf,
+        cache_bytes: u64,
+    ) -> Result<Self, StoreError> {
+        Self::open_as(copy, original, cache_bytes)
+    }
+
+    fn open_as(db_path: PathBuf, path: PathBuf, cache_bytes: u64) -> Result<Self, StoreError> {
+        let opened = Opened::open(&db_path, &path, cache_bytes)?;
+        let state = State { working: Some(Arc::new(opened)), ..State::default() };
+        Ok(Self { db_path, path, cache_bytes, opened: Mutex::new(state) })
+    }
+
+    /// The database, opened again if it had to be closed.
+    fn opened(&self) -> Result<Arc<Opened>, StoreError> {
+        let mut state = self.opened.lock();
+        if let Some(opened) = &state.working {
+            return Ok(Arc::clone(opened));
+        }
+        if state.failed.strong_count() > 0 {
+            return Err(self.no_room("it is being closed"));
+        }
+        let opened = Opened::open(&self.db_path, &self.path, self.cache_bytes);
+        let opened = Arc::new(opened.map_err(|error| match error {
+            // What keeps it from being opened is likely to be what closed it.
+            StoreError::Io { source, .. } => self.no_room(&source.to_string()),
+            other => other,
+        })?);
+        state.working = Some(Arc::clone(&opened));
+        Ok(opened)
+    }
+
+    /// What sled's error means. One that failed for want of room is of no use any more.
+    fn failed(&self, opened: &Arc<Opened>, error: sled::Error) -> StoreError {
+        let error = failed(&self.path, error);
+        let mut state = self.opened.lock();
+        let is_working = |working: &Arc<Opened>| Arc::ptr_eq(working, opened);
+        if error.is_disk_full() && state.working.as_ref().is_some_and(is_working) {
+            state.failed = Arc::downgrade(opened);
+            state.working = None;
+            state.lost = true;
+        }
+        error
+    }
+
+    fn no_room(&self, what: &str) -> StoreError {
+        let error = io::Error::new(io::ErrorKind::StorageFull, what);
+        StoreError::io("use the index in", &self.path, error)
     }
 }
 
@@ -99,7 +167,8 @@ impl KeyValue for SledKeyValue {
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let value = self.db.get(key).map_err(|error| self.failed(error))?;
+        let opened = self.opened()?;
+        let value = opened.db.get(key).map_err(|error| self.failed(&opened, error))?;
         Ok(value.map(|value| value.to_vec()))
     }
 
@@ -111,23 +180,32 @@ impl KeyValue for SledKeyValue {
                 None => changes.remove(key),
             }
         }
-        self.db.apply_batch(changes).map_err(|error| self.failed(error))
+        let opened = self.opened()?;
+        self.opened.lock().lost = false;
+        opened.db.apply_batch(changes).map_err(|error| self.failed(&opened, error))
     }
 
     fn range(&self, from: &[u8], to: &[u8]) -> Pairs<'_> {
-        let pairs = self.db.range(from..to);
-        Box::new(pairs.map(|pair| {
-            let (key, value) = pair.map_err(|error| self.failed(error))?;
+        let opened = match self.opened() {
+            Ok(opened) => opened,
+            Err(error) => return Box::new(std::iter::once(Err(error))),
+        };
+        let pairs = opened.db.range(from..to);
+        Box::new(pairs.map(move |pair| {
+            let (key, value) = pair.map_err(|error| self.failed(&opened, error))?;
             Ok((key.to_vec(), value.to_vec()))
         }))
     }
 
     fn flush(&self) -> Result<(), StoreError> {
-        self.db.flush().map_err(|error| self.failed(error))?;
-        let synced = |error: io::Error| StoreError::io("sync the index in", &self.path, error);
-        self.sync_large_pages().map_err(synced)?;
-        self.file.sync_data().map_err(synced)?;
-        self.folder.sync_all().map_err(synced)
+        let opened = self.opened()?;
+        opened.db.flush().map_err(|error| self.failed(&opened, error))?;
+        let synced = opened.sync(&self.db_path);
+        synced.map_err(|error| StoreError::io("sync the index in", &self.path, error))?;
+        if self.opened.lock().lost {
+            return Err(self.no_room("somebody else found that there is none"));
+        }
+        Ok(())
     }
 }
 

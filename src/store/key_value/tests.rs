@@ -1,5 +1,9 @@
 //! Both maps, and what a crash leaves of the simulated one.
 
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
 use super::*;
 use crate::store::test_folder::TestFolder;
 
@@ -92,4 +96,67 @@ fn the_end_of_a_prefix() {
     assert_eq!(after_prefix(b"ab"), b"ac");
     assert_eq!(after_prefix(&[1, 0xFF]), [2]);
     assert_eq!(after_prefix(&[0xFF]), [0xFF, 0xFF]);
+}
+
+/// A folder on a disk of four megabytes: set by [`on_a_small_disk`] for the process that it starts.
+const SMALL_DISK: &str = "LEVERET_SMALL_DISK";
+
+/// Runs this test once more, in a process that sees a small disk; `false` where the system lets nobody
+/// mount one.
+fn on_a_small_disk(test: &str) -> bool {
+    let folder = TestFolder::new("small-disk");
+    let run = "mount -t tmpfs -o size=4m none \"$0\" && exec \"$@\"";
+    let program = std::env::current_exe().unwrap();
+    let unshare = |command: &[&str]| {
+        Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c", run])
+            .arg(folder.path())
+            .args(command)
+            .env(SMALL_DISK, folder.path())
+            .output()
+    };
+    if !unshare(&["true"]).is_ok_and(|it| it.status.success()) {
+        return false;
+    }
+    let test = format!("{}::{test}", module_path!().split_once("::").unwrap().1);
+    let output = unshare(&[program.to_str().unwrap(), "--exact", &test]).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    true
+}
+
+#[test]
+fn the_one_on_disk_goes_on_when_there_is_room_again() {
+    let Some(folder) = std::env::var_os(SMALL_DISK).map(PathBuf::from) else {
+        if !on_a_small_disk("the_one_on_disk_goes_on_when_there_is_room_again") {
+            eprintln!("not tested: no small disk can be mounted here");
+        }
+        return;
+    };
+    let filler = folder.join("filler");
+    fs::write(&filler, vec![0; 2 << 20]).unwrap();
+    let map = SledKeyValue::open(folder.join("index"), 1 << 16).unwrap();
+    // Hardly to be compressed, and each in the place of no other.
+    let value = |number: u64| -> Vec<u8> {
+        (0..5000_u64).map(|it| (it.wrapping_mul(number + 7) >> 3) as u8).collect()
+    };
+    let put = |number: u64| {
+        let mut batch = Batch::default();
+        batch.put(number.to_be_bytes().to_vec(), value(number));
+        map.apply(batch).and_then(|()| map.flush())
+    };
+    let full = (0..1000).find_map(|number| Some((number, put(number).err()?)));
+    let (count, error) = full.expect("the disk is full");
+    assert!(error.is_disk_full(), "{error}");
+    assert!(count > 50, "{count}");
+    // As long as there is none, it says the same.
+    let error = put(count).unwrap_err();
+    assert!(error.is_disk_full(), "{error}");
+    fs::remove_file(&filler).unwrap();
+    put(count).expect("there is room");
+    for number in 0..=count {
+        let found = map.get(&number.to_be_bytes()).unwrap();
+        assert!(found == Some(value(number)), "{number} of {count}");
+    }
+    assert_eq!(map.range(&[], &[u8::MAX]).count() as u64, count + 1);
 }

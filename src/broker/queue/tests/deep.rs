@@ -69,6 +69,7 @@ impl Deep {
         let mut settings = self.settings;
         change(&mut settings);
         let (ready, restored) = self.shelf.restart();
+        let in_doubt = self.shelf.in_doubt().unwrap_or_default();
         let mut next = Self::on(self.shelf, self.window, settings);
         next.it.pass_unnoticed(milliseconds);
         if is_short {
@@ -76,10 +77,12 @@ impl Deep {
         }
         next.taken += memory(restored.scheduled.iter().map(|(_, it)| it));
         let at_once = next.it.queue.is_restored_at_once();
+        next.it.queue.restore_in_doubt(in_doubt);
         next.it.queue.restore(restored, next.it.now, &mut next.it.out);
         let ready = if at_once { ready } else { Vec::new() };
         next.taken += memory(&ready);
         next.it.queue.restore_ready(ready, next.it.now, &mut next.it.out);
+        next.it.queue.all_restored();
         next.check();
         next
     }

@@ -12,6 +12,7 @@ mod delay;
 mod delivery;
 mod expires;
 mod groups;
+mod in_doubt;
 mod life;
 mod limits;
 mod paging;

@@ -18,6 +18,8 @@ struct State {
     /// Those that left for good.
     gone: BTreeSet<Position>,
     removed: bool,
+    /// What the queue put under keys.
+    values: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,17 @@ impl Shelf {
         (ready, restored)
     }
 
+    /// Which messages an earlier process may have delivered without a word.
+    pub(super) fn in_doubt(&self) -> Option<Position> {
+        let state = self.0.lock();
+        state.values.get(&in_doubt::key(QueueId(7))).map(|it| in_doubt::decode(it).unwrap())
+    }
+
+    /// The process is killed before it has written down who has what.
+    pub(super) fn forget_deliveries(&self) {
+        self.0.lock().kept.values_mut().for_each(|kept| kept.delivered = false);
+    }
+
     /// The store can't read a message any more.
     pub(super) fn lose(&self, position: u64) {
         self.0.lock().kept.remove(&Position(position)).expect("it is there");
@@ -179,9 +192,13 @@ impl Persist for Shelf {
         assert!(!std::mem::replace(&mut state.removed, true), "it is removed once");
     }
 
-    fn put(&self, _key: Vec<u8>, _value: Vec<u8>) {}
+    fn put(&self, key: Vec<u8>, value: Vec<u8>) {
+        self.0.lock().values.insert(key, value);
+    }
 
-    fn remove(&self, _key: Vec<u8>) {}
+    fn remove(&self, key: Vec<u8>) {
+        self.0.lock().values.remove(&key);
+    }
 
     fn keeps_messages(&self) -> bool {
         true

@@ -280,7 +280,7 @@ impl TestConsumer {
         let deliveries = std::mem::take(&mut *self.sink.deliveries.lock());
         let shown = |it: &Delivery| {
             let body = body(&it.message);
-            if it.is_redelivered() { body + " again" } else { body }
+            if it.redelivered { body + " again" } else { body }
         };
         deliveries.iter().map(shown).collect()
     }

@@ -19,6 +19,7 @@ use crate::broker::policy::{ApplyTo, Policy};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId, QueueIds, QueueProperties};
 use crate::broker::routing::{Publication, Router};
 use crate::broker::time::Epoch;
+use crate::broker::vhost::VHostMetadata;
 use crate::broker::vhost::{DeleteConditions, VHostOptions};
 
 const ME: ConnectionId = ConnectionId(1);
@@ -88,7 +89,7 @@ impl World {
     fn restarted(&self) -> Self {
         let before = self.pairs();
         let world = Self::with(self.now, before.clone(), 1 << 32);
-        let Recovered { mut vhosts, mut seen } = Recovered::read(before.clone()).unwrap();
+        let Recovered { mut vhosts, mut seen, .. } = Recovered::read(before.clone()).unwrap();
         let definitions = vhosts.remove(&short("/")).unwrap_or_default();
         assert!(vhosts.is_empty());
         world.vhost.restore(definitions, &mut seen, self.now).unwrap();
@@ -365,7 +366,7 @@ fn new_queues_have_numbers_that_no_queue_ever_had() {
     let old = world.queue("q1", true, FieldTable::new());
     let pairs = world.pairs();
     let again = World::with(world.now, pairs.clone(), 0);
-    let Recovered { mut vhosts, mut seen } = Recovered::read(pairs).unwrap();
+    let Recovered { mut vhosts, mut seen, .. } = Recovered::read(pairs).unwrap();
     again.vhost.restore(vhosts.remove(&short("/")).unwrap(), &mut seen, again.now).unwrap();
     assert_eq!(again.vhost.queue(&short("q1")).unwrap().id, old.id);
     assert!(again.queue("q2", true, FieldTable::new()).id > old.id);
@@ -398,7 +399,7 @@ fn a_binding_that_lost_an_end_is_forgotten() {
     let gone = |key: &Vec<u8>| matches!(key[0], 2) || key.ends_with(b"q1");
     torn.retain(|key, _| !gone(key));
     let again = World::with(world.now, torn.clone(), 0);
-    let Recovered { mut vhosts, mut seen } = Recovered::read(torn).unwrap();
+    let Recovered { mut vhosts, mut seen, .. } = Recovered::read(torn).unwrap();
     again.vhost.restore(vhosts.remove(&short("/")).unwrap(), &mut seen, again.now).unwrap();
     let left: Vec<Vec<u8>> = again.pairs().into_keys().collect();
     assert_eq!(left, without.into_keys().filter(|key| !gone(key)).collect::<Vec<_>>());
@@ -418,7 +419,7 @@ fn a_definition_that_cannot_be_in_force_is_an_error_that_names_it() {
     let definition = Definition::Exchange(ExchangeDefinition { name: short("x"), properties });
     let vhost = short("/");
     let (key, value) = (definition.key(&vhost), definition.value(&vhost));
-    let Recovered { mut vhosts, mut seen } = Recovered::read([(key.clone(), value)]).unwrap();
+    let Recovered { mut vhosts, mut seen, .. } = Recovered::read([(key.clone(), value)]).unwrap();
     let definitions = vhosts.remove(&vhost).unwrap();
     let error = world.vhost.restore(definitions, &mut seen, world.now).unwrap_err();
     assert_eq!(error.key(), key);
@@ -522,7 +523,7 @@ fn a_store_that_keeps_nothing_is_told_nothing() {
     let mut world = World::new(origin());
     let options = VHostOptions::new(Epoch::new(world.now, 0));
     world.vhost = VHost::new(short("/"), Arc::new(Deaf), options);
-    world.vhost.write_down();
+    world.vhost.set_metadata(VHostMetadata::default());
     deduplicating(&world, true, "disk");
     world.policy("p", true, 1);
     assert!(world.publish("a", "k", "1") && !world.publish("a", "k", "1"));

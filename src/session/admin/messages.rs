@@ -1,5 +1,4 @@
-//! Queues, exchanges, bindings and messages in the hands of an administrator: what clients do on a
-//! channel, done from outside of any connection.
+//! Messages in the hands of an administrator: published, and got from a queue to be looked at.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,27 +8,23 @@ use amqp_codec::{BasicProperties, ShortString};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::facts::{Facts, Sender};
-use super::host::Host;
-use super::publish::message;
-use crate::auth::LoginRefused;
-use crate::broker::binding::{Binding, Destination};
+use super::topology::{NOBODY, Refused, Visitor};
+use crate::auth::Permission;
 use crate::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
 use crate::broker::error::BrokerError;
-use crate::broker::exchange::ExchangeProperties;
 use crate::broker::message::Message;
 use crate::broker::policy::QueueKind;
 use crate::broker::queue::{Fetched, Get, Holder, Return};
-use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueProperties};
+use crate::broker::queue_cell::QueueCell;
 use crate::broker::routing::{Publication, Route, Router};
 use crate::broker::traffic::PublishTotals;
-use crate::broker::vhost::{DeleteConditions, VHost};
+use crate::broker::vhost::VHost;
 use crate::protocol::content::{Content, INLINE_BODY_MAX};
 use crate::protocol::exception::Exception;
-use crate::store::Confirmation;
-
-/// Nobody's connection: an administrator owns no exclusive queue.
-const NOBODY: ConnectionId = ConnectionId(0);
+use crate::session::facts::{Facts, Sender};
+use crate::session::host::Host;
+use crate::session::publish::message;
+use crate::session::rights::Caller;
 
 /// A message to be published from outside of any connection.
 #[derive(Debug, Clone)]
@@ -53,173 +48,26 @@ pub struct Published {
     pub accepted: bool,
 }
 
-/// Why a message could not be published: a reply code and RabbitMQ's text.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
-pub struct PublishRefused {
-    /// The reply code of AMQP: 404 for a missing exchange, 406 for properties that make no sense.
-    pub code: u16,
-    /// `NOT_FOUND - no exchange 'x' in vhost '/'`.
-    pub text: String,
-}
-
-impl From<Exception> for PublishRefused {
-    fn from(exception: Exception) -> Self {
-        Self {
-            code: exception.code.code(),
-            text: exception.reply_text().to_str_lossy().into_owned(),
-        }
-    }
-}
-
 impl Host {
-    /// Checks a user's password.
-    ///
-    /// # Errors
-    /// [`LoginRefused`], with the reason for the log.
-    pub fn check_login(
-        &self,
-        user: &str,
-        password: &[u8],
-        from_loopback: bool,
-    ) -> Result<(), LoginRefused> {
-        self.users.check(user, password, from_loopback)
-    }
-
-    /// Calls `then` once all that was changed before will last: at once or later, on this thread or
-    /// another.
-    pub fn when_durable(&self, then: Box<dyn FnOnce() + Send>) {
-        if self.store.keeps_messages() {
-            self.store.when_durable(Box::new(Then(then)));
-        } else {
-            then();
-        }
-    }
-
-    /// Declares a queue. One that is there as it should be is fine.
-    ///
-    /// # Errors
-    /// As [`VHost::declare_queue`].
-    pub fn declare_queue(
-        &self,
-        vhost: &VHost,
-        name: &ShortString,
-        properties: QueueProperties,
-        now: Instant,
-    ) -> Result<Arc<QueueCell>, BrokerError> {
-        let queue = vhost.declare_queue(name, properties, NOBODY, now)?;
-        let mut effects = Effects::default();
-        queue.state.lock().declared(now, &mut effects);
-        self.carry_out(&queue, &mut effects, now);
-        Ok(queue)
-    }
-
-    /// Deletes a queue; how many messages were ready.
-    ///
-    /// # Errors
-    /// As [`VHost::delete_queue`].
-    pub fn delete_queue(
-        &self,
-        vhost: &VHost,
-        queue: &Arc<QueueCell>,
-        conditions: DeleteConditions,
-        now: Instant,
-    ) -> Result<usize, BrokerError> {
-        let mut effects = Effects::default();
-        let deleted = {
-            // It goes with its bindings, or not at all.
-            let _unit = self.store.unit();
-            vhost.delete_queue(queue, conditions, NOBODY, &mut effects)
-        };
-        self.carry_out(queue, &mut effects, now);
-        deleted
-    }
-
-    /// Drops all messages of a queue that are ready; how many there were.
-    ///
-    /// # Errors
-    /// 405 for another connection's exclusive queue.
-    pub fn purge_queue(&self, queue: &Arc<QueueCell>, now: Instant) -> Result<usize, BrokerError> {
-        queue.check_access(NOBODY)?;
-        let mut effects = Effects::default();
-        let count = queue.state.lock().purge(&mut effects);
-        self.carry_out(queue, &mut effects, now);
-        Ok(count)
-    }
-
-    /// Declares an exchange. One that is there as it should be is fine.
-    ///
-    /// # Errors
-    /// As [`VHost::declare_exchange`].
-    pub fn declare_exchange(
-        &self,
-        vhost: &VHost,
-        name: &ShortString,
-        properties: ExchangeProperties,
-    ) -> Result<(), BrokerError> {
-        vhost.declare_exchange(name, properties)
-    }
-
-    /// Deletes an exchange.
-    ///
-    /// # Errors
-    /// As [`VHost::delete_exchange`].
-    pub fn delete_exchange(
-        &self,
-        vhost: &VHost,
-        name: &ShortString,
-        if_unused: bool,
-    ) -> Result<(), BrokerError> {
-        // It goes with its bindings, or not at all.
-        let _unit = self.store.unit();
-        vhost.delete_exchange(name, if_unused)
-    }
-
-    /// Adds a binding, and enqueues what a recent-history exchange has for the destination.
-    ///
-    /// # Errors
-    /// As [`VHost::bind`].
-    pub fn bind(&self, vhost: &VHost, binding: Binding, now: Instant) -> Result<(), BrokerError> {
-        for replay in vhost.bind(binding, NOBODY, now)? {
-            for message in &replay.messages {
-                message.enter(1);
-                self.use_memory(message.memory());
-            }
-            self.enqueue(&replay.queue, &replay.messages, now);
-        }
-        Ok(())
-    }
-
-    /// Removes a binding; a missing one is fine.
-    ///
-    /// # Errors
-    /// As [`VHost::unbind`], and 405 for another connection's exclusive queue.
-    pub fn unbind(&self, vhost: &VHost, binding: &Binding) -> Result<(), BrokerError> {
-        if let Destination::Queue(queue) = &binding.destination {
-            queue.check_access(NOBODY)?;
-        }
-        // An auto-delete exchange goes with its last binding.
-        let _unit = self.store.unit();
-        let Binding { source, destination, routing_key, arguments } = binding;
-        vhost.unbind(source, destination, routing_key, arguments)
-    }
-
     /// Publishes a message. That it will last is known when [`Host::when_durable`] says so.
     ///
     /// # Errors
     /// As publishing on a channel.
     pub fn publish(
         &self,
-        vhost: &VHost,
+        (user, vhost): (&str, &VHost),
         publish: Publish,
-        user: &str,
         now: Instant,
-    ) -> Result<Published, PublishRefused> {
+    ) -> Result<Published, Refused> {
         let content = content(publish);
-        vhost.check_target(&content.publish.exchange).map_err(Exception::from)?;
-        let sender = Sender { user, reply_address: None, epoch: self.epoch };
+        let visitor = Visitor::new(self, user, vhost);
+        let caller = visitor.caller();
+        caller.check_exchange(Permission::Write, &content.publish.exchange)?;
+        vhost.check_target(&content.publish.exchange)?;
+        let may_impersonate = caller.rights.may_impersonate();
+        let sender = Sender { user, may_impersonate, reply_address: None, epoch: self.epoch };
         let facts = Facts::read(content.properties(), sender, now)?;
-        let route = route(vhost, &content, &facts, now)?;
+        let route = route(caller, &content, &facts, now)?;
         count(vhost, &route);
         let message = message(&content, facts);
         if route.is_recorded() {
@@ -249,24 +97,21 @@ impl Host {
         accepted
     }
 
-    /// Whether a queue took all of these messages.
-    fn enqueue(&self, queue: &Arc<QueueCell>, messages: &[Message], now: Instant) -> bool {
-        let mut effects = Effects::default();
-        queue.state.lock().enqueue(messages, now, &mut effects);
-        let accepted = std::mem::take(&mut effects.refused).is_empty();
-        self.carry_out(queue, &mut effects, now);
-        accepted
-    }
-
     /// Gets messages from a queue, for somebody to look at before it is decided what becomes of them.
     ///
     /// # Errors
-    /// 405 for another connection's exclusive queue, and for a quorum queue with a single active consumer.
-    pub fn look_at(self: &Arc<Self>, queue: &Arc<QueueCell>) -> Result<Fetch, BrokerError> {
+    /// As `basic.get`.
+    pub fn look_at(
+        self: &Arc<Self>,
+        (user, vhost): (&str, &VHost),
+        queue: &Arc<QueueCell>,
+    ) -> Result<Fetch, Refused> {
+        let visitor = Visitor::new(self, user, vhost);
+        visitor.caller().check_queue(Permission::Read, &queue.name)?;
         queue.check_access(NOBODY)?;
         let alone = queue.state.lock().settings().single_active_consumer;
         if alone && queue.kind() == QueueKind::Quorum {
-            return Err(BrokerError::GetFromSingleActive(queue.resource()));
+            return Err(BrokerError::GetFromSingleActive(queue.resource()).into());
         }
         let (host, queue) = (Arc::clone(self), Arc::clone(queue));
         Ok(Fetch { host, queue, taken: Vec::new(), last_taken: None })
@@ -274,17 +119,18 @@ impl Host {
 }
 
 fn route(
-    vhost: &VHost,
+    caller: Caller<'_>,
     content: &Content,
     facts: &Facts,
     now: Instant,
 ) -> Result<Route, Exception> {
     let basic::Publish { exchange, routing_key, .. } = &content.publish;
+    caller.check_routing_keys(&content.publish, facts.more_keys())?;
     let more = facts.more_keys().map(ShortString::as_bytes);
     let keys: SmallVec<[&[u8]; 1]> = std::iter::once(routing_key.as_bytes()).chain(more).collect();
     let publication =
         Publication { exchange, routing_keys: &keys, properties: content.properties(), now };
-    Ok(vhost.route(&mut Router::default(), &publication)?)
+    Ok(caller.vhost.route(&mut Router::default(), &publication)?)
 }
 
 /// As clients' messages are counted that are to be confirmed: this one's publisher is told as well.
@@ -431,15 +277,6 @@ impl<F: Fn() + Send + Sync> DeliverySink for Again<F> {
     fn timed_out(&self, _: Subscription, _: u64, _: bool) {}
 
     fn try_again(&self) {
-        (self.0)();
-    }
-}
-
-/// A call that waits for the store.
-struct Then(Box<dyn FnOnce() + Send>);
-
-impl Confirmation for Then {
-    fn durable(self: Box<Self>) {
         (self.0)();
     }
 }

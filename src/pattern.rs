@@ -1,10 +1,8 @@
-//! The pattern of a policy: an unanchored regular expression on names.
+//! An unanchored regular expression on names: of policies, and of permissions.
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::error::PolicyError;
-
-/// What one compiled pattern may take up. Patterns of policies are a few dozen characters; this is what
+/// What one compiled pattern may take up. Patterns are a few dozen characters; this is what
 /// keeps `(a{1000}){1000}` from taking the memory for a million of them.
 const COMPILED_BYTES_MAX: usize = 1 << 20;
 
@@ -24,11 +22,10 @@ impl Pattern {
     /// Compiles a pattern.
     ///
     /// # Errors
-    /// [`PolicyError::InvalidPattern`] where it is no regular expression, or one that compiles to more than
-    /// 1 MiB.
-    pub fn new(source: &str) -> Result<Self, PolicyError> {
+    /// [`InvalidPattern`] where it is no regular expression, or one that compiles to more than 1 MiB.
+    pub fn new(source: &str) -> Result<Self, InvalidPattern> {
         let (left_out, rest) = split_exclusions(source);
-        let left_out: Result<Vec<Regex>, PolicyError> =
+        let left_out: Result<Vec<Regex>, InvalidPattern> =
             left_out.iter().map(|inner| compile(&format!("^(?:{inner})"))).collect();
         let left_out = left_out?;
         let matched = match left_out.is_empty() {
@@ -49,11 +46,16 @@ impl Pattern {
     }
 }
 
-fn compile(pattern: &str) -> Result<Regex, PolicyError> {
+/// Why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidPattern(pub String);
+
+fn compile(pattern: &str) -> Result<Regex, InvalidPattern> {
     // Names are octets; a dot is one of them, as in RabbitMQ.
     let builder = &mut RegexBuilder::new(pattern);
     let regex = builder.unicode(false).size_limit(COMPILED_BYTES_MAX).build();
-    regex.map_err(|error| PolicyError::InvalidPattern(reason(&error)))
+    regex.map_err(|error| InvalidPattern(reason(&error)))
 }
 
 /// The last line says what is wrong; those before it draw where.

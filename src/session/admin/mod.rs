@@ -1,0 +1,40 @@
+//! What administrators do, over HTTP, from the command line or from a test: users, permissions, vhosts,
+//! limits, parameters, definitions.
+//!
+//! Every change is in force when the call returns. It lasts once [`Host::when_durable`] has said so.
+
+mod connections;
+mod defaults;
+mod error;
+mod messages;
+mod parameters;
+mod permissions;
+mod topology;
+mod users;
+mod vhosts;
+
+pub use self::defaults::Defaults;
+pub use self::error::AdminError;
+pub use self::messages::{Decision, Fetch, Publish, Published, Taken};
+pub use self::topology::Refused;
+pub use self::users::{NewPassword, NewUser};
+
+use super::host::Host;
+use crate::store::Confirmation;
+
+/// Somebody who waits for a change to last.
+struct Told<F>(F);
+
+impl<F: FnOnce() + Send> Confirmation for Told<F> {
+    fn durable(self: Box<Self>) {
+        (self.0)();
+    }
+}
+
+impl Host {
+    /// Calls `told` once everything that was changed before is as safe as the store promises: at once or
+    /// later, on this thread or another. Where the store has failed, never.
+    pub fn when_durable(&self, told: impl FnOnce() + Send + 'static) {
+        self.store.when_durable(Box::new(Told(told)));
+    }
+}
