@@ -62,7 +62,7 @@ fn described(site: &Site) -> Map<String, Value> {
         // There is no Erlang here; who asks for its version wants a text.
         "erlang_version": "",
         "erlang_full_version": "",
-        "cluster_name": identity.cluster,
+        "cluster_name": site.cluster_name(),
         "cluster_tags": {},
         "node_tags": {},
         "node": identity.node,
@@ -134,7 +134,7 @@ pub(super) fn context(site: &Site, listening: &Listening) -> Option<Value> {
 
 /// `GET /api/cluster-name`.
 pub(super) async fn cluster_name(State(site): Shared, _: Caller) -> Response {
-    json_of(&json!({ "name": site.identity().cluster }))
+    json_of(&json!({ "name": site.cluster_name() }))
 }
 
 /// `GET /api/extensions`: there is no user interface that could be extended.

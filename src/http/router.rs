@@ -14,8 +14,8 @@ use super::policies::Whose;
 use super::problem::Problem;
 use super::site::Site;
 use super::{
-    bindings, channels, connections, consumers, exchanges, health, messages, nodes, overview,
-    queues, vhosts,
+    bindings, channels, connections, consumers, exchanges, health, limits, messages, nodes,
+    overview, parameters, permissions, queues, users, vhosts,
 };
 
 /// Bytes in the body of a request: a definitions file of a large broker.
@@ -33,6 +33,9 @@ pub(super) fn management(site: Arc<Site>) -> Router {
         .merge(of_clients())
         .merge(of_topology())
         .merge(of_policies())
+        .merge(of_users())
+        .merge(of_vhosts())
+        .merge(of_parameters())
         .merge(of_health());
     limited(routes.with_state(site))
 }
@@ -63,7 +66,7 @@ async fn in_time(request: Request, next: Next) -> Response {
 fn of_broker() -> Routes {
     Router::new()
         .route("/api/overview", get(overview::get))
-        .route("/api/cluster-name", get(overview::cluster_name))
+        .route("/api/cluster-name", get(overview::cluster_name).put(parameters::name_cluster))
         .route("/api/extensions", get(overview::extensions))
         .route("/api/whoami", get(overview::whoami))
         .route("/api/auth", get(overview::auth))
@@ -80,8 +83,6 @@ fn of_broker() -> Routes {
         .route("/api/nodes", get(nodes::all))
         .route("/api/nodes/{node}", get(nodes::get))
         .route("/api/nodes/{node}/memory", get(nodes::memory))
-        .route("/api/vhosts", get(vhosts::all))
-        .route("/api/vhosts/{vhost}", get(vhosts::get))
         .route("/api/aliveness-test/{vhost}", get(messages::aliveness))
 }
 
@@ -148,6 +149,73 @@ fn policies(path: &str, whose: Whose) -> Routes {
         .route(path, all)
         .route(&format!("{path}/{{vhost}}"), of_vhost)
         .route(&format!("{path}/{{vhost}}/{{name}}"), one)
+}
+
+fn of_users() -> Routes {
+    let topics = "/api/topic-permissions/{vhost}/{user}";
+    Router::new()
+        .route("/api/users", get(users::all))
+        .route("/api/users/without-permissions", get(users::without_permissions))
+        .route("/api/users/bulk-delete", post(users::delete_many))
+        .route("/api/users/{user}", get(users::get).put(users::put).delete(users::delete))
+        .route("/api/users/{user}/permissions", get(permissions::of_user))
+        .route("/api/users/{user}/topic-permissions", get(permissions::topics_of_user))
+        .route("/api/auth/hash_password/{password}", get(users::hash_password))
+        .route("/api/permissions", get(permissions::all))
+        .route(
+            "/api/permissions/{vhost}/{user}",
+            get(permissions::get).put(permissions::put).delete(permissions::delete),
+        )
+        .route("/api/topic-permissions", get(permissions::all_topics))
+        .route(
+            topics,
+            get(permissions::get_topics)
+                .put(permissions::put_topics)
+                .delete(permissions::delete_topics),
+        )
+        .route(&format!("{topics}/{{exchange}}"), delete(permissions::delete_topics_of_exchange))
+        .route("/api/user-limits", get(limits::of_users))
+        .route("/api/user-limits/{user}", get(limits::of_one_user))
+        .route(
+            "/api/user-limits/{user}/{limit}",
+            put(limits::put_of_user).delete(limits::delete_of_user),
+        )
+}
+
+fn of_vhosts() -> Routes {
+    Router::new()
+        .route("/api/vhosts", get(vhosts::all))
+        .route("/api/vhosts/{vhost}", get(vhosts::get).put(vhosts::put).delete(vhosts::delete))
+        .route(
+            "/api/vhosts/{vhost}/deletion/protection",
+            post(vhosts::protect).delete(vhosts::unprotect),
+        )
+        .route("/api/vhosts/{vhost}/start/{node}", post(vhosts::start))
+        .route("/api/vhosts/{vhost}/permissions", get(permissions::of_vhost))
+        .route("/api/vhosts/{vhost}/topic-permissions", get(permissions::topics_of_vhost))
+        .route("/api/vhost-limits", get(limits::of_vhosts))
+        .route("/api/vhost-limits/{vhost}", get(limits::of_one_vhost))
+        .route(
+            "/api/vhost-limits/{vhost}/{limit}",
+            put(limits::put_of_vhost).delete(limits::delete_of_vhost),
+        )
+}
+
+fn of_parameters() -> Routes {
+    let one = "/api/parameters/{component}/{vhost}/{name}";
+    let global = "/api/global-parameters/{name}";
+    Router::new()
+        .route("/api/parameters", get(parameters::all))
+        .route("/api/parameters/{component}", get(parameters::of_component))
+        .route("/api/parameters/{component}/{vhost}", get(parameters::of_vhost))
+        .route(one, get(parameters::get).put(parameters::put).delete(parameters::delete))
+        .route("/api/global-parameters", get(parameters::all_global))
+        .route(
+            global,
+            get(parameters::get_global)
+                .put(parameters::put_global)
+                .delete(parameters::delete_global),
+        )
 }
 
 fn of_health() -> Routes {
