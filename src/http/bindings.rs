@@ -160,7 +160,7 @@ pub(super) async fn add(
     let arguments = body.table("arguments")?;
     let key = properties_key(&routing_key, &arguments);
     let binding = Binding { source, destination, routing_key, arguments };
-    let bound = site.host().bind(caller.in_vhost(&vhost), binding, site.now());
+    let bound = caller.visitor(&site, &vhost).bind(binding, site.now());
     bound.map_err(|refused| match refused.code {
         ReplyCode::NotFound => Problem::missing(refused.text),
         _ => refused.into(),
@@ -197,7 +197,7 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     let ends = Ends::find(&site, &(vhost, source, kind, destination))?;
     caller.must_enter(ends.vhost.name())?;
-    site.host().unbind(caller.in_vhost(&ends.vhost), &ends.binding(&key)?)?;
+    caller.visitor(&site, &ends.vhost).unbind(&ends.binding(&key)?)?;
     site.durable().await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

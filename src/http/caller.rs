@@ -14,6 +14,7 @@ use super::problem::Problem;
 use super::site::Site;
 use crate::auth::{Tags, User};
 use crate::broker::vhost::VHost;
+use crate::session::Visitor;
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -36,9 +37,9 @@ impl Caller {
         &self.user.tags
     }
 
-    /// Who does something, and where.
-    pub(super) fn in_vhost<'a>(&'a self, vhost: &'a VHost) -> (&'a str, &'a VHost) {
-        (self.name(), vhost)
+    /// The user in a vhost, to do something there.
+    pub(super) fn visitor<'a>(&'a self, site: &'a Site, vhost: &'a VHost) -> Visitor<'a> {
+        site.host().visitor(self.name(), vhost)
     }
 
     fn has(&self, tag: &str) -> bool {

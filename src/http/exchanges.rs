@@ -90,7 +90,7 @@ pub(super) async fn put(
         arguments: body.table("arguments")?,
     };
     let was_there = vhost.exchange_report(&exchange).is_some();
-    site.host().declare_exchange(caller.in_vhost(&vhost), &exchange, properties)?;
+    caller.visitor(&site, &vhost).declare_exchange(&exchange, properties)?;
     site.durable().await;
     Ok(if was_there { StatusCode::NO_CONTENT } else { StatusCode::CREATED }.into_response())
 }
@@ -109,7 +109,7 @@ pub(super) async fn delete(
         return Err(Problem::not_found());
     }
     let if_unused = query.get("if-unused").is_some_and(|value| value == "true");
-    site.host().delete_exchange(caller.in_vhost(&vhost), &exchange, if_unused)?;
+    caller.visitor(&site, &vhost).delete_exchange(&exchange, if_unused)?;
     site.durable().await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -53,7 +53,7 @@ pub(super) async fn publish(
         properties: properties_from(body.get("properties"))?,
         body: payload.into(),
     };
-    let published = site.host().publish(caller.in_vhost(&vhost), publish, site.now());
+    let published = caller.visitor(&site, &vhost).publish(publish, site.now());
     let published = published.map_err(|refused| match refused.code {
         ReplyCode::AccessRefused => refused.into(),
         code => Problem::bad_request(format!("{} {}", code.code(), refused.reply_text())),
@@ -139,7 +139,7 @@ pub(super) async fn get(
         .map_err(|error| Problem::missing(format!("NOT_FOUND - {error}")))?;
     let body = Body::with(&body, &["ackmode", "count", "encoding"])?;
     let asked = Asked::read(&body)?;
-    let mut fetch = site.host().look_at(caller.in_vhost(&vhost), &queue)?;
+    let mut fetch = caller.visitor(&site, &vhost).look_at(&queue)?;
     let arrived = Arc::new(Notify::new());
     loop {
         let again = Arc::clone(&arrived);
@@ -237,8 +237,8 @@ pub(super) async fn aliveness(
     caller.must_enter(vhost.name())?;
     let queue = ShortString::from_static(QUEUE);
     let properties = crate::broker::queue_cell::QueueProperties::default();
-    let here = caller.in_vhost(&vhost);
-    let queue = site.host().declare_queue(here, &queue, properties, site.now())?;
+    let here = caller.visitor(&site, &vhost);
+    let queue = here.declare_queue(&queue, properties, site.now())?;
     let publish = Publish {
         exchange: ShortString::default(),
         routing_key: queue.name.clone(),
@@ -248,11 +248,11 @@ pub(super) async fn aliveness(
     let failed = |reason: &str| {
         Problem::of(StatusCode::INTERNAL_SERVER_ERROR, "aliveness-test failed", reason)
     };
-    let published = site.host().publish(here, publish, site.now());
+    let published = here.publish(publish, site.now());
     if !published.is_ok_and(|published| published.routed) {
         return Err(failed("the test message went nowhere"));
     }
-    let mut fetch = site.host().look_at(here, &queue)?;
+    let mut fetch = here.look_at(&queue)?;
     fetch.take(1, || {}, site.now());
     let got = !fetch.taken().is_empty();
     fetch.decide(Decision::Acknowledge, site.now());

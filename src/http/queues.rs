@@ -129,7 +129,7 @@ pub(super) async fn put(
         return Err(Problem::bad_request("a queue needs a name"));
     }
     let was_there = vhost.queue(&queue).is_ok();
-    site.host().declare_queue(caller.in_vhost(&vhost), &queue, properties, site.now())?;
+    caller.visitor(&site, &vhost).declare_queue(&queue, properties, site.now())?;
     site.durable().await;
     Ok(if was_there { StatusCode::NO_CONTENT } else { StatusCode::CREATED }.into_response())
 }
@@ -150,7 +150,7 @@ pub(super) async fn delete(
         if_empty: is_true("if-empty"),
         if_expired: None,
     };
-    site.host().delete_queue(caller.in_vhost(&vhost), &queue, conditions, site.now())?;
+    caller.visitor(&site, &vhost).delete_queue(&queue, conditions, site.now())?;
     site.durable().await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -164,7 +164,7 @@ pub(super) async fn purge(
     let vhost = site.vhost(&vhost)?;
     caller.must_enter(vhost.name())?;
     let queue = queue(&vhost, &name)?;
-    site.host().purge_queue(caller.in_vhost(&vhost), &queue, site.now())?;
+    caller.visitor(&site, &vhost).purge_queue(&queue, site.now())?;
     site.durable().await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -10,10 +10,10 @@ use amqp_codec::{ChannelId, Method, ReplyCode};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
+use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
-use super::publish::PublishBatch;
 use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;

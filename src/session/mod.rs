@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod batch;
 mod channel;
 mod client;
 mod consume;
@@ -15,6 +16,7 @@ mod pages;
 mod policies;
 mod publish;
 mod registry;
+mod remembered_routes;
 mod reply_to;
 mod report;
 mod restore;
@@ -22,6 +24,7 @@ mod rights;
 mod settle;
 mod source;
 mod stats;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -29,7 +32,8 @@ mod topology;
 mod transaction;
 
 pub use self::admin::{
-    AdminError, Decision, Defaults, Fetch, NewPassword, NewUser, Publish, Published, Refused, Taken,
+    AdminError, Decision, Defaults, Definitions, Fetch, ImportError, InvalidDefinitions,
+    NewPassword, NewUser, Publish, Published, Refused, Taken, Visitor,
 };
 pub use self::client::{Client, Peer, Reading};
 pub use self::host::{Host, HostSettings, RestoreError};
@@ -38,3 +42,4 @@ pub use self::report::{
     Alarms, Answer, ChannelReport, ConnectionReport, ConnectionTraffic, ConsumerReport,
 };
 pub use self::stats::{ChannelStats, Churn, Logins};
+pub use self::stored::{DEFINITION_PREFIXES, definition_document};

@@ -8,7 +8,8 @@ use amqp_codec::{BasicProperties, ShortString};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::topology::{NOBODY, Refused, Visitor};
+use super::topology::NOBODY;
+use super::visitor::{Refused, Visitor};
 use crate::auth::Permission;
 use crate::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
 use crate::broker::error::BrokerError;
@@ -48,27 +49,26 @@ pub struct Published {
     pub accepted: bool,
 }
 
-impl Host {
+impl Visitor<'_> {
     /// Publishes a message. That it will last is known when [`Host::when_durable`] says so.
     ///
     /// # Errors
     /// As publishing on a channel.
-    pub fn publish(
-        &self,
-        (user, vhost): (&str, &VHost),
-        publish: Publish,
-        now: Instant,
-    ) -> Result<Published, Refused> {
+    pub fn publish(&self, publish: Publish, now: Instant) -> Result<Published, Refused> {
         let content = content(publish);
-        let visitor = Visitor::new(self, user, vhost);
-        let caller = visitor.caller();
+        let caller = self.caller();
         caller.check_exchange(Permission::Write, &content.publish.exchange)?;
-        vhost.check_target(&content.publish.exchange)?;
+        self.vhost.check_target(&content.publish.exchange)?;
         let may_impersonate = caller.rights.may_impersonate();
-        let sender = Sender { user, may_impersonate, reply_address: None, epoch: self.epoch };
+        let sender = Sender {
+            user: self.user,
+            may_impersonate,
+            reply_address: None,
+            epoch: self.host.epoch,
+        };
         let facts = Facts::read(content.properties(), sender, now)?;
         let route = route(caller, &content, &facts, now)?;
-        count(vhost, &route);
+        count(self.vhost, &route);
         let message = message(&content, facts);
         if route.is_recorded() {
             route.record(&message, &message.routing_keys());
@@ -84,12 +84,12 @@ impl Host {
     fn enter_queues(&self, route: &Route, message: &Message, now: Instant) -> bool {
         // It is in all queues after a crash, or in none; and it was seen before only if it is there.
         let together = route.queues.len() > 1 || route.is_once();
-        let _unit = together.then(|| self.store.unit());
+        let _unit = together.then(|| self.host.store.unit());
         message.enter(u32::try_from(route.queues.len()).unwrap_or(u32::MAX));
-        self.use_memory(message.memory());
+        self.host.use_memory(message.memory());
         let mut accepted = true;
         for queue in &route.queues {
-            accepted &= self.enqueue(queue, std::slice::from_ref(message), now);
+            accepted &= self.host.enqueue(queue, std::slice::from_ref(message), now);
         }
         if route.is_once() {
             if accepted { route.write_down(message) } else { route.forget(message) }
@@ -101,19 +101,14 @@ impl Host {
     ///
     /// # Errors
     /// As `basic.get`.
-    pub fn look_at(
-        self: &Arc<Self>,
-        (user, vhost): (&str, &VHost),
-        queue: &Arc<QueueCell>,
-    ) -> Result<Fetch, Refused> {
-        let visitor = Visitor::new(self, user, vhost);
-        visitor.caller().check_queue(Permission::Read, &queue.name)?;
+    pub fn look_at(&self, queue: &Arc<QueueCell>) -> Result<Fetch, Refused> {
+        self.caller().check_queue(Permission::Read, &queue.name)?;
         queue.check_access(NOBODY)?;
         let alone = queue.state.lock().settings().single_active_consumer;
         if alone && queue.kind() == QueueKind::Quorum {
             return Err(BrokerError::GetFromSingleActive(queue.resource()).into());
         }
-        let (host, queue) = (Arc::clone(self), Arc::clone(queue));
+        let (host, queue) = (Arc::clone(self.host), Arc::clone(queue));
         Ok(Fetch { host, queue, taken: Vec::new(), last_taken: None })
     }
 }

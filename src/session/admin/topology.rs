@@ -1,227 +1,54 @@
-//! Exchanges, queues and bindings in the hands of an administrator: what clients do on a channel, done
-//! from outside of any connection, with the same rights.
+//! Queues and bindings that no client asks for.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqp_codec::{ReplyCode, ShortString};
+use amqp_codec::ShortString;
 
-use crate::auth::Permission;
-use crate::broker::binding::{Binding, Destination};
+use crate::broker::binding::Binding;
 use crate::broker::effect::Effects;
 use crate::broker::error::BrokerError;
-use crate::broker::exchange::ExchangeProperties;
-use crate::broker::message::Message;
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueProperties};
-use crate::broker::vhost::{DeleteConditions, VHost};
-use crate::protocol::exception::Exception;
+use crate::broker::replay::Replay;
+use crate::broker::vhost::VHost;
 use crate::session::host::Host;
-use crate::session::rights::{Caller, Rights};
 
-/// Nobody's connection: an administrator owns no exclusive queue.
+/// Stands for whoever is no client: exclusive queues are never its own.
 pub(super) const NOBODY: ConnectionId = ConnectionId(0);
 
-/// Why something can't be done to an exchange, a queue or a binding, as a client on a channel is told.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
-pub struct Refused {
-    /// The reply code.
-    pub code: ReplyCode,
-    /// RabbitMQ's text, without the name of the code in front.
-    pub text: String,
-}
-
-impl Refused {
-    /// The text as a client is told it: `NOT_FOUND - no queue 'q' in vhost '/'`.
-    pub fn reply_text(&self) -> String {
-        format!("{} - {}", self.code.name(), self.text)
-    }
-}
-
-impl From<Exception> for Refused {
-    fn from(Exception { code, text, .. }: Exception) -> Self {
-        Self { code, text }
-    }
-}
-
-impl From<BrokerError> for Refused {
-    fn from(error: BrokerError) -> Self {
-        Exception::from(error).into()
-    }
-}
-
-/// A user in a vhost, without a connection.
-#[derive(Debug)]
-pub(super) struct Visitor<'a> {
-    rights: Rights,
-    user: &'a str,
-    vhost: &'a VHost,
-}
-
-impl<'a> Visitor<'a> {
-    pub(super) fn new(host: &Host, user: &'a str, vhost: &'a VHost) -> Self {
-        let mut rights = Rights::default();
-        rights.refresh(host, user, vhost);
-        Self { rights, user, vhost }
-    }
-
-    pub(super) fn caller(&self) -> Caller<'_> {
-        Caller { rights: &self.rights, user: self.user, vhost: self.vhost }
-    }
-}
-
 impl Host {
-    /// Declares a queue. One that is there as it should be is fine.
+    /// Declares a queue exactly as it is given: of no other type than its arguments say, and with any name.
     ///
     /// # Errors
-    /// As `queue.declare`.
+    /// As [`VHost::declare_named`].
     pub fn declare_queue(
         &self,
-        (user, vhost): (&str, &VHost),
+        vhost: &VHost,
         name: &ShortString,
         properties: QueueProperties,
         now: Instant,
-    ) -> Result<Arc<QueueCell>, Refused> {
-        VHost::check_queue_name(name)?;
-        let visitor = Visitor::new(self, user, vhost);
-        visitor.caller().may_declare_queue(name, &properties.arguments)?;
-        let queue = vhost.declare_queue(name, properties, NOBODY, now)?;
+    ) -> Result<Arc<QueueCell>, BrokerError> {
+        let queue = vhost.declare_named(name, properties, NOBODY, now)?;
         let mut effects = Effects::default();
         queue.state.lock().declared(now, &mut effects);
         self.carry_out(&queue, &mut effects, now);
         Ok(queue)
     }
 
-    /// Deletes a queue; how many messages were ready.
+    /// Binds, and enqueues what a recent-history exchange has for the destination.
     ///
     /// # Errors
-    /// As `queue.delete`.
-    pub fn delete_queue(
-        &self,
-        (user, vhost): (&str, &VHost),
-        queue: &Arc<QueueCell>,
-        conditions: DeleteConditions,
-        now: Instant,
-    ) -> Result<usize, Refused> {
-        let visitor = Visitor::new(self, user, vhost);
-        visitor.caller().check_queue(Permission::Configure, &queue.name)?;
-        let mut effects = Effects::default();
-        let deleted = {
-            // It goes with its bindings, or not at all.
-            let _unit = self.store.unit();
-            vhost.delete_queue(queue, conditions, NOBODY, &mut effects)
-        };
-        self.carry_out(queue, &mut effects, now);
-        Ok(deleted?)
-    }
-
-    /// Drops all messages of a queue that are ready; how many there were.
-    ///
-    /// # Errors
-    /// As `queue.purge`.
-    pub fn purge_queue(
-        &self,
-        (user, vhost): (&str, &VHost),
-        queue: &Arc<QueueCell>,
-        now: Instant,
-    ) -> Result<usize, Refused> {
-        let visitor = Visitor::new(self, user, vhost);
-        visitor.caller().check_queue(Permission::Read, &queue.name)?;
-        queue.check_access(NOBODY)?;
-        let mut effects = Effects::default();
-        let count = queue.state.lock().purge(&mut effects);
-        self.carry_out(queue, &mut effects, now);
-        Ok(count)
-    }
-
-    /// Declares an exchange. One that is there as it should be is fine.
-    ///
-    /// # Errors
-    /// As `exchange.declare`.
-    pub fn declare_exchange(
-        &self,
-        (user, vhost): (&str, &VHost),
-        name: &ShortString,
-        properties: ExchangeProperties,
-    ) -> Result<(), Refused> {
-        let visitor = Visitor::new(self, user, vhost);
-        visitor.caller().may_declare_exchange(name, &properties.arguments)?;
-        Ok(vhost.declare_exchange(name, properties)?)
-    }
-
-    /// Deletes an exchange.
-    ///
-    /// # Errors
-    /// As `exchange.delete`.
-    pub fn delete_exchange(
-        &self,
-        (user, vhost): (&str, &VHost),
-        name: &ShortString,
-        if_unused: bool,
-    ) -> Result<(), Refused> {
-        vhost.check_deletable(name)?;
-        let visitor = Visitor::new(self, user, vhost);
-        visitor.caller().check_exchange(Permission::Configure, name)?;
-        // It goes with its bindings, or not at all.
-        let _unit = self.store.unit();
-        Ok(vhost.delete_exchange(name, if_unused)?)
-    }
-
-    /// Adds a binding, and enqueues what a recent-history exchange has for the destination.
-    ///
-    /// # Errors
-    /// As `queue.bind` and `exchange.bind`.
-    pub fn bind(
-        &self,
-        (user, vhost): (&str, &VHost),
-        binding: Binding,
-        now: Instant,
-    ) -> Result<(), Refused> {
-        may_bind(Visitor::new(self, user, vhost).caller(), &binding)?;
-        for replay in vhost.bind(binding, NOBODY, now)? {
-            for message in &replay.messages {
+    /// As [`VHost::bind`].
+    pub fn bind(&self, vhost: &VHost, binding: Binding, now: Instant) -> Result<(), BrokerError> {
+        for Replay { queue, messages } in vhost.bind(binding, NOBODY, now)? {
+            for message in &messages {
                 message.enter(1);
                 self.use_memory(message.memory());
             }
-            self.enqueue(&replay.queue, &replay.messages, now);
+            let mut effects = Effects::default();
+            queue.state.lock().enqueue(&messages, now, &mut effects);
+            self.carry_out(&queue, &mut effects, now);
         }
         Ok(())
-    }
-
-    /// Removes a binding; a missing one is fine.
-    ///
-    /// # Errors
-    /// As `queue.unbind` and `exchange.unbind`.
-    pub fn unbind(&self, (user, vhost): (&str, &VHost), binding: &Binding) -> Result<(), Refused> {
-        may_bind(Visitor::new(self, user, vhost).caller(), binding)?;
-        if let Destination::Queue(queue) = &binding.destination {
-            queue.check_access(NOBODY)?;
-        }
-        // An auto-delete exchange goes with its last binding.
-        let _unit = self.store.unit();
-        let Binding { source, destination, routing_key, arguments } = binding;
-        Ok(vhost.unbind(source, destination, routing_key, arguments)?)
-    }
-
-    /// Whether a queue took all of these messages.
-    pub(super) fn enqueue(
-        &self,
-        queue: &Arc<QueueCell>,
-        messages: &[Message],
-        now: Instant,
-    ) -> bool {
-        let mut effects = Effects::default();
-        queue.state.lock().enqueue(messages, now, &mut effects);
-        let accepted = std::mem::take(&mut effects.refused).is_empty();
-        self.carry_out(queue, &mut effects, now);
-        accepted
-    }
-}
-
-fn may_bind(caller: Caller<'_>, binding: &Binding) -> Result<(), Exception> {
-    let Binding { source, routing_key, .. } = binding;
-    match &binding.destination {
-        Destination::Queue(queue) => caller.may_bind_queue(source, &queue.name, routing_key),
-        Destination::Exchange(name) => caller.may_bind_exchange(source, name, routing_key),
     }
 }
