@@ -68,6 +68,15 @@ pub(super) struct Options {
     #[arg(long)]
     strict_config: bool,
 
+    /// Port of the management HTTP API; off for none [default: 15672, and where --port is 0 any free one]
+    #[arg(long, value_name = "PORT", visible_alias = "http-port")]
+    management_port: Option<String>,
+
+    /// Port of the metrics for Prometheus; off for none [default: 15692, and where --port is 0 any free
+    /// one]
+    #[arg(long, value_name = "PORT", visible_alias = "metrics-port")]
+    prometheus_port: Option<String>,
+
     /// Write process id and ports to this file, as JSON, once connections are accepted
     #[arg(long, value_name = "FILE")]
     ready_file: Option<String>,
@@ -126,6 +135,8 @@ impl Options {
         let bind = (!self.bind.is_empty()).then(|| ("bind", Given::List(self.bind.clone())));
         let singles = [
             ("port", &self.port),
+            ("management_port", &self.management_port),
+            ("prometheus_port", &self.prometheus_port),
             ("ready_file", &self.ready_file),
             ("log_level", &self.log_level),
             ("log_format", &self.log_format),

@@ -148,7 +148,14 @@ impl Loading {
     }
 
     fn finish(self, memory: Option<u64>, environment: &Environment) -> (Config, Vec<Warning>) {
-        let Self { draft: Draft { mut config, watermark }, mut warnings } = self;
+        let Self { draft, mut warnings } = self;
+        let Draft { mut config, watermark, management_port, prometheus_port } = draft;
+        // Who takes any free port for AMQP has other brokers on the machine.
+        let usual = |port: Option<u16>| if config.port == 0 { Some(0) } else { port };
+        let (management, prometheus) =
+            (usual(config.management_port), usual(config.prometheus_port));
+        config.management_port = management_port.unwrap_or(management);
+        config.prometheus_port = prometheus_port.unwrap_or(prometheus);
         config.memory_high_watermark_bytes = match (watermark, memory) {
             (Watermark::Bytes(bytes), _) => bytes,
             (Watermark::Percent(percent), Some(memory)) => memory / 100 * percent,

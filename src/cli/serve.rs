@@ -80,6 +80,13 @@ fn announce(broker: &Broker, ready_file: Option<&Path>) -> Result<(), ServeError
     for address in broker.addresses() {
         tracing::info!("started TCP listener on {address}");
     }
+    // In the words that scripts wait for.
+    if let Some(port) = broker.management_port() {
+        tracing::info!("Management plugin: HTTP (non-TLS) listener started on port {port}");
+    }
+    if let Some(port) = broker.prometheus_port() {
+        tracing::info!("Prometheus metrics: HTTP (non-TLS) listener started on port {port}");
+    }
     if let Some(path) = ready_file {
         write_ready_file(broker, path)
             .map_err(|source| ServeError::ReadyFile { path: path.display().to_string(), source })?;
@@ -99,11 +106,20 @@ struct Ready {
 #[derive(Serialize)]
 struct Ports {
     amqp: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prometheus: Option<u16>,
 }
 
 /// Written aside and renamed: whoever sees the file sees all of it.
 fn write_ready_file(broker: &Broker, path: &Path) -> io::Result<()> {
-    let ready = Ready { pid: std::process::id(), ports: Ports { amqp: broker.port() } };
+    let ports = Ports {
+        amqp: broker.port(),
+        management: broker.management_port(),
+        prometheus: broker.prometheus_port(),
+    };
+    let ready = Ready { pid: std::process::id(), ports };
     let mut aside = path.as_os_str().to_owned();
     aside.push(".tmp");
     fs::write(&aside, serde_json::to_vec(&ready)?)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use amqp_codec::method::{access, basic, channel, confirm, connection};
-use amqp_codec::{ChannelId, Method, ReplyCode, ShortString};
+use amqp_codec::{ChannelId, Method, ReplyCode};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
@@ -14,8 +14,10 @@ use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
+use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
+use super::stats::Tally;
 use crate::broker::effect::Effects;
 use crate::broker::queue::Announcement;
 use crate::broker::queue::{ConsumerHandle, Return};
@@ -25,7 +27,7 @@ use crate::protocol::confirm::ConfirmLedger;
 use crate::protocol::connection::{ClientCapabilities, Connection, Expired, Failure, State};
 use crate::protocol::exception::{Exception, Scope, ids};
 use crate::protocol::output::Output;
-use crate::protocol::request::{Login, Mechanism, Request};
+use crate::protocol::request::Request;
 use crate::protocol::unacked::Settled;
 
 /// Input is left alone while this many bytes of answers wait: a client that asks and never reads
@@ -43,6 +45,8 @@ pub(super) type Answer = Option<Method>;
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
+    /// The address it came in by.
+    pub local: SocketAddr,
 }
 
 /// Whether a client's input is to be read on.
@@ -59,15 +63,16 @@ pub enum Reading {
 /// Fed with bytes and the time; what it has to say gathers in [`Client::output`].
 #[derive(Debug)]
 pub struct Client {
-    host: Arc<Host>,
-    peer: Peer,
-    outbox: Arc<Outbox>,
-    id: ConnectionId,
-    connection: Connection,
-    user: String,
-    session: Option<Session>,
+    pub(super) host: Arc<Host>,
+    pub(super) peer: Peer,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) id: ConnectionId,
+    pub(super) connection: Connection,
+    pub(super) user: String,
+    pub(super) about: About,
+    pub(super) session: Option<Session>,
     /// A publisher that waits for memory, the disk, or the store.
-    blocked: bool,
+    pub(super) blocked: bool,
     /// It was told why. Where the store has a lot to write at the moment it is not.
     told_blocked: bool,
     /// A request that could not be answered yet.
@@ -112,6 +117,7 @@ pub(super) struct Session {
     pub(super) exclusive_queues: Vec<Arc<QueueCell>>,
     pub(super) batch: PublishBatch,
     pub(super) settlements: SettleBatch,
+    pub(super) tally: Tally,
     /// Channels whose consumers wait for credit that has come back.
     pub(super) starved: Vec<ChannelId>,
     /// The serial of the channel that was opened last.
@@ -146,7 +152,8 @@ impl Client {
     pub fn new(host: Arc<Host>, peer: Peer, wake: Wake, now: Instant) -> Self {
         let id = host.next_connection_id();
         let outbox = Arc::new(Outbox::new(wake));
-        host.registry.add(id, &outbox);
+        host.registry.add(id, peer, &outbox);
+        let about = About::new(host.epoch.timestamp(now));
         let connection = Connection::new(host.connection.clone(), now);
         Self {
             host,
@@ -155,6 +162,7 @@ impl Client {
             id,
             connection,
             user: String::new(),
+            about,
             session: None,
             blocked: false,
             told_blocked: false,
@@ -165,6 +173,7 @@ impl Client {
 
     /// Bytes were received.
     pub fn received(&mut self, now: Instant) {
+        self.about.traffic.reads += 1;
         self.connection.heartbeat().received(now);
     }
 
@@ -172,7 +181,10 @@ impl Client {
     pub fn process(&mut self, input: &mut BytesMut, now: Instant) -> Reading {
         loop {
             while !self.must_wait() {
-                match self.connection.next_request(input, now) {
+                let before = input.len();
+                let request = self.connection.next_request(input, now);
+                self.about.traffic.received_bytes += (before - input.len()) as u64;
+                match request {
                     Ok(Some(request)) => self.handle(request, now),
                     Ok(None) => break,
                     Err(failure) => self.fail(&failure, now),
@@ -207,6 +219,7 @@ impl Client {
         }
         self.answer_late(now);
         self.fail_channels(now);
+        self.tell();
     }
 
     /// A publisher that waited need not wait any more, unless there is another reason; one that was told so
@@ -274,6 +287,7 @@ impl Client {
 
     /// Bytes were written.
     pub fn sent(&mut self, now: Instant) {
+        self.about.traffic.writes += 1;
         self.connection.heartbeat().sent(now);
         if self.must_wait() {
             // Its heartbeats are not read meanwhile; that it takes in what is written shows as
@@ -406,7 +420,7 @@ impl Client {
     }
 
     /// Closes what an exception is about, and gives back what it held.
-    fn fail(&mut self, failure: &Failure, now: Instant) {
+    pub(super) fn fail(&mut self, failure: &Failure, now: Instant) {
         tracing::warn!(
             connection = self.id.0,
             channel = failure.channel.0,
@@ -424,80 +438,6 @@ impl Client {
             self.connection.close_channel(id, &failure.exception);
             session.close_channel(id, self.connection.output(), now);
         }
-    }
-
-    fn login(&mut self, login: Login, now: Instant) {
-        let Login { mechanism, user, password, .. } = login;
-        let checked = match mechanism {
-            Mechanism::Anonymous => Ok(self.host.anonymous_user.clone()),
-            _ => {
-                let address = self.peer.address.ip();
-                let authenticated = self.host.authenticate(&user, &password, address, now);
-                authenticated.map(|user| user.name.clone())
-            }
-        };
-        match checked {
-            Ok(user) => {
-                self.user = user;
-                self.connection.login_accepted();
-            }
-            Err(reason) => {
-                let mechanism = mechanism.name();
-                // The name is anybody's text: it is not to end the line.
-                let user = user.escape_debug();
-                tracing::warn!(
-                    connection = self.id.0,
-                    peer = %self.peer.address,
-                    "{mechanism} login refused: user '{user}'{reason}"
-                );
-                self.connection.login_refused(mechanism, now);
-            }
-        }
-    }
-
-    fn open_vhost(&mut self, name: &ShortString, now: Instant) {
-        let vhost = match self.host.admit(self.id, &self.user, name) {
-            Ok(vhost) => vhost,
-            Err(exception) => {
-                let ids = (connection::Open::CLASS_ID, connection::Open::METHOD_ID);
-                let exception = exception.blame(ids);
-                let failure = Failure { channel: ChannelId::CONNECTION, exception };
-                return self.fail(&failure, now);
-            }
-        };
-        self.session = Some(Session {
-            host: Arc::clone(&self.host),
-            id: self.id,
-            user: self.user.clone(),
-            vhost,
-            rights: Rights::default(),
-            outbox: Arc::clone(&self.outbox),
-            capabilities: self.connection.capabilities(),
-            channels: HashMap::default(),
-            exclusive_queues: Vec::new(),
-            batch: PublishBatch::default(),
-            settlements: SettleBatch::default(),
-            starved: Vec::new(),
-            last_serial: 0,
-            to_confirm: Vec::new(),
-            arrived: Vec::new().into_iter(),
-            failures: Vec::new(),
-            published: false,
-            unblocked: false,
-            must_last: false,
-            committed: false,
-            get_later: None,
-            try_again: false,
-            announced: None,
-            taken: Vec::new(),
-        });
-        self.connection.opened();
-        tracing::info!(
-            connection = self.id.0,
-            peer = %self.peer.address,
-            "user '{}' authenticated and granted access to vhost '{name}'",
-            self.user.escape_debug()
-        );
     }
 
     /// Everything that was gathered while the input was read goes on its way.
@@ -561,6 +501,7 @@ impl Client {
             session.end(now);
             self.host.registry.closed(self.id);
         }
+        self.count_closed();
         self.blocked = false;
         self.told_blocked = false;
         self.unanswered = None;
@@ -594,6 +535,7 @@ impl Session {
         }
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
+        self.host.churn.channels_opened.add(1);
         self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
         Ok(())
     }
@@ -745,7 +687,8 @@ impl Session {
         // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);
         self.settle_held(id, Return::Released, now);
-        if self.channels.remove(&id).is_some() {
+        if let Some(channel) = self.channels.remove(&id) {
+            self.count_channel_closed(&channel);
             self.host.registry.close_channels(&self.user, 1);
         }
         // What it did not do in time is not the fault of the next one with its number.
