@@ -144,7 +144,8 @@ struct InMemory {
 
 impl InMemory {
     fn connect(host: &Arc<Host>, now: Instant) -> Self {
-        let peer = Peer { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)) };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let peer = Peer { address, local: address };
         let client = Client::new(Arc::clone(host), peer, Box::new(|| {}), now);
         let mut connected = Self { client, now };
         let mut input = BytesMut::from(&ProtocolHeader::AMQP_0_9_1[..]);

@@ -17,6 +17,12 @@ pub struct Config {
     pub bind: Vec<IpAddr>,
     /// The TCP port for AMQP. 0: any free one.
     pub port: u16,
+    /// The TCP port of the management HTTP API. 0: any free one; none: there is no API.
+    pub management_port: Option<u16>,
+    /// The TCP port of the metrics for Prometheus. 0: any free one; none: there are no metrics.
+    pub prometheus_port: Option<u16>,
+    /// Addresses to listen on for management and metrics. Empty: the same as for AMQP.
+    pub management_bind: Vec<IpAddr>,
     /// The largest frame offered to clients, in bytes, its 8 bytes of overhead included.
     pub frame_max: u32,
     /// How many channels a client may have open on one connection.
@@ -72,6 +78,9 @@ impl Default for Config {
         Self {
             bind: Vec::new(),
             port: 5672,
+            management_port: Some(15672),
+            prometheus_port: Some(15692),
+            management_bind: Vec::new(),
             frame_max: 128 * 1024,
             channel_max: 2047,
             heartbeat_seconds: 60,

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::broker::effect::Position;
@@ -17,9 +18,10 @@ use crate::broker::queue_cell::{QueueCell, QueueId, QueueIds};
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
 use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability};
-use crate::net::{Server, ServerError, epoch, now};
+use crate::http::{self, Identity, Listening, Site};
+use crate::net::{Server, ServerError, epoch, listen, now};
 use crate::protocol::connection::Settings;
-use crate::protocol::handshake::Limits;
+use crate::protocol::handshake::{Limits, RABBITMQ_VERSION};
 use crate::session::{
     AdminError, DEFINITION_PREFIXES, Defaults, Definitions, Host, HostSettings, RestoreError,
     definition_document,
@@ -29,6 +31,9 @@ use crate::store::{
     self, CheckpointRule, DurableOptions, DurableStore, MemoryStore, Recovered, SnapshotForm,
     Store, StoreError,
 };
+
+/// What the broker calls the cluster that it is all of.
+const CLUSTER_NAME: &str = "leveret@localhost";
 
 /// A running broker. Dropping it stops it: sockets close, and everything it held is gone.
 ///
@@ -43,6 +48,7 @@ use crate::store::{
 #[derive(Debug)]
 pub struct Broker {
     server: Server,
+    web: Web,
     host: Arc<Host>,
     config: Config,
     durable: Option<Arc<DurableStore>>,
@@ -90,7 +96,8 @@ impl Broker {
     pub fn builder() -> BrokerBuilder {
         let bind = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         let durability = Durability::None;
-        BrokerBuilder { config: Config { bind, port: 0, durability, ..Config::default() } }
+        let no_web = Config { management_port: None, prometheus_port: None, ..Config::default() };
+        BrokerBuilder { config: Config { bind, port: 0, durability, ..no_web } }
     }
 
     /// Starts a broker. Once this returns every listener accepts.
@@ -107,7 +114,9 @@ impl Broker {
         begin(&host, &config)?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
+        let web = Web::listen(addresses, &config)?;
         let server = Server::start(addresses, config.port, &host)?;
+        let web = web.start(&host, &config, server.addresses());
         let failure = Arc::new(watch::Sender::new(None));
         if let Some(durable) = &durable {
             let (end, failure) = (server.end(), Arc::clone(&failure));
@@ -117,7 +126,7 @@ impl Broker {
                 failure.send_replace(Some(error));
             });
         }
-        Ok(Self { server, host, config, durable, failure })
+        Ok(Self { server, web, host, config, durable, failure })
     }
 
     /// Where it listens for AMQP.
@@ -128,6 +137,26 @@ impl Broker {
     /// Its AMQP port.
     pub fn port(&self) -> u16 {
         self.server.addresses().first().map_or(self.config.port, SocketAddr::port)
+    }
+
+    /// The port of its management HTTP API, if it has one.
+    pub fn management_port(&self) -> Option<u16> {
+        self.web.management.first().map(SocketAddr::port)
+    }
+
+    /// Where it listens for management over HTTP.
+    pub fn management_addresses(&self) -> &[SocketAddr] {
+        &self.web.management
+    }
+
+    /// The port of its metrics for Prometheus, if it has one.
+    pub fn prometheus_port(&self) -> Option<u16> {
+        self.web.metrics.first().map(SocketAddr::port)
+    }
+
+    /// Where it listens for Prometheus.
+    pub fn prometheus_addresses(&self) -> &[SocketAddr] {
+        &self.web.metrics
     }
 
     /// The URI for clients on this machine, with the default user and vhost.
@@ -267,6 +296,9 @@ impl Broker {
     /// # Errors
     /// What the disk said. What was confirmed is safe all the same.
     pub async fn close(self) -> Result<(), Arc<StoreError>> {
+        if let Some(server) = self.web.server {
+            server.stop().await;
+        }
         self.server.stop().await;
         self.host.rest();
         let Some(durable) = self.durable else { return Ok(()) };
@@ -308,12 +340,96 @@ impl BrokerBuilder {
         self
     }
 
+    /// Has a management HTTP API; port 0 is any free one.
+    #[must_use]
+    pub fn management_port(mut self, port: u16) -> Self {
+        self.config.management_port = Some(port);
+        self
+    }
+
+    /// Has metrics for Prometheus; port 0 is any free one.
+    #[must_use]
+    pub fn prometheus_port(mut self, port: u16) -> Self {
+        self.config.prometheus_port = Some(port);
+        self
+    }
+
     /// Starts the broker.
     ///
     /// # Errors
     /// As [`Broker::start`].
     pub async fn start(self) -> Result<Broker, StartError> {
         Broker::start(self.config).await
+    }
+}
+
+/// What a broker serves over HTTP.
+#[derive(Debug)]
+struct Web {
+    management: Vec<SocketAddr>,
+    metrics: Vec<SocketAddr>,
+    server: Option<http::Server>,
+}
+
+/// The sockets of it, before there is anything to serve.
+struct WebListeners {
+    management: Vec<TcpListener>,
+    metrics: Vec<TcpListener>,
+}
+
+impl Web {
+    fn listen(amqp: &[IpAddr], config: &Config) -> Result<WebListeners, ServerError> {
+        let own = &config.management_bind;
+        let addresses = if own.is_empty() { amqp } else { own };
+        let on = |port: Option<u16>, flag| port.map(|port| listen(addresses, port, flag));
+        let management = on(config.management_port, "--management-port").transpose()?;
+        let metrics = on(config.prometheus_port, "--prometheus-port").transpose()?;
+        Ok(WebListeners {
+            management: management.unwrap_or_default(),
+            metrics: metrics.unwrap_or_default(),
+        })
+    }
+}
+
+impl WebListeners {
+    fn start(self, host: &Arc<Host>, config: &Config, amqp: &[SocketAddr]) -> Web {
+        let Self { management, metrics } = self;
+        let bound = |listeners: &[TcpListener]| -> Vec<SocketAddr> {
+            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        };
+        let mut web =
+            Web { management: bound(&management), metrics: bound(&metrics), server: None };
+        if management.is_empty() && metrics.is_empty() {
+            return web;
+        }
+        let site = Site::new(Arc::clone(host), identity(config), now);
+        let listening = |protocol: &'static str, addresses: &[SocketAddr]| {
+            let on = |&address: &SocketAddr| Listening { protocol, address };
+            addresses.iter().map(on).collect::<Vec<_>>()
+        };
+        let all = [
+            listening("amqp", amqp),
+            listening("http", &web.management),
+            listening("http/prometheus", &web.metrics),
+        ];
+        site.set_listening(all.concat());
+        web.server = Some(http::Server::start(&site, management, metrics));
+        web
+    }
+}
+
+fn identity(config: &Config) -> Identity {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    Identity {
+        node: format!("leveret@{host}"),
+        cluster: CLUSTER_NAME.to_owned(),
+        rabbitmq_version: RABBITMQ_VERSION,
+        durability: config.durability.name(),
+        data_dir: config.data_dir.clone().filter(|_| config.durability != Durability::None),
+        memory_limit: config.memory_high_watermark_bytes,
+        disk_free_limit: config.disk_free_limit,
+        consumer_timeout: config.consumer_timeout_ms,
     }
 }
 
@@ -399,7 +515,7 @@ fn host_settings(
             body_max: config.max_message_size,
             anonymous: config.allow_anonymous,
             handshake_timeout: config.handshake_timeout,
-            cluster_name: "leveret@localhost".to_owned(),
+            cluster_name: CLUSTER_NAME.to_owned(),
             durability: config.durability.name(),
         },
         loopback_users: config.loopback_users.clone(),

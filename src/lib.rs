@@ -22,6 +22,8 @@ pub mod session;
 
 pub mod net;
 
+pub mod http;
+
 mod embed;
 
 pub mod perf;

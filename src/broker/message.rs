@@ -14,7 +14,7 @@ use super::time::Timestamp;
 pub const EXPIRY_MS_MAX: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /// What a message costs beyond its bytes: its head, the allocation, its entry in a queue.
-const MESSAGE_OVERHEAD: usize = 96;
+pub(super) const MESSAGE_OVERHEAD: usize = 96;
 
 /// One published message, immutable and shared.
 ///

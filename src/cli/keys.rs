@@ -26,11 +26,19 @@ const CONSUMER_TIMEOUT_MAX: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
 pub(super) struct Draft {
     pub(super) config: Config,
     pub(super) watermark: Watermark,
+    /// As somebody wrote it: a port, or none for `off`.
+    pub(super) management_port: Option<Option<u16>>,
+    pub(super) prometheus_port: Option<Option<u16>>,
 }
 
 impl Default for Draft {
     fn default() -> Self {
-        Self { config: Config::default(), watermark: Watermark::Percent(40) }
+        Self {
+            config: Config::default(),
+            watermark: Watermark::Percent(40),
+            management_port: None,
+            prometheus_port: None,
+        }
     }
 }
 
@@ -69,6 +77,21 @@ pub(super) static KEYS: &[Key] = &[
         name: "port",
         expects: "a port number from 0 (any free one) to 65535",
         set: |draft, given| put(&mut draft.config.port, given.integer(0..=65_535)),
+    },
+    Key {
+        name: "management_port",
+        expects: "a port number from 0 (any free one) to 65535, or off",
+        set: |draft, given| put(&mut draft.management_port, optional_port(given).map(Some)),
+    },
+    Key {
+        name: "prometheus_port",
+        expects: "a port number from 0 (any free one) to 65535, or off",
+        set: |draft, given| put(&mut draft.prometheus_port, optional_port(given).map(Some)),
+    },
+    Key {
+        name: "management_bind",
+        expects: "a list of IP addresses such as 127.0.0.1 or [::1]",
+        set: |draft, given| put(&mut draft.config.management_bind, given.addresses()),
     },
     Key {
         name: "ready_file",
@@ -212,6 +235,14 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.log_format, given.word()),
     },
 ];
+
+/// A port, or none for `off`.
+fn optional_port(given: &Given) -> Option<Option<u16>> {
+    if given.text().is_some_and(|text| text == "off") {
+        return Some(None);
+    }
+    given.integer(0..=65_535).map(Some)
+}
 
 fn put<T>(slot: &mut T, value: Option<T>) -> Option<()> {
     *slot = value?;

@@ -1,6 +1,5 @@
 //! `leveret serve`: a broker until a signal ends it.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,16 +9,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::perf::run_perf;
-use super::store::run_store;
-use super::{init_logging, load_config, parse_args};
+use super::{Args, EXIT_UNAVAILABLE, init_logging, load_config};
 use crate::config::Config;
 use crate::store::StoreError;
 use crate::{Broker, StartError};
-
-/// Exit code for what the system refuses: a port in use, a file that cannot be written
-/// (`EX_UNAVAILABLE` of sysexits.h).
-const EXIT_UNAVAILABLE: u8 = 69;
 
 /// What tests and scripts wait for on standard output, as they do with RabbitMQ.
 const READY: &str = "Server startup complete";
@@ -37,20 +30,9 @@ enum ServeError {
     Runtime(io::Error),
 }
 
-/// The whole command: reads flags, environment and file, and serves; or does what another command says.
-pub fn run() -> ExitCode {
-    // It has options of its own, and none of the broker's.
-    let command = std::env::args_os().nth(1);
-    match command.as_deref().and_then(OsStr::to_str) {
-        Some("perf") => return run_perf(std::env::args_os().skip(2)),
-        Some("store") => return run_store(std::env::args_os().skip(2)),
-        _ => {}
-    }
-    let args = match parse_args(std::env::args_os()) {
-        Ok(args) => args,
-        Err(stop) => return stop.report(),
-    };
-    let (config, warnings) = match load_config(&args, std::env::vars_os()) {
+/// Runs the broker that the command line asks for.
+pub(super) fn run_serve(args: &Args) -> ExitCode {
+    let (config, warnings) = match load_config(args, std::env::vars_os()) {
         Ok(loaded) => loaded,
         Err(error) => return error.report(),
     };
@@ -98,6 +80,13 @@ fn announce(broker: &Broker, ready_file: Option<&Path>) -> Result<(), ServeError
     for address in broker.addresses() {
         tracing::info!("started TCP listener on {address}");
     }
+    // In the words that scripts wait for.
+    if let Some(port) = broker.management_port() {
+        tracing::info!("Management plugin: HTTP (non-TLS) listener started on port {port}");
+    }
+    if let Some(port) = broker.prometheus_port() {
+        tracing::info!("Prometheus metrics: HTTP (non-TLS) listener started on port {port}");
+    }
     if let Some(path) = ready_file {
         write_ready_file(broker, path)
             .map_err(|source| ServeError::ReadyFile { path: path.display().to_string(), source })?;
@@ -117,11 +106,20 @@ struct Ready {
 #[derive(Serialize)]
 struct Ports {
     amqp: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prometheus: Option<u16>,
 }
 
 /// Written aside and renamed: whoever sees the file sees all of it.
 fn write_ready_file(broker: &Broker, path: &Path) -> io::Result<()> {
-    let ready = Ready { pid: std::process::id(), ports: Ports { amqp: broker.port() } };
+    let ports = Ports {
+        amqp: broker.port(),
+        management: broker.management_port(),
+        prometheus: broker.prometheus_port(),
+    };
+    let ready = Ready { pid: std::process::id(), ports };
     let mut aside = path.as_os_str().to_owned();
     aside.push(".tmp");
     fs::write(&aside, serde_json::to_vec(&ready)?)?;

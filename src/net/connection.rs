@@ -49,7 +49,9 @@ pub(super) async fn serve(
         let woken = Arc::clone(&woken);
         Box::new(move || woken.notify_one())
     };
-    let mut client = Client::new(host, Peer { address }, wake, now());
+    // A socket that has no address any more is gone.
+    let Ok(local) = stream.local_addr() else { return };
+    let mut client = Client::new(host, Peer { address, local }, wake, now());
     let (reader, writer) = stream.split();
     let mut connection = ServedConnection {
         client: &mut client,

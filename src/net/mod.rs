@@ -7,4 +7,4 @@ mod server;
 mod timers;
 
 pub use self::clock::{epoch, now};
-pub use self::server::{Server, ServerError};
+pub use self::server::{Server, ServerError, listen};

@@ -23,13 +23,31 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// An address could not be listened on.
-    #[error("cannot listen on {address}: {source}; choose another with --bind or --port")]
+    #[error("cannot listen on {address}: {source}; choose another with --bind or {flag}")]
     Listen {
         /// The address.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
+        /// The flag that chooses the port.
+        flag: &'static str,
     },
+}
+
+/// Listens on every address. With port 0 all of them share one free port. Needs a tokio runtime.
+///
+/// # Errors
+/// [`ServerError::Listen`], which names the flag that chooses the port.
+pub fn listen(
+    addresses: &[IpAddr],
+    port: u16,
+    flag: &'static str,
+) -> Result<Vec<TcpListener>, ServerError> {
+    listener::bind_all(addresses, port).map_err(|(address, source)| ServerError::Listen {
+        address,
+        source,
+        flag,
+    })
 }
 
 /// A broker's AMQP listeners and the tasks behind them.
@@ -47,8 +65,7 @@ impl Server {
     /// # Errors
     /// [`ServerError::Listen`], and nothing listens.
     pub fn start(addresses: &[IpAddr], port: u16, host: &Arc<Host>) -> Result<Self, ServerError> {
-        let listeners = listener::bind_all(addresses, port)
-            .map_err(|(address, source)| ServerError::Listen { address, source })?;
+        let listeners = listen(addresses, port, "--port")?;
         let shutdown = CancellationToken::new();
         let tasks = TaskTracker::new();
         tasks.spawn(timers::drive(Arc::clone(host), shutdown.clone()));

@@ -166,6 +166,11 @@ impl Connection {
         self.capabilities
     }
 
+    /// The limits that were negotiated.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// What is to be written.
     pub fn output(&mut self) -> &mut Output {
         &mut self.output

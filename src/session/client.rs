@@ -17,8 +17,10 @@ use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
 use super::one_line::OneLine;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
+use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
+use super::stats::Tally;
 use crate::broker::effect::Effects;
 use crate::broker::queue::Announcement;
 use crate::broker::queue::{ConsumerHandle, Return};
@@ -46,6 +48,8 @@ pub(super) type Answer = Option<Method>;
 pub struct Peer {
     /// Its address.
     pub address: SocketAddr,
+    /// The address it came in by.
+    pub local: SocketAddr,
 }
 
 /// Whether a client's input is to be read on.
@@ -62,15 +66,16 @@ pub enum Reading {
 /// Fed with bytes and the time; what it has to say gathers in [`Client::output`].
 #[derive(Debug)]
 pub struct Client {
-    host: Arc<Host>,
-    peer: Peer,
-    outbox: Arc<Outbox>,
-    id: ConnectionId,
-    connection: Connection,
-    user: String,
-    session: Option<Session>,
+    pub(super) host: Arc<Host>,
+    pub(super) peer: Peer,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) id: ConnectionId,
+    pub(super) connection: Connection,
+    pub(super) user: String,
+    pub(super) about: About,
+    pub(super) session: Option<Session>,
     /// A publisher that waits for memory, the disk, or the store.
-    blocked: bool,
+    pub(super) blocked: bool,
     /// It was told why. Where the store has a lot to write at the moment it is not.
     told_blocked: bool,
     /// A request that could not be answered yet.
@@ -115,6 +120,7 @@ pub(super) struct Session {
     pub(super) exclusive_queues: Vec<Arc<QueueCell>>,
     pub(super) batch: PublishBatch,
     pub(super) settlements: SettleBatch,
+    pub(super) tally: Tally,
     /// Channels whose consumers wait for credit that has come back.
     pub(super) starved: Vec<ChannelId>,
     /// The serial of the channel that was opened last.
@@ -149,7 +155,8 @@ impl Client {
     pub fn new(host: Arc<Host>, peer: Peer, wake: Wake, now: Instant) -> Self {
         let id = host.next_connection_id();
         let outbox = Arc::new(Outbox::new(wake));
-        host.registry.add(id, &outbox);
+        host.registry.add(id, peer, &outbox);
+        let about = About::new(host.epoch.timestamp(now));
         let connection = Connection::new(host.connection.clone(), now);
         Self {
             host,
@@ -158,6 +165,7 @@ impl Client {
             id,
             connection,
             user: String::new(),
+            about,
             session: None,
             blocked: false,
             told_blocked: false,
@@ -168,6 +176,7 @@ impl Client {
 
     /// Bytes were received.
     pub fn received(&mut self, now: Instant) {
+        self.about.traffic.reads += 1;
         self.connection.heartbeat().received(now);
     }
 
@@ -175,7 +184,10 @@ impl Client {
     pub fn process(&mut self, input: &mut BytesMut, now: Instant) -> Reading {
         loop {
             while !self.must_wait() {
-                match self.connection.next_request(input, now) {
+                let before = input.len();
+                let request = self.connection.next_request(input, now);
+                self.about.traffic.received_bytes += (before - input.len()) as u64;
+                match request {
                     Ok(Some(request)) => self.handle(request, now),
                     Ok(None) => break,
                     Err(failure) => self.fail(&failure, now),
@@ -210,6 +222,7 @@ impl Client {
         }
         self.answer_late(now);
         self.fail_channels(now);
+        self.tell();
     }
 
     /// A publisher that waited need not wait any more, unless there is another reason; one that was told so
@@ -282,6 +295,7 @@ impl Client {
 
     /// Bytes were written.
     pub fn sent(&mut self, now: Instant) {
+        self.about.traffic.writes += 1;
         self.connection.heartbeat().sent(now);
         if self.must_wait() {
             // Its heartbeats are not read meanwhile; that it takes in what is written shows as
@@ -417,7 +431,7 @@ impl Client {
     }
 
     /// Closes what an exception is about, and gives back what it held.
-    fn fail(&mut self, failure: &Failure, now: Instant) {
+    pub(super) fn fail(&mut self, failure: &Failure, now: Instant) {
         tracing::warn!(
             connection = self.id.0,
             channel = failure.channel.0,
@@ -498,6 +512,7 @@ impl Client {
             session.end(now);
             self.host.registry.closed(self.id);
         }
+        self.count_closed();
         self.blocked = false;
         self.told_blocked = false;
         self.unanswered = None;
@@ -531,6 +546,7 @@ impl Session {
         }
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
+        self.host.churn.channels_opened.add(1);
         self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
         Ok(())
     }
@@ -682,7 +698,8 @@ impl Session {
         // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);
         self.settle_held(id, Return::Released, now);
-        if self.channels.remove(&id).is_some() {
+        if let Some(channel) = self.channels.remove(&id) {
+            self.count_channel_closed(&channel);
             self.host.registry.close_channels(&self.user, 1);
         }
         // What it did not do in time is not the fault of the next one with its number.

@@ -18,10 +18,12 @@ mod publish;
 mod registry;
 mod remembered_routes;
 mod reply_to;
+mod report;
 mod restore;
 mod rights;
 mod settle;
 mod source;
+mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -30,9 +32,14 @@ mod topology;
 mod transaction;
 
 pub use self::admin::{
-    AdminError, Defaults, Definitions, ImportError, InvalidDefinitions, NewPassword, NewUser,
+    AdminError, Decision, Defaults, Definitions, Fetch, ImportError, InvalidDefinitions,
+    NewPassword, NewUser, Publish, Published, Refused, Taken, Visitor,
 };
 pub use self::client::{Client, Peer, Reading};
 pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;
+pub use self::report::{
+    Alarms, Answer, ChannelReport, ConnectionReport, ConnectionTraffic, ConsumerReport,
+};
+pub use self::stats::{ChannelStats, Churn, Logins};
 pub use self::stored::{DEFINITION_PREFIXES, definition_document};

@@ -14,6 +14,7 @@ use super::outbox::{BatchConfirmation, Publisher};
 use super::remembered_routes::AsOf;
 use super::reply_to::is_reply;
 use super::rights::Caller;
+use super::stats::{ChurnCounters, Tally};
 use crate::auth::Permission;
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, MessageParts};
@@ -84,7 +85,7 @@ impl Session {
             Mode::Confirm(ledger) => Some(ledger.publish()),
             Mode::Plain => None,
             Mode::Transaction(transaction) => {
-                let message = store(content, facts);
+                let message = message(content, facts);
                 if transaction.bytes + message.memory() > TRANSACTION_BYTES_MAX {
                     return Err(Exception::precondition_failed(
                         "transaction is larger than 512 MiB",
@@ -101,6 +102,7 @@ impl Session {
                 return Ok(());
             }
         };
+        channel.count(&route, content.mandatory, &mut self.tally, &self.host.churn);
         if self.settlements.is_of(&route.queues) {
             // A queue sees what its client does in order: a message that replaces one just settled is
             // no duplicate of it.
@@ -113,7 +115,7 @@ impl Session {
             // What confirms a duplicate is that the first one is safe.
             self.batch.stored |= route.duplicate && facts.persistent;
             if route.is_recorded() {
-                let message = store(content, facts);
+                let message = message(content, facts);
                 route.record(&message, &message.routing_keys());
             }
             if let Some(sequence) = sequence {
@@ -122,7 +124,7 @@ impl Session {
             }
             return Ok(());
         }
-        let message = store(content, facts);
+        let message = message(content, facts);
         if route.is_recorded() {
             route.record(&message, &message.routing_keys());
         }
@@ -149,13 +151,15 @@ impl Session {
         output: &mut Output,
     ) {
         let delivered =
-            self.reply(&ShortString::truncated(content.routing_key()), store(content, facts));
+            self.reply(&ShortString::truncated(content.routing_key()), message(content, facts));
         if !delivered && content.mandatory {
             return_unroutable(id, content, output);
         }
-        if let Some(channel) = self.channels.get_mut(&id)
-            && let Mode::Confirm(ledger) = &mut channel.mode
-        {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        self.host.churn.publishers_seen.add_once(channel.stats.published == 0);
+        channel.stats.published += 1;
+        self.tally.replied(matches!(channel.mode, Mode::Confirm(_)));
+        if let Mode::Confirm(ledger) = &mut channel.mode {
             let publisher = Publisher { channel: id, serial: channel.serial };
             self.batch.await_confirm(publisher, ledger.publish(), false);
         }
@@ -173,6 +177,7 @@ impl Session {
 
     /// As [`Session::flush_publishes`], for those who hold a unit of records together already.
     pub(super) fn flush_publishes_of_unit(&mut self, now: Instant) -> usize {
+        self.tally.flush(self.vhost.traffic());
         let refused = self.enter_queues(now);
         let stored = std::mem::take(&mut self.batch.stored);
         if !self.batch.awaits_confirms() {
@@ -238,6 +243,24 @@ impl Session {
 }
 
 impl SessionChannel {
+    /// Counts a message that was published along a route.
+    pub(super) fn count(
+        &mut self,
+        route: &Route,
+        mandatory: bool,
+        tally: &mut Tally,
+        churn: &ChurnCounters,
+    ) {
+        churn.publishers_seen.add_once(self.stats.published == 0);
+        self.stats.published += 1;
+        tally.published(route, matches!(self.mode, Mode::Confirm(_)));
+        if route.is_unroutable() {
+            self.stats.returned += u64::from(mandatory);
+            self.stats.dropped += u64::from(!mandatory);
+            tally.unroutable(mandatory);
+        }
+    }
+
     /// The queues for a message: those of an earlier one with the same exchange and key, unless
     /// something was declared, bound or deleted since, or permissions changed.
     fn route(
@@ -276,7 +299,7 @@ impl SessionChannel {
 }
 
 /// Keeps a message, with its properties as receivers are to see them.
-fn store(content: &Content, facts: Facts) -> Message {
+pub(super) fn message(content: &Content, facts: Facts) -> Message {
     let Facts { persistent, priority, extras, rewritten } = facts;
     let mut parts = MessageParts {
         exchange_len: content.exchange_len,

@@ -1,11 +1,11 @@
 //! What a client may do: asked for with every request, and looked up once.
 
-use amqp_codec::{ReplyCode, ShortString};
+use amqp_codec::{FieldTable, FieldValue, ReplyCode, ShortString};
 
 use super::client::Session;
 use super::host::Host;
 use crate::auth::{Grant, Permission};
-use crate::broker::error::{Resource, ResourceKind};
+use crate::broker::error::{BrokerError, Resource, ResourceKind};
 use crate::broker::exchange::ExchangeKind;
 use crate::broker::vhost::VHost;
 use crate::protocol::exception::Exception;
@@ -134,6 +134,66 @@ impl Caller<'_> {
         self.check_topic(Permission::Write, exchange, keys)
     }
 
+    /// Who dead-letters to an exchange has to be allowed to: to read the queue, and to write there. Asked
+    /// for once, when the queue is new.
+    pub(super) fn may_declare_queue(
+        self,
+        name: &ShortString,
+        arguments: &FieldTable,
+    ) -> Result<(), Exception> {
+        self.check_queue(Permission::Configure, name)?;
+        if let Some(FieldValue::LongString(exchange)) = arguments.get("x-dead-letter-exchange")
+            && self.vhost.queue(name).is_err()
+        {
+            self.check_queue(Permission::Read, name)?;
+            self.check_exchange(Permission::Write, &ShortString::truncated(exchange))?;
+        }
+        Ok(())
+    }
+
+    /// The same for an alternate exchange.
+    pub(super) fn may_declare_exchange(
+        self,
+        name: &ShortString,
+        arguments: &FieldTable,
+    ) -> Result<(), Exception> {
+        check_not_default(name)?;
+        self.check_exchange(Permission::Configure, name)?;
+        if let Some(FieldValue::LongString(alternate)) = arguments.get("alternate-exchange")
+            && self.vhost.exchange_kind(name).is_none()
+        {
+            self.check_exchange(Permission::Read, name)?;
+            self.check_exchange(Permission::Write, &ShortString::truncated(alternate))?;
+        }
+        Ok(())
+    }
+
+    /// Who binds a queue, or takes a binding away, puts messages in and takes them from the source.
+    pub(super) fn may_bind_queue(
+        self,
+        source: &ShortString,
+        queue: &ShortString,
+        routing_key: &ShortString,
+    ) -> Result<(), Exception> {
+        self.check_queue(Permission::Write, queue)?;
+        check_not_default(source)?;
+        self.check_exchange(Permission::Read, source)?;
+        self.check_topic(Permission::Read, source, [routing_key.as_bytes()])
+    }
+
+    pub(super) fn may_bind_exchange(
+        self,
+        source: &ShortString,
+        destination: &ShortString,
+        routing_key: &ShortString,
+    ) -> Result<(), Exception> {
+        self.check_exchange(Permission::Write, destination)?;
+        check_not_default(destination)?;
+        check_not_default(source)?;
+        self.check_exchange(Permission::Read, source)?;
+        self.check_topic(Permission::Read, source, [routing_key.as_bytes()])
+    }
+
     fn refused(self, permission: Permission, what: &impl std::fmt::Display) -> Exception {
         let text = format!("{permission} access to {what} refused for user '{}'", self.user);
         Exception::new(ReplyCode::AccessRefused, text)
@@ -146,4 +206,8 @@ impl Session {
         self.rights.refresh(&self.host, &self.user, &self.vhost);
         Caller { rights: &self.rights, user: &self.user, vhost: &self.vhost }
     }
+}
+
+fn check_not_default(exchange: &ShortString) -> Result<(), BrokerError> {
+    if exchange.is_empty() { Err(BrokerError::DefaultExchange) } else { Ok(()) }
 }

@@ -90,7 +90,8 @@ impl TestClient {
     }
 
     fn connect_with_heartbeat(host: &Arc<Host>, heartbeat: u16) -> Self {
-        let peer = Peer { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)) };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let peer = Peer { address, local: address };
         let now = origin();
         let client = Client::new(Arc::clone(host), peer, Box::new(|| {}), now);
         let mut connected = Self { client, input: BytesMut::new(), now };

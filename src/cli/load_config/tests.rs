@@ -115,12 +115,24 @@ fn rabbitmqs_variables_are_understood_and_ours_win() {
 }
 
 #[test]
+fn who_takes_any_port_for_amqp_gets_any_for_the_rest_unless_he_says_so() {
+    let ports = |config: Config| (config.management_port, config.prometheus_port);
+    assert_eq!(ports(config(&[], &[])), (Some(15_672), Some(15_692)));
+    assert_eq!(ports(config(&["--port", "0"], &[])), (Some(0), Some(0)));
+    let args = ["--port", "0", "--http-port", "off", "--metrics-port", "7"];
+    assert_eq!(ports(config(&args, &[])), (None, Some(7)));
+}
+
+#[test]
 fn every_key_can_be_set_by_file_and_by_environment() {
     let file = TestFile::new(
         "every",
         r#"
         bind = ["127.0.0.1", "::1"]
         port = 0
+        management_port = 1
+        prometheus_port = "off"
+        management_bind = "localhost"
         ready_file = "/run/ready.json"
         frame_max = 4096
         channel_max = 10
@@ -150,6 +162,12 @@ fn every_key_can_be_set_by_file_and_by_environment() {
     let expected = Config {
         bind: ["127.0.0.1", "::1"].map(|address| address.parse().unwrap()).to_vec(),
         port: 0,
+        management_port: Some(1),
+        prometheus_port: None,
+        management_bind: vec!["127.0.0.1", "::1"]
+            .into_iter()
+            .map(|it| it.parse().unwrap())
+            .collect(),
         ready_file: Some("/run/ready.json".into()),
         frame_max: 4096,
         channel_max: 10,
@@ -179,6 +197,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
     let values = [
         "127.0.0.1,::1",
         "0",
+        "1",
+        "off",
+        "localhost",
         "/run/ready.json",
         "4096",
         "10",

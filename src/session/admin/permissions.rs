@@ -17,6 +17,11 @@ impl Host {
         self.access.control().all_permissions().collect()
     }
 
+    /// The vhosts that are open to a user, by name.
+    pub fn vhosts_of(&self, user: &str) -> Vec<ShortString> {
+        self.access.control().vhosts_of(user)
+    }
+
     /// What a user may do in a vhost.
     pub fn permissions_of(&self, user: &str, vhost: &str) -> Option<UserPermissions> {
         let vhost = ShortString::new(vhost).ok()?;

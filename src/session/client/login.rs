@@ -14,10 +14,11 @@ use crate::session::batch::PublishBatch;
 use crate::session::one_line::OneLine;
 use crate::session::rights::Rights;
 use crate::session::settle::SettleBatch;
+use crate::session::stats::Tally;
 
 impl Client {
     pub(super) fn login(&mut self, login: Login, now: Instant) {
-        let Login { mechanism, user, password, .. } = login;
+        let Login { mechanism, user, password, client_properties } = login;
         let checked = match mechanism {
             Mechanism::Anonymous => Ok(self.host.anonymous_user.clone()),
             _ => {
@@ -29,9 +30,12 @@ impl Client {
         match checked {
             Ok(user) => {
                 self.user = user;
+                self.host.churn.logins_succeeded.add(1);
+                self.introduce(mechanism.name(), client_properties);
                 self.connection.login_accepted();
             }
             Err(reason) => {
+                self.host.churn.logins_failed.add(1);
                 let mechanism = mechanism.name();
                 // The name is anybody's text: it is not to end the line.
                 let user = OneLine(&user);
@@ -67,6 +71,7 @@ impl Client {
             exclusive_queues: Vec::new(),
             batch: PublishBatch::default(),
             settlements: SettleBatch::default(),
+            tally: Tally::default(),
             starved: Vec::new(),
             last_serial: 0,
             to_confirm: Vec::new(),
@@ -81,6 +86,7 @@ impl Client {
             announced: None,
             taken: Vec::new(),
         });
+        self.count_opened();
         self.connection.opened();
         tracing::info!(
             connection = self.id.0,
