@@ -10,12 +10,13 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 
+use super::metrics as prometheus;
 use super::policies::Whose;
 use super::problem::Problem;
 use super::site::Site;
 use super::{
-    bindings, channels, connections, consumers, exchanges, health, limits, messages, nodes,
-    overview, parameters, permissions, queues, users, vhosts,
+    bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
+    nodes, overview, parameters, permissions, queues, users, vhosts,
 };
 
 /// Bytes in the body of a request: a definitions file of a large broker.
@@ -42,7 +43,12 @@ pub(super) fn management(site: Arc<Site>) -> Router {
 
 /// The metrics.
 pub(super) fn metrics(site: Arc<Site>) -> Router {
-    limited(Router::new().with_state(site))
+    let routes = Router::new()
+        .route("/metrics", get(prometheus::aggregated))
+        .route("/metrics/per-object", get(prometheus::per_object))
+        .route("/metrics/detailed", get(prometheus::detailed))
+        .route("/metrics/memory-breakdown", get(prometheus::memory));
+    limited(routes.with_state(site))
 }
 
 /// What holds for all requests.
@@ -67,6 +73,11 @@ fn of_broker() -> Routes {
     Router::new()
         .route("/api/overview", get(overview::get))
         .route("/api/cluster-name", get(overview::cluster_name).put(parameters::name_cluster))
+        .route("/api/definitions", get(definitions::export).post(definitions::import))
+        .route(
+            "/api/definitions/{vhost}",
+            get(definitions::export_vhost).post(definitions::import_vhost),
+        )
         .route("/api/extensions", get(overview::extensions))
         .route("/api/whoami", get(overview::whoami))
         .route("/api/auth", get(overview::auth))
