@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
@@ -56,10 +57,16 @@ fn limited(router: Router) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn(in_time))
+        .layer(from_fn(in_bounds))
 }
 
-async fn in_time(request: Request, next: Next) -> Response {
+async fn in_bounds(request: Request, next: Next) -> Response {
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+        let (status, error) = (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large");
+        return Problem::of(status, error, "the body is too large").into_response();
+    }
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
@@ -89,6 +96,12 @@ fn of_broker() -> Routes {
         .route("/api/deprecated-features/used", get(overview::none))
         .route("/api/federation-links", get(overview::none))
         .route("/api/federation-links/{vhost}", get(overview::none))
+        .route("/api/stream/connections", get(overview::none))
+        .route("/api/stream/connections/{vhost}", get(overview::none))
+        .route("/api/stream/consumers", get(overview::none))
+        .route("/api/stream/consumers/{vhost}", get(overview::none))
+        .route("/api/stream/publishers", get(overview::none))
+        .route("/api/stream/publishers/{vhost}", get(overview::none))
         .route("/api/shovels", get(overview::none))
         .route("/api/shovels/{vhost}", get(overview::none))
         .route("/api/nodes", get(nodes::all))
