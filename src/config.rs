@@ -69,6 +69,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// A file to write once the broker accepts connections: JSON with its process id and ports.
     pub ready_file: Option<PathBuf>,
+    /// A file to write the process id to.
+    pub pid_file: Option<PathBuf>,
+    /// Definitions to add before clients are let in: a file as RabbitMQ exports it.
+    pub load_definitions: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -103,6 +107,8 @@ impl Default for Config {
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
             ready_file: None,
+            pid_file: None,
+            load_definitions: None,
         }
     }
 }

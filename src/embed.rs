@@ -1,6 +1,8 @@
 //! A running broker: what the `leveret` command starts, and what a test embeds.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
@@ -21,7 +23,7 @@ use crate::net::{Server, ServerError, epoch, listen, now};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::{Limits, RABBITMQ_VERSION};
 use crate::session::{
-    AdminError, DEFINITION_PREFIXES, Defaults, Host, HostSettings, RestoreError,
+    AdminError, DEFINITION_PREFIXES, Defaults, Definitions, Host, HostSettings, RestoreError,
     definition_document,
 };
 use crate::store::log::LogOptions;
@@ -76,6 +78,14 @@ pub enum StartError {
     /// The default user or vhost can't be.
     #[error("default_user or default_vhost: {0}; choose another name")]
     Defaults(#[from] AdminError),
+    /// The file of definitions can't be read, or makes no sense.
+    #[error("cannot load the definitions of {file}: {problem}")]
+    LoadDefinitions {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// What an earlier process stored makes no sense.
     #[error(transparent)]
     Definition(#[from] RestoreError),
@@ -103,6 +113,9 @@ impl Broker {
         }
         let Config { default_user, default_pass, default_vhost, .. } = &config;
         host.make_defaults(Defaults::new(default_user, default_pass.expose(), default_vhost))?;
+        if let Some(file) = &config.load_definitions {
+            load_definitions(&host, file)?;
+        }
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let web = Web::listen(addresses, &config)?;
@@ -422,6 +435,18 @@ fn identity(config: &Config) -> Identity {
         disk_free_limit: config.disk_free_limit,
         consumer_timeout: config.consumer_timeout_ms,
     }
+}
+
+/// Puts the definitions of a file in force.
+fn load_definitions(host: &Host, file: &Path) -> Result<(), StartError> {
+    let failed = |problem: String| {
+        let file = file.display().to_string();
+        StartError::LoadDefinitions { file, problem }
+    };
+    let text = fs::read(file).map_err(|error| failed(error.to_string()))?;
+    let json = serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?;
+    let definitions = Definitions::read(&json).map_err(|error| failed(error.to_string()))?;
+    host.import_definitions(definitions, now()).map_err(|error| failed(error.to_string()))
 }
 
 /// Where durable state goes, and what was there.

@@ -26,6 +26,8 @@ enum ServeError {
     Store(Arc<StoreError>),
     #[error("cannot write the ready file {path}: {source}")]
     ReadyFile { path: String, source: io::Error },
+    #[error("cannot write the PID file {path}: {source}")]
+    PidFile { path: String, source: io::Error },
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
 }
@@ -63,6 +65,11 @@ fn serve(config: Config) -> Result<(), ServeError> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
         let ready_file = config.ready_file.clone();
+        if let Some(path) = &config.pid_file {
+            fs::write(path, format!("{}\n", std::process::id())).map_err(|source| {
+                ServeError::PidFile { path: path.display().to_string(), source }
+            })?;
+        }
         let broker = Broker::start(config).await?;
         announce(&broker, ready_file.as_deref())?;
         tokio::select! {
