@@ -41,6 +41,8 @@ pub struct Config {
     pub default_pass: Secret,
     /// The vhost that an empty broker starts with.
     pub default_vhost: String,
+    /// A file of definitions that are put in force before anybody can connect.
+    pub load_definitions: Option<PathBuf>,
     /// Users who may log in from this machine only.
     pub loopback_users: Vec<String>,
     /// Whether clients may log in without a name, as the default user (SASL mechanism ANONYMOUS).
@@ -71,8 +73,6 @@ pub struct Config {
     pub ready_file: Option<PathBuf>,
     /// A file to write the process id to.
     pub pid_file: Option<PathBuf>,
-    /// Definitions to add before clients are let in: a file as RabbitMQ exports it.
-    pub load_definitions: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -92,6 +92,7 @@ impl Default for Config {
             default_user: "guest".to_owned(),
             default_pass: Secret::new("guest"),
             default_vhost: "/".to_owned(),
+            load_definitions: None,
             loopback_users: vec!["guest".to_owned()],
             allow_anonymous: false,
             memory_high_watermark_bytes: 0,
@@ -108,7 +109,6 @@ impl Default for Config {
             log_format: LogFormat::Text,
             ready_file: None,
             pid_file: None,
-            load_definitions: None,
         }
     }
 }

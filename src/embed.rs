@@ -1,8 +1,8 @@
 //! A running broker: what the `leveret` command starts, and what a test embeds.
 
-use std::fs;
+mod administration;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
@@ -77,17 +77,17 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The file of `load_definitions` can't be read, or what is in it can't be in force.
+    #[error("load_definitions: {path}: {reason}")]
+    Load {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The default user or vhost can't be.
     #[error("default_user or default_vhost: {0}; choose another name")]
     Defaults(#[from] AdminError),
-    /// The file of definitions can't be read, or makes no sense.
-    #[error("cannot load the definitions of {file}: {problem}")]
-    LoadDefinitions {
-        /// The file.
-        file: String,
-        /// What is wrong with it.
-        problem: String,
-    },
     /// What an earlier process stored makes no sense.
     #[error(transparent)]
     Definition(#[from] RestoreError),
@@ -113,11 +113,7 @@ impl Broker {
         if let Some(durable) = &durable {
             restore(&host, durable, queues)?;
         }
-        let Config { default_user, default_pass, default_vhost, .. } = &config;
-        host.make_defaults(Defaults::new(default_user, default_pass.expose(), default_vhost))?;
-        if let Some(file) = &config.load_definitions {
-            load_definitions(&host, file)?;
-        }
+        begin(&host, &config)?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let web = Web::listen(addresses, &config)?;
@@ -453,18 +449,6 @@ fn identity(config: &Config) -> Identity {
     }
 }
 
-/// Puts the definitions of a file in force.
-fn load_definitions(host: &Host, file: &Path) -> Result<(), StartError> {
-    let failed = |problem: String| {
-        let file = file.display().to_string();
-        StartError::LoadDefinitions { file, problem }
-    };
-    let text = fs::read(file).map_err(|error| failed(error.to_string()))?;
-    let json = serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))?;
-    let definitions = Definitions::read(&json).map_err(|error| failed(error.to_string()))?;
-    host.import_definitions(definitions, now()).map_err(|error| failed(error.to_string()))
-}
-
 /// Where durable state goes, and what was there.
 struct Opened {
     store: Arc<dyn Store>,
@@ -512,6 +496,23 @@ fn restore(
         }
     });
     host.restore(queues, &|queue, wanted| durable.page(queue, wanted), now())
+}
+
+/// What there is besides what was there: definitions from a file, or what an empty broker begins with.
+fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
+    let Config { default_user, default_pass, default_vhost, load_definitions, .. } = config;
+    let defaults = Defaults::new(default_user, default_pass.expose(), default_vhost);
+    let Some(path) = load_definitions else { return Ok(host.make_defaults(defaults)?) };
+    let refused = |reason: &dyn std::fmt::Display| {
+        let (path, reason) = (path.display().to_string(), reason.to_string());
+        StartError::Load { path, reason }
+    };
+    let text = std::fs::read(path).map_err(|error| refused(&error))?;
+    let json = serde_json::from_slice(&text).map_err(|error| refused(&error))?;
+    let definitions = Definitions::read(&json).map_err(|error| refused(&error))?;
+    host.begin_with(definitions, defaults, now()).map_err(|error| refused(&error))?;
+    tracing::info!("definitions of {} are in force", path.display());
+    Ok(())
 }
 
 fn host_settings(

@@ -271,6 +271,15 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.default_vhost, name(given)),
     },
     Key {
+        name: "load_definitions",
+        about: "Definitions (users, vhosts, permissions, queues and so on) of RabbitMQ's form, which are put in \
+                force at every start before anybody can connect. Users among them take the place of the \
+                default user in an empty broker, and vhosts that of the default vhost.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| put(&mut draft.config.load_definitions, file(given).map(Some)),
+    },
+    Key {
         name: "loopback_users",
         about: "Users who may log in from this machine only.",
         default: "guest",
@@ -283,14 +292,6 @@ pub(super) static KEYS: &[Key] = &[
         default: "false",
         expects: "true or false",
         set: |draft, given| put(&mut draft.config.allow_anonymous, given.truth()),
-    },
-    Key {
-        name: "load_definitions",
-        about: "A file of definitions, as RabbitMQ or leveret exports them: users, vhosts, queues and so on. They are \
-                added before clients are let in, at every start.",
-        default: "",
-        expects: "the name of a file",
-        set: |draft, given| put(&mut draft.config.load_definitions, file(given).map(Some)),
     },
     Key {
         name: "log_level",

@@ -153,9 +153,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_user = "u"
         default_pass = "p"
         default_vhost = "v"
+        load_definitions = "/etc/definitions.json"
         loopback_users = []
         allow_anonymous = true
-        load_definitions = "/d.json"
         log_level = "debug"
         log_format = "json"
         "#,
@@ -189,9 +189,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_user: "u".to_owned(),
         default_pass: Secret::new("p"),
         default_vhost: "v".to_owned(),
+        load_definitions: Some("/etc/definitions.json".into()),
         loopback_users: Vec::new(),
         allow_anonymous: true,
-        load_definitions: Some("/d.json".into()),
         log_level: LogLevel::Debug,
         log_format: LogFormat::Json,
     };
@@ -222,9 +222,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "u",
         "p",
         "v",
+        "/etc/definitions.json",
         "none",
         "true",
-        "/d.json",
         "debug",
         "json",
     ];
