@@ -71,6 +71,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// A file to write once the broker accepts connections: JSON with its process id and ports.
     pub ready_file: Option<PathBuf>,
+    /// A file to write the process id to.
+    pub pid_file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -106,6 +108,7 @@ impl Default for Config {
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
             ready_file: None,
+            pid_file: None,
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::broker::queue::{QueueCounts, Restored, ScheduledMessage, Totals, Wind
 use crate::broker::queue_cell::{QueueCell, QueueId, QueueIds};
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
-use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability};
+use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability, Secret};
 use crate::http::{self, Identity, Listening, Site};
 use crate::net::{Server, ServerError, epoch, listen, now};
 use crate::protocol::connection::Settings;
@@ -52,6 +52,8 @@ pub struct Broker {
     host: Arc<Host>,
     config: Config,
     durable: Option<Arc<DurableStore>>,
+    /// What makes an administrator of whoever sends it to the management API from this machine.
+    local_token: Secret,
     /// Why its store can't go on. It serves nobody then.
     failure: Arc<watch::Sender<Option<Arc<StoreError>>>>,
 }
@@ -116,7 +118,9 @@ impl Broker {
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let web = Web::listen(addresses, &config)?;
         let server = Server::start(addresses, config.port, &host)?;
-        let web = web.start(&host, &config, server.addresses());
+        let local_token =
+            Secret::new(format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()));
+        let web = web.start(&host, &config, server.addresses(), &local_token);
         let failure = Arc::new(watch::Sender::new(None));
         if let Some(durable) = &durable {
             let (end, failure) = (server.end(), Arc::clone(&failure));
@@ -126,7 +130,7 @@ impl Broker {
                 failure.send_replace(Some(error));
             });
         }
-        Ok(Self { server, web, host, config, durable, failure })
+        Ok(Self { server, web, host, config, durable, local_token, failure })
     }
 
     /// Where it listens for AMQP.
@@ -142,6 +146,12 @@ impl Broker {
     /// The port of its management HTTP API, if it has one.
     pub fn management_port(&self) -> Option<u16> {
         self.web.management.first().map(SocketAddr::port)
+    }
+
+    /// What makes an administrator of whoever sends it to the management API from this machine, as
+    /// `Authorization: Bearer TOKEN`. Another one with each start.
+    pub fn local_token(&self) -> &Secret {
+        &self.local_token
     }
 
     /// Where it listens for management over HTTP.
@@ -392,7 +402,13 @@ impl Web {
 }
 
 impl WebListeners {
-    fn start(self, host: &Arc<Host>, config: &Config, amqp: &[SocketAddr]) -> Web {
+    fn start(
+        self,
+        host: &Arc<Host>,
+        config: &Config,
+        amqp: &[SocketAddr],
+        local_token: &Secret,
+    ) -> Web {
         let Self { management, metrics } = self;
         let bound = |listeners: &[TcpListener]| -> Vec<SocketAddr> {
             listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
@@ -402,7 +418,7 @@ impl WebListeners {
         if management.is_empty() && metrics.is_empty() {
             return web;
         }
-        let site = Site::new(Arc::clone(host), identity(config), now);
+        let site = Site::new(Arc::clone(host), identity(config), local_token.clone(), now);
         let listening = |protocol: &'static str, addresses: &[SocketAddr]| {
             let on = |&address: &SocketAddr| Listening { protocol, address };
             addresses.iter().map(on).collect::<Vec<_>>()

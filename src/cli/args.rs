@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use super::EXIT_USAGE;
 use super::admin::Admin;
 use super::completions::Completions;
+use super::config_command::ConfigCommand;
 use super::given::Given;
 use super::man::Man;
 use super::perf::PerfArgs;
@@ -22,11 +23,14 @@ use super::store::StoreArgs;
     about = "A message broker that speaks AMQP 0-9-1 and RabbitMQ's extensions",
     after_help = "Every option is also an environment variable (LEVERET_PORT, LEVERET_FRAME_MAX, \
                   ...) and a key in the configuration file (port, frame_max, ...). Flags win over \
-                  the environment, and that over the file. RABBITMQ_NODE_PORT, \
-                  RABBITMQ_NODE_IP_ADDRESS and RABBITMQ_DEFAULT_USER, _PASS and _VHOST are \
-                  understood, too."
+                  the environment, and that over the file. RabbitMQ's variables and rabbitmq.conf are \
+                  understood, too. 'leveret config show' prints what is in force, and where it was \
+                  written."
 )]
 pub struct Args {
+    /// Whether it was called as RabbitMQ's server: then it looks where RabbitMQ looks.
+    #[arg(skip)]
+    of_rabbitmq: bool,
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -43,6 +47,9 @@ pub(super) enum Command {
     Perf(Box<PerfArgs>),
     /// Look into a data directory while no broker runs on it
     Store(StoreArgs),
+    /// Configuration: check, show
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print what makes a shell complete this command line
     Completions(Completions),
     /// Write manual pages, one for each command
@@ -60,7 +67,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "N")]
     port: Option<String>,
 
-    /// Read this configuration file (TOML)
+    /// Read this configuration file: TOML, or RabbitMQ's format if its name ends with .conf
     #[arg(long, value_name = "FILE")]
     config: Option<String>,
 
@@ -160,6 +167,11 @@ impl Options {
 }
 
 impl Args {
+    /// A broker with these options.
+    pub(super) fn with(options: Options) -> Self {
+        Self { of_rabbitmq: false, command: None, options }
+    }
+
     /// The broker's options: those before `serve`, and those after it, which win.
     fn options(&self) -> impl DoubleEndedIterator<Item = &Options> {
         let after = match &self.command {
@@ -172,6 +184,18 @@ impl Args {
     /// The configuration file that was asked for.
     pub(super) fn config_file(&self) -> Option<&str> {
         self.options().rev().find_map(|options| options.config.as_deref())
+    }
+
+    /// The same, called as RabbitMQ's server.
+    #[must_use]
+    pub(super) fn as_rabbitmq(mut self) -> Self {
+        self.of_rabbitmq = true;
+        self
+    }
+
+    /// Whether it was called as RabbitMQ's server.
+    pub(super) fn is_of_rabbitmq(&self) -> bool {
+        self.of_rabbitmq
     }
 
     /// Whether unknown keys in the configuration file are an error.

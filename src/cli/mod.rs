@@ -5,6 +5,7 @@ mod admin;
 mod api;
 mod args;
 mod completions;
+mod config_command;
 mod environment;
 mod given;
 mod keys;
@@ -16,6 +17,7 @@ mod memory;
 mod output;
 mod perf;
 mod rabbitmq;
+mod rabbitmq_conf;
 mod rabbitmqadmin;
 #[cfg(test)]
 mod reference;

@@ -1,4 +1,4 @@
-//! `docs/command-line.md`, made from the commands themselves.
+//! `docs/command-line.md` and `docs/configuration.md`, made from the commands and the keys themselves.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -6,6 +6,8 @@ use std::path::Path;
 use clap::{Arg, Command, CommandFactory};
 
 use super::Args;
+use super::keys::{KEYS, Key};
+use super::rabbitmq_conf::reference as rabbitmq_reference;
 
 const INTRODUCTION: &str = "\
 # Command line
@@ -99,17 +101,51 @@ fn options<'a>(args: impl Iterator<Item = &'a Arg>, text: &mut String) {
     }
 }
 
-/// Goal: the page says what the commands take. With `UPDATE_DOCS` set it is written.
-#[test]
-fn the_page_is_what_the_commands_say() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/command-line.md");
-    let expected = reference();
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, &expected).unwrap();
+const CONFIGURATION: &str = "\
+# Configuration
+
+Made from the code: run `UPDATE_DOCS=1 cargo test --lib cli::reference` after a change, and commit what it
+writes.
+
+Each key below is a line of a TOML file (`leveret --config FILE`, or `LEVERET_CONFIG`), an environment variable
+and, for most, a flag. What wins, from the last to the first: RabbitMQ's `rabbitmq.conf`, leveret's file, RabbitMQ's
+variables, leveret's variables, flags. `leveret config show` prints what is in force and where each value was
+written; `leveret config check FILE` says what is wrong with a file. Unknown keys of a file are reported and passed
+over; with `--strict-config` they keep the broker from starting.
+
+";
+
+/// The keys as Markdown.
+fn configuration() -> String {
+    let mut text = CONFIGURATION.to_owned();
+    let root = Args::command();
+    for key in KEYS {
+        let Key { name, about, default, expects, .. } = key;
+        let (variable, flag) = (name.to_ascii_uppercase(), name.replace('_', "-"));
+        let flag = root.get_arguments().find(|arg| arg.get_long() == Some(&flag));
+        let flag = flag.and_then(Arg::get_long).map(|flag| format!(", `--{flag}`"));
+        let flag = flag.unwrap_or_default();
+        let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
+        write!(
+            text,
+            "## {name}\n\n{about}\n\nTakes {expects}. Default: {default}. Also `LEVERET_{variable}`{flag}.\n\n"
+        )
+        .expect("a String");
     }
-    let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        found == expected,
-        "docs/command-line.md is stale: set UPDATE_DOCS=1 and run this again"
-    );
+    text + &rabbitmq_reference()
+}
+
+/// Goal: the pages say what the code does. With `UPDATE_DOCS` set they are written.
+#[test]
+fn the_pages_are_what_the_code_says() {
+    for (name, expected) in
+        [("command-line.md", reference()), ("configuration.md", configuration())]
+    {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, &expected).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == expected, "docs/{name} is stale: set UPDATE_DOCS=1 and run this again");
+    }
 }

@@ -16,11 +16,16 @@ use super::{parse_args, rabbitmqadmin};
 pub fn run() -> ExitCode {
     let words = || env::args_os().skip(1);
     let program = env::args_os().next().unwrap_or_default();
-    match Path::new(&program).file_name().and_then(OsStr::to_str).unwrap_or_default() {
+    let name = Path::new(&program).file_name();
+    match name.and_then(OsStr::to_str).unwrap_or_default() {
         "rabbitmqadmin" => rabbitmqadmin::run(words(), env::vars_os()),
         "rabbitmq-plugins" => plugins::run(words(), env::vars_os()),
         // The broker, and nothing else: its options are those of `leveret serve`.
-        "rabbitmq-server" => leveret(std::iter::once(OsString::from("serve")).chain(words())),
+        "rabbitmq-server" => {
+            let line = [program, OsString::from("serve")].into_iter().chain(words());
+            parse_args(line)
+                .map_or_else(|stop| stop.report(), |args| run_serve(&args.as_rabbitmq()))
+        }
         name => match Tool::named(name) {
             Some(tool) => tool.run(words(), env::vars_os()),
             None => leveret(words()),
@@ -45,6 +50,7 @@ fn leveret(words: impl Iterator<Item = OsString>) -> ExitCode {
     match args.task() {
         None | Some(Command::Serve(_)) => run_serve(&args),
         Some(Command::Admin(admin)) => admin.clone().run(env::vars_os()),
+        Some(Command::Config(config)) => config.run(env::vars_os()),
         Some(Command::Completions(completions)) => completions.run(),
         Some(Command::Man(man)) => man.run(),
         Some(Command::Perf(_) | Command::Store(_)) => {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,8 +10,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::environment::Environment;
+use super::local::{LeftFiles, LocalBroker};
 use super::{Args, EXIT_UNAVAILABLE, init_logging, load_config};
-use crate::config::Config;
+use crate::config::{Config, Durability};
 use crate::store::StoreError;
 use crate::{Broker, StartError};
 
@@ -26,6 +29,8 @@ enum ServeError {
     Store(Arc<StoreError>),
     #[error("cannot write the ready file {path}: {source}")]
     ReadyFile { path: String, source: io::Error },
+    #[error("cannot write the PID file {path}: {source}")]
+    PidFile { path: String, source: io::Error },
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
 }
@@ -63,7 +68,14 @@ fn serve(config: Config) -> Result<(), ServeError> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
         let ready_file = config.ready_file.clone();
+        let data_dir = config.data_dir.clone().filter(|_| config.durability != Durability::None);
+        if let Some(path) = &config.pid_file {
+            fs::write(path, format!("{}\n", std::process::id())).map_err(|source| {
+                ServeError::PidFile { path: path.display().to_string(), source }
+            })?;
+        }
         let broker = Broker::start(config).await?;
+        let _left_for_commands = tell_commands(&broker, data_dir.as_deref());
         announce(&broker, ready_file.as_deref())?;
         tokio::select! {
             _ = interrupt.recv() => {}
@@ -73,6 +85,26 @@ fn serve(config: Config) -> Result<(), ServeError> {
         tracing::info!("stopping");
         broker.close().await.map_err(ServeError::Store)
     })
+}
+
+/// Leaves what commands on this machine need to find the broker, and to be let in. Without it they need a user
+/// and a password, so a system that refuses is no reason not to run.
+fn tell_commands(broker: &Broker, data_dir: Option<&Path>) -> Option<LeftFiles> {
+    let address = broker.management_addresses().first()?;
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let url = format!("http://{host}:{}", address.port());
+    let local = LocalBroker { url, token: broker.local_token().clone() };
+    match local.leave(data_dir, &Environment::of(std::env::vars_os())) {
+        Ok(files) => Some(files),
+        Err(error) => {
+            tracing::warn!("commands on this machine will need a user and a password: {error}");
+            None
+        }
+    }
 }
 
 /// Tells that every listener accepts: in the log, in the ready file, on standard output.

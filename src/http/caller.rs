@@ -5,16 +5,21 @@ use std::sync::Arc;
 
 use amqp_codec::ShortString;
 use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use subtle::ConstantTimeEq;
 
 use super::problem::Problem;
 use super::site::Site;
 use crate::auth::{Tags, User};
 use crate::broker::vhost::VHost;
 use crate::session::Visitor;
+
+/// What the one who runs the broker is called.
+const LOCAL_ADMINISTRATOR: &str = "local administrator";
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +31,8 @@ pub(super) struct Caller {
     user: Arc<User>,
     /// The vhosts that are open to him.
     vhosts: Vec<ShortString>,
+    /// Whether it is who runs the broker: no permissions restrict him.
+    is_local: bool,
 }
 
 impl Caller {
@@ -39,7 +46,10 @@ impl Caller {
 
     /// The user in a vhost, to do something there.
     pub(super) fn visitor<'a>(&'a self, site: &'a Site, vhost: &'a VHost) -> Visitor<'a> {
-        site.host().visitor(self.name(), vhost)
+        match self.is_local {
+            true => site.host().unrestricted_visitor(self.name(), vhost),
+            false => site.host().visitor(self.name(), vhost),
+        }
     }
 
     fn has(&self, tag: &str) -> bool {
@@ -80,7 +90,7 @@ impl Caller {
 
     /// Whether he has any permission in a vhost.
     pub(super) fn may_enter(&self, vhost: &ShortString) -> bool {
-        self.vhosts.contains(vhost)
+        self.is_local || self.vhosts.contains(vhost)
     }
 
     /// Whether he sees what is in a vhost.
@@ -118,17 +128,20 @@ impl FromRequestParts<Arc<Site>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
-        let header = parts.headers.get(AUTHORIZATION);
-        let (name, password) =
-            header.and_then(|it| credentials(it.as_bytes())).ok_or_else(Problem::login_failed)?;
+        let header = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         let Some(From(from)) = parts.extensions.get::<From>().copied() else {
             return Err(Problem::login_failed());
         };
+        if header.is_some_and(|it| is_local_administrator(it, from, site)) {
+            site.logins().succeeded();
+            return Ok(Self { user: local_administrator(), vhosts: Vec::new(), is_local: true });
+        }
+        let (name, password) = header.and_then(credentials).ok_or_else(Problem::login_failed)?;
         match site.host().authenticate(&name, &password, from.ip(), site.now()) {
             Ok(user) if user.tags.may_manage() => {
                 site.logins().succeeded();
                 let vhosts = site.host().vhosts_of(&user.name);
-                Ok(Self { user, vhosts })
+                Ok(Self { user, vhosts, is_local: false })
             }
             Ok(_) => {
                 site.logins().failed();
@@ -143,6 +156,22 @@ impl FromRequestParts<Arc<Site>> for Caller {
             }
         }
     }
+}
+
+/// Whether it is who runs the broker: he is on its machine, and can read the token that is in a file of its
+/// user's. RabbitMQ's tools have Erlang's cookie for this.
+fn is_local_administrator(header: &[u8], from: SocketAddr, site: &Site) -> bool {
+    let Some(token) = header.strip_prefix(b"Bearer ") else { return false };
+    let expected = site.local_token().expose().as_bytes();
+    from.ip().to_canonical().is_loopback()
+        && !expected.is_empty()
+        && bool::from(token.ct_eq(expected))
+}
+
+/// He is no user of the broker's, and may do everything.
+fn local_administrator() -> Arc<User> {
+    let tags = Tags::from_iter([Tags::ADMINISTRATOR]);
+    Arc::new(User { tags, ..User::new(LOCAL_ADMINISTRATOR) })
 }
 
 /// User and password of `Basic ...`.

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::rates::Rates;
 use crate::broker::time::Timestamp;
+use crate::config::Secret;
 use crate::session::Host;
 
 /// What a broker is, for those who ask.
@@ -49,15 +50,21 @@ pub struct Site {
     rates: Rates,
     logins: Logins,
     listening: OnceLock<Vec<Listening>>,
+    local_token: Secret,
 }
 
 impl Site {
     /// A site for a broker that starts now.
-    pub fn new(host: Arc<Host>, identity: Identity, clock: fn() -> Instant) -> Arc<Self> {
+    pub fn new(
+        host: Arc<Host>,
+        identity: Identity,
+        local_token: Secret,
+        clock: fn() -> Instant,
+    ) -> Arc<Self> {
         let started = clock();
         let rates = Rates::new(started);
         let (logins, listening) = (Logins::default(), OnceLock::new());
-        Arc::new(Self { host, clock, identity, started, rates, logins, listening })
+        Arc::new(Self { host, clock, identity, started, rates, logins, listening, local_token })
     }
 
     /// Tells where the broker listens, once that is known.
@@ -68,6 +75,11 @@ impl Site {
 
     pub(super) fn listening(&self) -> &[Listening] {
         self.listening.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// What makes an administrator of whoever sends it from this machine.
+    pub(super) fn local_token(&self) -> &Secret {
+        &self.local_token
     }
 
     pub(super) fn host(&self) -> &Arc<Host> {

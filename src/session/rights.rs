@@ -22,6 +22,11 @@ pub(super) struct Rights {
 }
 
 impl Rights {
+    /// Everything is allowed, whatever the permissions are.
+    pub(super) fn everything() -> Self {
+        Self { version: 0, grant: Some(Grant::everything()) }
+    }
+
     /// The version that was looked at last.
     pub(super) fn version(&self) -> u64 {
         self.version

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::args::parse_args;
 use super::super::keys::KEYS;
+use super::super::{EXIT_CONFIG, EXIT_USAGE};
 use super::*;
 use crate::config::{
     ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat, LogLevel, Secret,
@@ -134,6 +135,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         prometheus_port = "off"
         management_bind = "localhost"
         ready_file = "/run/ready.json"
+        pid_file = "/run/pid"
         frame_max = 4096
         channel_max = 10
         heartbeat = 0
@@ -169,6 +171,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
             .map(|it| it.parse().unwrap())
             .collect(),
         ready_file: Some("/run/ready.json".into()),
+        pid_file: Some("/run/pid".into()),
         frame_max: 4096,
         channel_max: 10,
         heartbeat_seconds: 0,
@@ -201,6 +204,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "off",
         "localhost",
         "/run/ready.json",
+        "/run/pid",
         "4096",
         "10",
         "0",
@@ -227,6 +231,16 @@ fn every_key_can_be_set_by_file_and_by_environment() {
     let variables: Vec<String> = KEYS.iter().map(|key| variable_of(key.name)).collect();
     let environment: Vec<_> = variables.iter().map(String::as_str).zip(values).collect();
     assert_eq!(config(&[], &environment), expected);
+}
+
+/// Goal: the page of all keys tells the true defaults.
+#[test]
+fn the_defaults_that_keys_tell_are_the_defaults() {
+    let expected = config(&[], &[]);
+    for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
+        let variable = variable_of(key.name);
+        assert_eq!(config(&[], &[(&variable, key.default)]), expected, "{}", key.name);
+    }
 }
 
 #[test]
@@ -383,6 +397,7 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
     assert_eq!(config(&["--config", as_it_is.path()], &[]), config(&[], &[]));
     let expected = Config {
         ready_file: Some("/run/leveret/ready.json".into()),
+        pid_file: Some("/run/leveret/pid".into()),
         load_definitions: Some("/etc/leveret/definitions.json".into()),
         ..config(&[], &[])
     };

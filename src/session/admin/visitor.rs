@@ -65,6 +65,15 @@ impl Host {
         Visitor { host: self, rights, user, vhost }
     }
 
+    /// Somebody who may do everything in a vhost.
+    pub fn unrestricted_visitor<'a>(
+        self: &'a Arc<Self>,
+        user: &'a str,
+        vhost: &'a VHost,
+    ) -> Visitor<'a> {
+        Visitor { host: self, rights: Rights::everything(), user, vhost }
+    }
+
     /// Whether a queue took all of these messages.
     pub(super) fn enqueue(
         &self,
