@@ -41,6 +41,8 @@ pub struct Config {
     pub default_pass: Secret,
     /// The vhost that an empty broker starts with.
     pub default_vhost: String,
+    /// A file of definitions that are put in force before anybody can connect.
+    pub load_definitions: Option<PathBuf>,
     /// Users who may log in from this machine only.
     pub loopback_users: Vec<String>,
     /// Whether clients may log in without a name, as the default user (SASL mechanism ANONYMOUS).
@@ -88,6 +90,7 @@ impl Default for Config {
             default_user: "guest".to_owned(),
             default_pass: Secret::new("guest"),
             default_vhost: "/".to_owned(),
+            load_definitions: None,
             loopback_users: vec!["guest".to_owned()],
             allow_anonymous: false,
             memory_high_watermark_bytes: 0,

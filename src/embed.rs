@@ -1,5 +1,7 @@
 //! A running broker: what the `leveret` command starts, and what a test embeds.
 
+mod administration;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ use crate::net::{Server, ServerError, epoch, listen, now};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::{Limits, RABBITMQ_VERSION};
 use crate::session::{
-    AdminError, DEFINITION_PREFIXES, Defaults, Host, HostSettings, RestoreError,
+    AdminError, DEFINITION_PREFIXES, Defaults, Definitions, Host, HostSettings, RestoreError,
     definition_document,
 };
 use crate::store::log::LogOptions;
@@ -73,6 +75,14 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The file of `load_definitions` can't be read, or what is in it can't be in force.
+    #[error("load_definitions: {path}: {reason}")]
+    Load {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The default user or vhost can't be.
     #[error("default_user or default_vhost: {0}; choose another name")]
     Defaults(#[from] AdminError),
@@ -101,8 +111,7 @@ impl Broker {
         if let Some(durable) = &durable {
             restore(&host, durable, queues)?;
         }
-        let Config { default_user, default_pass, default_vhost, .. } = &config;
-        host.make_defaults(Defaults::new(default_user, default_pass.expose(), default_vhost))?;
+        begin(&host, &config)?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let web = Web::listen(addresses, &config)?;
@@ -471,6 +480,23 @@ fn restore(
         }
     });
     host.restore(queues, &|queue, wanted| durable.page(queue, wanted), now())
+}
+
+/// What there is besides what was there: definitions from a file, or what an empty broker begins with.
+fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
+    let Config { default_user, default_pass, default_vhost, load_definitions, .. } = config;
+    let defaults = Defaults::new(default_user, default_pass.expose(), default_vhost);
+    let Some(path) = load_definitions else { return Ok(host.make_defaults(defaults)?) };
+    let refused = |reason: &dyn std::fmt::Display| {
+        let (path, reason) = (path.display().to_string(), reason.to_string());
+        StartError::Load { path, reason }
+    };
+    let text = std::fs::read(path).map_err(|error| refused(&error))?;
+    let json = serde_json::from_slice(&text).map_err(|error| refused(&error))?;
+    let definitions = Definitions::read(&json).map_err(|error| refused(&error))?;
+    host.begin_with(definitions, defaults, now()).map_err(|error| refused(&error))?;
+    tracing::info!("definitions of {} are in force", path.display());
+    Ok(())
 }
 
 fn host_settings(

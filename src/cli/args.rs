@@ -3,10 +3,15 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::EXIT_USAGE;
+use super::admin::Admin;
+use super::completions::Completions;
 use super::given::Given;
+use super::man::Man;
+use super::perf::PerfArgs;
+use super::store::StoreArgs;
 
 /// The parsed command line.
 #[derive(Debug, Clone, Parser)]
@@ -28,130 +33,160 @@ pub struct Args {
     options: Options,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
-enum Command {
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum Command {
     /// Run the broker; what happens without a command, too
-    Serve,
-    /// Publish and consume as fast as a broker can, and measure it; see 'leveret perf --help'
-    Perf,
-    /// Look into a data directory while no broker runs on it; see 'leveret store --help'
-    Store,
+    Serve(Box<Options>),
+    #[command(flatten)]
+    Admin(Box<Admin>),
+    /// Publish and consume as fast as a broker can, and measure it
+    Perf(Box<PerfArgs>),
+    /// Look into a data directory while no broker runs on it
+    Store(StoreArgs),
+    /// Print what makes a shell complete this command line
+    Completions(Completions),
+    /// Write manual pages, one for each command
+    Man(Man),
 }
 
 /// Values stay text here: they are read together with those of the file and the environment.
 #[derive(Debug, Clone, clap::Args)]
-struct Options {
+pub(super) struct Options {
     /// Listen on this address; may be repeated [default: every interface, IPv4 and IPv6]
-    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR")]
     bind: Vec<String>,
 
     /// Listen for AMQP on this port; 0 for any free one [default: 5672]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     port: Option<String>,
 
     /// Read this configuration file (TOML)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     config: Option<String>,
 
     /// Refuse to start if the configuration file has unknown keys
-    #[arg(long, global = true)]
+    #[arg(long)]
     strict_config: bool,
 
     /// Port of the management HTTP API; off for none [default: 15672, and where --port is 0 any free one]
-    #[arg(long, global = true, value_name = "PORT", visible_alias = "http-port")]
+    #[arg(long, value_name = "PORT", visible_alias = "http-port")]
     management_port: Option<String>,
 
     /// Port of the metrics for Prometheus; off for none [default: 15692, and where --port is 0 any free
     /// one]
-    #[arg(long, global = true, value_name = "PORT", visible_alias = "metrics-port")]
+    #[arg(long, value_name = "PORT", visible_alias = "metrics-port")]
     prometheus_port: Option<String>,
 
     /// Write process id and ports to this file, as JSON, once connections are accepted
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     ready_file: Option<String>,
 
     /// Log messages of this level and above: off, error, warn, info, debug, trace [default: info]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
 
     /// Write the log as text or json [default: text]
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
 
     /// Largest frame to offer clients, in bytes [default: 131072]
-    #[arg(long, global = true, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES")]
     frame_max: Option<String>,
 
     /// Most channels a client may open on one connection [default: 2047]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     channel_max: Option<String>,
 
     /// Heartbeat interval to offer clients; 0 for none [default: 60]
-    #[arg(long, global = true, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS")]
     heartbeat: Option<String>,
 
     /// Largest message body, such as 16MiB [default: 128MiB]
-    #[arg(long, global = true, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES")]
     max_message_size: Option<String>,
 
     /// Most clients connected at a time; 0 for no limit [default: 0]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     max_connections: Option<String>,
 
     /// Memory above which publishers wait: a size such as 2GiB, a share of the machine's memory such
     /// as 40%, or 0 for no limit [default: 40%]
-    #[arg(long, global = true, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES")]
     memory_high_watermark: Option<String>,
 
     /// Keep durable state in this directory [default: $XDG_DATA_HOME/leveret or
     /// ~/.local/share/leveret, without a home /var/lib/leveret]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
 
     /// What a confirm means: fsync (on disk), os (outlives the process), none (memory only, nothing is
     /// written) [default: fsync]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL")]
     durability: Option<String>,
 
     /// Publishers wait while less than this is free in the data directory [default: 50MB]
-    #[arg(long, global = true, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES")]
     disk_free_limit: Option<String>,
 }
 
+impl Options {
+    /// The configuration keys that were given as flags.
+    fn given(&self) -> impl Iterator<Item = (&'static str, Given)> {
+        let bind = (!self.bind.is_empty()).then(|| ("bind", Given::List(self.bind.clone())));
+        let singles = [
+            ("port", &self.port),
+            ("management_port", &self.management_port),
+            ("prometheus_port", &self.prometheus_port),
+            ("ready_file", &self.ready_file),
+            ("log_level", &self.log_level),
+            ("log_format", &self.log_format),
+            ("frame_max", &self.frame_max),
+            ("channel_max", &self.channel_max),
+            ("heartbeat", &self.heartbeat),
+            ("max_message_size", &self.max_message_size),
+            ("max_connections", &self.max_connections),
+            ("memory_high_watermark", &self.memory_high_watermark),
+            ("data_dir", &self.data_dir),
+            ("durability", &self.durability),
+            ("disk_free_limit", &self.disk_free_limit),
+        ];
+        let given = |(key, text): (_, &Option<String>)| Some((key, Given::Text(text.clone()?)));
+        bind.into_iter().chain(singles.into_iter().filter_map(given))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.config.is_none() && !self.strict_config && self.given().next().is_none()
+    }
+}
+
 impl Args {
+    /// The broker's options: those before `serve`, and those after it, which win.
+    fn options(&self) -> impl DoubleEndedIterator<Item = &Options> {
+        let after = match &self.command {
+            Some(Command::Serve(options)) => Some(&**options),
+            _ => None,
+        };
+        std::iter::once(&self.options).chain(after)
+    }
+
     /// The configuration file that was asked for.
     pub(super) fn config_file(&self) -> Option<&str> {
-        self.options.config.as_deref()
+        self.options().rev().find_map(|options| options.config.as_deref())
     }
 
     /// Whether unknown keys in the configuration file are an error.
     pub(super) fn strict_config(&self) -> bool {
-        self.options.strict_config
+        self.options().any(|options| options.strict_config)
     }
 
     /// The configuration keys that were given as flags.
     pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, Given)> {
-        let options = &self.options;
-        let bind = (!options.bind.is_empty()).then(|| ("bind", Given::List(options.bind.clone())));
-        let singles = [
-            ("port", &options.port),
-            ("management_port", &options.management_port),
-            ("prometheus_port", &options.prometheus_port),
-            ("ready_file", &options.ready_file),
-            ("log_level", &options.log_level),
-            ("log_format", &options.log_format),
-            ("frame_max", &options.frame_max),
-            ("channel_max", &options.channel_max),
-            ("heartbeat", &options.heartbeat),
-            ("max_message_size", &options.max_message_size),
-            ("max_connections", &options.max_connections),
-            ("memory_high_watermark", &options.memory_high_watermark),
-            ("data_dir", &options.data_dir),
-            ("durability", &options.durability),
-            ("disk_free_limit", &options.disk_free_limit),
-        ];
-        let given = |(key, text): (_, &Option<String>)| Some((key, Given::Text(text.clone()?)));
-        bind.into_iter().chain(singles.into_iter().filter_map(given))
+        self.options().flat_map(Options::given)
+    }
+
+    /// What is to be done; none: run the broker.
+    pub(super) fn task(&self) -> Option<&Command> {
+        self.command.as_ref()
     }
 }
 
@@ -200,19 +235,27 @@ impl Stop {
 /// # Errors
 /// [`Stop`] if there is nothing to run.
 pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Args, Stop> {
-    let args = Args::try_parse_from(args).map_err(|error| Stop::of(&error, "leveret --help"))?;
-    let of_its_own = match args.command {
-        Some(Command::Perf) => Some("perf"),
-        Some(Command::Store) => Some("store"),
-        _ => None,
-    };
-    if let Some(command) = of_its_own {
-        let line = format!(
-            "'{command}' has options of its own, and comes first; see 'leveret {command} --help'"
-        );
-        return Err(Stop::Usage(line));
+    let line: Vec<OsString> = args.into_iter().collect();
+    let args = Args::try_parse_from(&line).map_err(|error| Stop::of(&error, &help_of(&line)))?;
+    let is_of_the_broker = matches!(&args.command, None | Some(Command::Serve(_)));
+    if !is_of_the_broker && !args.options.is_empty() {
+        let line = "options before a command are those of 'leveret serve'; write others behind it";
+        return Err(Stop::Usage(format!("{line}, see '{}'", help_of(&["leveret".into()]))));
     }
     Ok(args)
+}
+
+/// Where there is help for the command that a line names: `leveret queue --help`.
+fn help_of(line: &[OsString]) -> String {
+    let mut command = &Args::command();
+    let mut help = String::from("leveret");
+    let words = line.iter().skip(1).filter_map(|word| word.to_str());
+    for word in words.skip_while(|word| word.starts_with('-')) {
+        let Some(named) = command.find_subcommand(word) else { break };
+        command = named;
+        help = format!("{help} {word}");
+    }
+    format!("{help} --help")
 }
 
 #[cfg(test)]
@@ -264,6 +307,33 @@ mod tests {
                     .to_owned()
             )
         );
+    }
+
+    #[test]
+    fn each_command_has_its_own_help() {
+        for (line, help) in [
+            ("leveret queue lst", "leveret queue --help"),
+            ("leveret queue declare", "leveret queue declare --help"),
+            ("leveret publish --nonsense", "leveret publish --help"),
+            ("leveret serve --nonsense", "leveret serve --help"),
+        ] {
+            let Stop::Usage(text) = parse(line).unwrap_err() else { panic!("{line} is help") };
+            assert!(text.ends_with(&format!("; see '{help}'")), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_broker_are_no_options_of_other_commands() {
+        for line in ["leveret --port 1 queue list", "leveret --strict-config perf"] {
+            let Stop::Usage(text) = parse(line).unwrap_err() else { panic!("{line} is help") };
+            assert!(text.starts_with("options before a command are those of 'leveret serve'"));
+        }
+    }
+
+    /// clap finds what contradicts itself when a command is built.
+    #[test]
+    fn no_command_contradicts_itself() {
+        Args::command().debug_assert();
     }
 
     #[test]

@@ -207,6 +207,14 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.default_vhost, name(given)),
     },
     Key {
+        name: "load_definitions",
+        expects: "the name of a file",
+        set: |draft, given| {
+            let file = given.text().filter(|name| !name.is_empty()).map(PathBuf::from);
+            put(&mut draft.config.load_definitions, file.map(Some))
+        },
+    },
+    Key {
         name: "loopback_users",
         expects: "a list of names, or none",
         set: |draft, given| put(&mut draft.config.loopback_users, given.list()),

@@ -8,7 +8,9 @@ use std::{fmt, fs, io};
 
 use toml::{Spanned, Value};
 
+use super::api::ADDRESS_VARIABLES;
 use super::args::Args;
+use super::environment::Environment;
 use super::given::Given;
 use super::keys::{Draft, Key, Watermark};
 use super::{EXIT_CONFIG, EXIT_USAGE, memory};
@@ -98,16 +100,20 @@ impl Loading {
                 self.set_variable(variable, key, value)?;
             }
         }
-        for (variable, value) in &environment.0 {
+        for (variable, value) in environment.iter() {
             let Some(name) = variable.strip_prefix("LEVERET_") else { continue };
-            if matches!(name, "CONFIG" | "STRICT_CONFIG") || is_service_link(name, value) {
+            let is_of_others = ADDRESS_VARIABLES.contains(&variable);
+            if matches!(name, "CONFIG" | "STRICT_CONFIG")
+                || is_of_others
+                || is_service_link(name, value)
+            {
                 continue;
             }
             let key = name.to_ascii_lowercase();
             if Key::find(&key).is_some() {
                 self.set_variable(variable, &key, value)?;
             } else {
-                self.warnings.push(Warning::UnknownVariable(variable.clone()));
+                self.warnings.push(Warning::UnknownVariable(variable.to_owned()));
             }
         }
         Ok(())
@@ -163,31 +169,14 @@ impl Loading {
     }
 }
 
-/// Where durable state lies unless somebody says so.
-fn data_dir(environment: &Environment) -> PathBuf {
+/// Where durable state lies unless a flag or a file says so.
+pub(super) fn data_dir(environment: &Environment) -> PathBuf {
+    if let Some(dir) = environment.get("LEVERET_DATA_DIR") {
+        return PathBuf::from(dir);
+    }
     let home = || Some(Path::new(environment.get("HOME")?).join(".local/share"));
     let data = environment.get("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
     data.unwrap_or_else(|| PathBuf::from("/var/lib")).join("leveret")
-}
-
-/// The environment, without variables that are empty or whose names are no text.
-struct Environment(BTreeMap<String, OsString>);
-
-impl Environment {
-    fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let named = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value));
-        Self(
-            variables
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .filter_map(named)
-                .collect(),
-        )
-    }
-
-    fn get(&self, variable: &str) -> Option<&OsStr> {
-        self.0.get(variable).map(OsString::as_os_str)
-    }
 }
 
 /// Kubernetes and Docker tell each container about a service named "leveret" in variables named

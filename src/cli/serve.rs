@@ -1,6 +1,5 @@
 //! `leveret serve`: a broker until a signal ends it.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -10,16 +9,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::perf::run_perf;
-use super::store::run_store;
-use super::{init_logging, load_config, parse_args};
+use super::{Args, EXIT_UNAVAILABLE, init_logging, load_config};
 use crate::config::Config;
 use crate::store::StoreError;
 use crate::{Broker, StartError};
-
-/// Exit code for what the system refuses: a port in use, a file that cannot be written
-/// (`EX_UNAVAILABLE` of sysexits.h).
-const EXIT_UNAVAILABLE: u8 = 69;
 
 /// What tests and scripts wait for on standard output, as they do with RabbitMQ.
 const READY: &str = "Server startup complete";
@@ -37,20 +30,9 @@ enum ServeError {
     Runtime(io::Error),
 }
 
-/// The whole command: reads flags, environment and file, and serves; or does what another command says.
-pub fn run() -> ExitCode {
-    // It has options of its own, and none of the broker's.
-    let command = std::env::args_os().nth(1);
-    match command.as_deref().and_then(OsStr::to_str) {
-        Some("perf") => return run_perf(std::env::args_os().skip(2)),
-        Some("store") => return run_store(std::env::args_os().skip(2)),
-        _ => {}
-    }
-    let args = match parse_args(std::env::args_os()) {
-        Ok(args) => args,
-        Err(stop) => return stop.report(),
-    };
-    let (config, warnings) = match load_config(&args, std::env::vars_os()) {
+/// Runs the broker that the command line asks for.
+pub(super) fn run_serve(args: &Args) -> ExitCode {
+    let (config, warnings) = match load_config(args, std::env::vars_os()) {
         Ok(loaded) => loaded,
         Err(error) => return error.report(),
     };

@@ -25,8 +25,11 @@ const READ_BYTES: usize = 64 * 1024;
 /// With less room than this a read buffer is made larger.
 const READ_BYTES_MIN: usize = 4 * 1024;
 
-/// A read of this size or more means that there is probably more to read.
-const BUSY_BYTES: usize = 16 * 1024;
+/// A client that keeps its socket full lets others in between after so many requests.
+const TURN_REQUESTS: u64 = 64;
+
+/// And after so many bytes.
+const TURN_BYTES: usize = 512 * 1024;
 
 /// How long a client may take to close its end after the goodbye, as with RabbitMQ.
 const LINGER: Duration = Duration::from_secs(30);
@@ -96,7 +99,7 @@ impl ServedConnection<'_> {
     async fn run(&mut self, shutdown: &CancellationToken) -> io::Result<()> {
         let mut timer = pin!(Alarm::new());
         let mut stopping = false;
-        let mut busy = false;
+        let mut turn = Turn::default();
         let mut time = now();
         loop {
             let reading = self.resume_input(time);
@@ -109,6 +112,7 @@ impl ServedConnection<'_> {
                 return self.write_rest().await;
             }
             timer.as_mut().set(self.client.next_deadline());
+            let requests = self.client.requests();
             let has_output = self.client.output().has_remaining();
             if !has_output {
                 self.client.output().shrink();
@@ -127,12 +131,12 @@ impl ServedConnection<'_> {
                     time = now();
                     self.client.sent(time);
                 }
-                read = read_some(&mut self.reader, &mut self.input, reading, busy) => {
+                read = read_some(&mut self.reader, &mut self.input, reading, &mut turn, requests) => {
                     let read = read?;
                     if read == 0 {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
-                    busy = read >= BUSY_BYTES;
+                    turn.bytes += read;
                     time = now();
                     self.client.received(time);
                 }
@@ -169,6 +173,24 @@ impl ServedConnection<'_> {
     }
 }
 
+/// How much a client did since others were let in between, or since it had nothing more to read.
+#[derive(Debug, Default)]
+struct Turn {
+    bytes: usize,
+    /// Requests of the client when it began.
+    first_request: u64,
+}
+
+impl Turn {
+    fn begin(&mut self, requests: u64) {
+        (self.bytes, self.first_request) = (0, requests);
+    }
+
+    fn is_over(&self, requests: u64) -> bool {
+        self.bytes >= TURN_BYTES || requests - self.first_request >= TURN_REQUESTS
+    }
+}
+
 /// Reads what is there. The buffer of a connection that has nothing to read is given back: ten
 /// thousand idle ones cost no buffers.
 ///
@@ -178,13 +200,15 @@ async fn read_some(
     reader: &mut ReadHalf<'_>,
     input: &mut BytesMut,
     reading: Reading,
-    busy: bool,
+    turn: &mut Turn,
+    requests: u64,
 ) -> io::Result<usize> {
     if reading == Reading::Paused {
         hang_up(reader).await?;
         return Ok(0);
     }
-    if busy {
+    if turn.is_over(requests) {
+        turn.begin(requests);
         tokio::task::yield_now().await;
     }
     loop {
@@ -198,6 +222,7 @@ async fn read_some(
         if input.is_empty() {
             *input = BytesMut::new();
         }
+        turn.begin(requests);
         reader.readable().await?;
     }
 }

@@ -1,5 +1,7 @@
 //! A client from its first byte to its last: the conversation and, once a vhost is open, the session.
 
+mod login;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +15,7 @@ use rustc_hash::FxBuildHasher;
 use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
+use super::one_line::OneLine;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::report::About;
 use super::rights::Rights;
@@ -280,6 +283,11 @@ impl Client {
             || self.connection.output().remaining() >= OUTPUT_BYTES_MAX
     }
 
+    /// Requests that it made so far.
+    pub fn requests(&self) -> u64 {
+        self.connection.requests()
+    }
+
     /// What is to be written to the socket.
     pub fn output(&mut self) -> &mut Output {
         self.connection.output()
@@ -338,8 +346,9 @@ impl Client {
 
     fn handle(&mut self, request: Request, now: Instant) {
         match request {
-            Request::Publish(id, content) => self.publish(id, content, now),
-            Request::Method(id, method) => self.method(id, method, now),
+            Request::Publish(id) => self.publish(id, now),
+            Request::Ack(id, ack) => self.method(id, Method::BasicAck(ack), now),
+            Request::Method(id, method) => self.method(id, *method, now),
             Request::OpenChannel(id) => {
                 let Some(session) = &mut self.session else { return };
                 match session.open_channel(id) {
@@ -359,7 +368,7 @@ impl Client {
                 self.end_session(now);
                 tracing::info!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection");
             }
-            Request::Login(login) => self.login(login, now),
+            Request::Login(login) => self.login(*login, now),
             Request::OpenVHost(name) => self.open_vhost(&name, now),
             Request::UpdateSecret(_) => {
                 let ok = connection::UpdateSecretOk {};
@@ -368,11 +377,13 @@ impl Client {
         }
     }
 
-    fn publish(&mut self, id: ChannelId, content: crate::protocol::content::Content, now: Instant) {
+    fn publish(&mut self, id: ChannelId, now: Instant) {
         let Some(session) = &mut self.session else { return };
-        match session.publish(id, content, self.connection.output(), now) {
-            Ok(buffer) => self.connection.recycle(id, buffer),
-            Err(exception) => self.fail(&Failure { channel: id, exception }, now),
+        let Some((content, output)) = self.connection.publishing(id) else { return };
+        let published = session.publish(id, content, output, now);
+        self.connection.published(id);
+        if let Err(exception) = published {
+            self.fail(&Failure { channel: id, exception }, now);
         }
         // The alarm stops a publisher at its next message, as in RabbitMQ; what it sent before
         // is taken in. The store stops it at the end of what was read at once.
@@ -425,7 +436,7 @@ impl Client {
             connection = self.id.0,
             channel = failure.channel.0,
             "{}",
-            failure.exception.reply_text()
+            OneLine(failure.exception.reply_text())
         );
         let Scope::Channel(id) = failure.exception.scope(failure.channel) else {
             self.end_session(now);
@@ -509,7 +520,7 @@ impl Client {
     }
 
     fn log_end(&self, reason: &str) {
-        tracing::warn!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection: {reason}");
+        tracing::warn!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection: {}", OneLine(reason));
     }
 }
 

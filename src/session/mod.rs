@@ -10,7 +10,7 @@ mod consume;
 mod effects;
 mod facts;
 mod host;
-mod login;
+mod one_line;
 mod outbox;
 mod pages;
 mod policies;

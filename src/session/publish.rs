@@ -28,20 +28,19 @@ use crate::store::Confirmation;
 const TRANSACTION_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 impl Session {
-    /// Publishes a message; its buffer comes back to be used again.
+    /// Publishes a message.
     ///
     /// # Errors
     /// 540 for `immediate`; 404 or 403 for the exchange; 406 for properties that make no sense.
     pub(super) fn publish(
         &mut self,
         id: ChannelId,
-        content: Content,
+        content: &Content,
         output: &mut Output,
         now: Instant,
-    ) -> Result<Vec<u8>, Exception> {
+    ) -> Result<(), Exception> {
         let blamed = (basic::Publish::CLASS_ID, basic::Publish::METHOD_ID);
-        self.accept(id, &content, output, now).map_err(|exception| exception.blame(blamed))?;
-        Ok(content.bytes)
+        self.accept(id, content, output, now).map_err(|exception| exception.blame(blamed))
     }
 
     fn accept(
@@ -51,7 +50,7 @@ impl Session {
         output: &mut Output,
         now: Instant,
     ) -> Result<(), Exception> {
-        if content.publish.immediate {
+        if content.immediate {
             return Err(Exception::new(ReplyCode::NotImplemented, "immediate=true"));
         }
         self.rights.refresh(&self.host, &self.user, &self.vhost);
@@ -68,14 +67,15 @@ impl Session {
             Ok(facts) => facts,
             Err(exception) => {
                 // What is wrong with the exchange is told before what is wrong with the message.
-                caller.check_exchange(Permission::Write, &content.publish.exchange)?;
-                caller.check_routing_keys(&content.publish, std::iter::empty())?;
-                self.vhost.check_target(&content.publish.exchange)?;
+                let exchange = ShortString::truncated(content.exchange());
+                caller.check_exchange(Permission::Write, &exchange)?;
+                caller.check_routing_keys(&exchange, content.routing_key(), std::iter::empty())?;
+                self.vhost.check_target(&exchange)?;
                 return Err(exception);
             }
         };
-        if is_reply(&content.publish) {
-            caller.check_exchange(Permission::Write, &content.publish.exchange)?;
+        if is_reply(content.exchange(), content.routing_key()) {
+            caller.check_exchange(Permission::Write, &ShortString::default())?;
             self.publish_reply(id, content, facts, output);
             return Ok(());
         }
@@ -97,19 +97,19 @@ impl Session {
                 transaction.publishes.push(TransactedPublish {
                     message,
                     route,
-                    mandatory: content.publish.mandatory,
+                    mandatory: content.mandatory,
                 });
                 return Ok(());
             }
         };
-        channel.count(&route, content.publish.mandatory, &mut self.tally, &self.host.churn);
+        channel.count(&route, content.mandatory, &mut self.tally, &self.host.churn);
         if self.settlements.is_of(&route.queues) {
             // A queue sees what its client does in order: a message that replaces one just settled is
             // no duplicate of it.
             self.flush(now);
         }
         if route.queues.is_empty() {
-            if content.publish.mandatory && route.is_unroutable() {
+            if content.mandatory && route.is_unroutable() {
                 return_unroutable(id, content, output);
             }
             // What confirms a duplicate is that the first one is safe.
@@ -150,8 +150,9 @@ impl Session {
         facts: Facts,
         output: &mut Output,
     ) {
-        let delivered = self.reply(&content.publish.routing_key, message(content, facts));
-        if !delivered && content.publish.mandatory {
+        let delivered =
+            self.reply(&ShortString::truncated(content.routing_key()), message(content, facts));
+        if !delivered && content.mandatory {
             return_unroutable(id, content, output);
         }
         let Some(channel) = self.channels.get_mut(&id) else { return };
@@ -269,7 +270,7 @@ impl SessionChannel {
         facts: &Facts,
         now: Instant,
     ) -> Result<Arc<Route>, Exception> {
-        let basic::Publish { exchange, routing_key, .. } = &content.publish;
+        let (exchange, routing_key) = (content.exchange(), content.routing_key());
         let (rights, vhost) = (caller.rights.version(), caller.vhost);
         let as_of = AsOf { topology: vhost.version(), rights };
         if facts.has_one_key()
@@ -277,21 +278,21 @@ impl SessionChannel {
         {
             return Ok(Arc::clone(route));
         }
+        let exchange = &ShortString::truncated(exchange);
         if self.writable.as_ref().is_none_or(|(as_of, name)| *as_of != rights || name != exchange) {
             caller.check_exchange(Permission::Write, exchange)?;
             self.writable = Some((rights, exchange.clone()));
         }
-        caller.check_routing_keys(&content.publish, facts.more_keys())?;
+        caller.check_routing_keys(exchange, routing_key, facts.more_keys())?;
         let more = facts.more_keys().map(ShortString::as_bytes);
-        let keys: SmallVec<[&[u8]; 1]> =
-            std::iter::once(routing_key.as_bytes()).chain(more).collect();
+        let keys: SmallVec<[&[u8]; 1]> = std::iter::once(routing_key).chain(more).collect();
         let publication =
             Publication { exchange, routing_keys: &keys, properties: content.properties(), now };
         let route = Arc::new(vhost.route(&mut self.router, &publication)?);
         if route.by_key_alone {
             // It may have been found in a later topology.
             let as_of = AsOf { topology: route.version, rights };
-            self.routes.remember(as_of, exchange, routing_key, &route);
+            self.routes.remember(as_of, exchange.as_bytes(), routing_key, &route);
         }
         Ok(route)
     }
@@ -299,11 +300,10 @@ impl SessionChannel {
 
 /// Keeps a message, with its properties as receivers are to see them.
 pub(super) fn message(content: &Content, facts: Facts) -> Message {
-    let basic::Publish { exchange, routing_key, .. } = &content.publish;
     let Facts { persistent, priority, extras, rewritten } = facts;
     let mut parts = MessageParts {
-        exchange_len: exchange.wire_len(),
-        routing_key_len: routing_key.wire_len(),
+        exchange_len: content.exchange_len,
+        routing_key_len: content.routing_key_len,
         properties_len: content.properties_len,
         bytes: &content.bytes,
         segments: &content.segments,
@@ -312,9 +312,8 @@ pub(super) fn message(content: &Content, facts: Facts) -> Message {
         extras,
     };
     let Some(properties) = rewritten else { return Message::new(parts) };
-    let head = exchange.as_bytes().len() + routing_key.as_bytes().len();
-    let body = &content.bytes[head + content.properties_len as usize..];
-    let bytes = [&content.bytes[..head], &properties, body].concat();
+    let names = &content.bytes[..content.names_len()];
+    let bytes = [names, &properties, content.inline_body()].concat();
     parts.properties_len = u32::try_from(properties.len()).unwrap_or(u32::MAX);
     parts.bytes = &bytes;
     Message::new(parts)
@@ -326,16 +325,15 @@ fn no_route(exchange: ShortString, routing_key: ShortString) -> basic::Return {
 }
 
 fn return_unroutable(id: ChannelId, content: &Content, output: &mut Output) {
-    let basic::Publish { exchange, routing_key, .. } = &content.publish;
-    output.method(id, no_route(exchange.clone(), routing_key.clone()));
-    let properties_end =
-        exchange.as_bytes().len() + routing_key.as_bytes().len() + content.properties_len as usize;
+    let [exchange, routing_key] =
+        [content.exchange(), content.routing_key()].map(ShortString::truncated);
+    output.method(id, no_route(exchange, routing_key));
     output.content(
         id,
         OutgoingContent {
             properties: content.properties(),
             body_len: content.body_len,
-            inline_body: &content.bytes[properties_end..],
+            inline_body: content.inline_body(),
             body_segments: &content.segments,
         },
     );

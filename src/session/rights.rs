@@ -1,6 +1,5 @@
 //! What a client may do: asked for with every request, and looked up once.
 
-use amqp_codec::method::basic;
 use amqp_codec::{FieldTable, FieldValue, ReplyCode, ShortString};
 
 use super::client::Session;
@@ -123,16 +122,15 @@ impl Caller<'_> {
     /// 403 and 404.
     pub(super) fn check_routing_keys<'k>(
         self,
-        publish: &'k basic::Publish,
+        exchange: &ShortString,
+        routing_key: &'k [u8],
         more_keys: impl Iterator<Item = &'k ShortString>,
     ) -> Result<(), Exception> {
-        let exchange = &publish.exchange;
         if !self.rights.grant.as_ref().is_some_and(|grant| grant.has_topics(exchange)) {
             return Ok(());
         }
         self.vhost.check_target(exchange)?;
-        let keys = std::iter::once(publish.routing_key.as_bytes());
-        let keys = keys.chain(more_keys.map(ShortString::as_bytes));
+        let keys = std::iter::once(routing_key).chain(more_keys.map(ShortString::as_bytes));
         self.check_topic(Permission::Write, exchange, keys)
     }
 

@@ -151,6 +151,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_user = "u"
         default_pass = "p"
         default_vhost = "v"
+        load_definitions = "/etc/definitions.json"
         loopback_users = []
         allow_anonymous = true
         log_level = "debug"
@@ -185,6 +186,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_user: "u".to_owned(),
         default_pass: Secret::new("p"),
         default_vhost: "v".to_owned(),
+        load_definitions: Some("/etc/definitions.json".into()),
         loopback_users: Vec::new(),
         allow_anonymous: true,
         log_level: LogLevel::Debug,
@@ -216,6 +218,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "u",
         "p",
         "v",
+        "/etc/definitions.json",
         "none",
         "true",
         "debug",
@@ -378,7 +381,10 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
     let [as_it_is, file] =
         [TestFile::new("example", example), TestFile::new("example-on", &uncommented)];
     assert_eq!(config(&["--config", as_it_is.path()], &[]), config(&[], &[]));
-    let expected =
-        Config { ready_file: Some("/run/leveret/ready.json".into()), ..config(&[], &[]) };
+    let expected = Config {
+        ready_file: Some("/run/leveret/ready.json".into()),
+        load_definitions: Some("/etc/leveret/definitions.json".into()),
+        ..config(&[], &[])
+    };
     assert_eq!(config(&["--config", file.path()], &[]), expected);
 }

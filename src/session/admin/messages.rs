@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqp_codec::method::basic;
 use amqp_codec::{BasicProperties, ShortString};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -55,10 +54,10 @@ impl Visitor<'_> {
     /// # Errors
     /// As publishing on a channel.
     pub fn publish(&self, publish: Publish, now: Instant) -> Result<Published, Refused> {
-        let content = content(publish);
         let caller = self.caller();
-        caller.check_exchange(Permission::Write, &content.publish.exchange)?;
-        self.vhost.check_target(&content.publish.exchange)?;
+        caller.check_exchange(Permission::Write, &publish.exchange)?;
+        self.vhost.check_target(&publish.exchange)?;
+        let content = content(publish);
         let may_impersonate = caller.rights.may_impersonate();
         let sender = Sender {
             user: self.user,
@@ -119,10 +118,11 @@ fn route(
     facts: &Facts,
     now: Instant,
 ) -> Result<Route, Exception> {
-    let basic::Publish { exchange, routing_key, .. } = &content.publish;
-    caller.check_routing_keys(&content.publish, facts.more_keys())?;
+    let (exchange, routing_key) =
+        (&ShortString::truncated(content.exchange()), content.routing_key());
+    caller.check_routing_keys(exchange, routing_key, facts.more_keys())?;
     let more = facts.more_keys().map(ShortString::as_bytes);
-    let keys: SmallVec<[&[u8]; 1]> = std::iter::once(routing_key.as_bytes()).chain(more).collect();
+    let keys: SmallVec<[&[u8]; 1]> = std::iter::once(routing_key).chain(more).collect();
     let publication =
         Publication { exchange, routing_keys: &keys, properties: content.properties(), now };
     Ok(caller.vhost.route(&mut Router::default(), &publication)?)
@@ -157,7 +157,10 @@ fn content(publish: Publish) -> Content {
         segments.push(body);
     }
     Content {
-        publish: basic::Publish { exchange, routing_key, mandatory: true, immediate: false },
+        exchange_len: exchange.wire_len(),
+        routing_key_len: routing_key.wire_len(),
+        mandatory: true,
+        immediate: false,
         properties_len: u32::try_from(properties.len()).unwrap_or(u32::MAX),
         bytes,
         segments,

@@ -9,6 +9,7 @@ use crate::auth::{
     AccessDefinition, Permissions, Put, TopicPermissions, TopicPermissionsOf, UserPermissions,
 };
 use crate::session::host::Host;
+use crate::session::one_line::OneLine;
 
 impl Host {
     /// What all users may do, by user and vhost.
@@ -53,7 +54,7 @@ impl Host {
                 Err(unknown) => (Err(unknown), None),
             }
         })?;
-        let user = user.escape_debug();
+        let user = OneLine(&user);
         tracing::info!(
             "Successfully set permissions for user '{user}' in virtual host '{vhost}' to {shown}"
         );

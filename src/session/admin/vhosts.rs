@@ -12,6 +12,7 @@ use crate::broker::parameter::{VHostLimits, limit, unknown_limit};
 use crate::broker::persist::Persist;
 use crate::broker::vhost::{QueueEffects, VHost, VHostMetadata};
 use crate::session::host::Host;
+use crate::session::one_line::OneLine;
 use crate::store::Store;
 
 impl Host {
@@ -50,7 +51,7 @@ impl Host {
         vhost.set_metadata(metadata);
         vhosts.insert(key, Arc::new(vhost));
         drop(vhosts);
-        tracing::info!("Adding vhost '{}'", name.escape_debug());
+        tracing::info!("Adding vhost '{}'", OneLine(name));
         Ok(Put::Created)
     }
 
@@ -85,7 +86,7 @@ impl Host {
         for (queue, mut effects) in effects {
             self.carry_out(&queue, &mut effects, now);
         }
-        tracing::info!("Deleted vhost '{}'", name.escape_debug());
+        tracing::info!("Deleted vhost '{}'", OneLine(name));
         Ok(true)
     }
 

@@ -1,4 +1,4 @@
-//! A client tells who it is, and opens a vhost.
+//! A client on its way in: who it is, and which vhost it wants.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,13 +7,14 @@ use std::time::Instant;
 use amqp_codec::method::connection;
 use amqp_codec::{ChannelId, ShortString};
 
-use super::batch::PublishBatch;
-use super::client::{Client, Session};
-use super::rights::Rights;
-use super::settle::SettleBatch;
-use super::stats::Tally;
+use super::{Client, Session};
 use crate::protocol::connection::Failure;
 use crate::protocol::request::{Login, Mechanism};
+use crate::session::batch::PublishBatch;
+use crate::session::one_line::OneLine;
+use crate::session::rights::Rights;
+use crate::session::settle::SettleBatch;
+use crate::session::stats::Tally;
 
 impl Client {
     pub(super) fn login(&mut self, login: Login, now: Instant) {
@@ -37,7 +38,7 @@ impl Client {
                 self.host.churn.logins_failed.add(1);
                 let mechanism = mechanism.name();
                 // The name is anybody's text: it is not to end the line.
-                let user = user.escape_debug();
+                let user = OneLine(&user);
                 tracing::warn!(
                     connection = self.id.0,
                     peer = %self.peer.address,
@@ -91,7 +92,7 @@ impl Client {
             connection = self.id.0,
             peer = %self.peer.address,
             "user '{}' authenticated and granted access to vhost '{name}'",
-            self.user.escape_debug()
+            OneLine(&self.user)
         );
     }
 }
