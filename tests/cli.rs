@@ -39,17 +39,17 @@ async fn with_and_without_serve_it_says_once_that_it_is_ready() {
 }
 
 #[tokio::test]
-async fn the_ready_file_has_the_process_id_and_the_port() {
+async fn the_ready_file_has_the_process_id_and_every_port() {
     let file = TempFile::new("ready.json", None);
     let broker = Running::start(&["--port", "0", "--ready-file", file.path()], &[]).await;
     let json = std::fs::read_to_string(file.path()).unwrap();
     let ready: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(
-        ready,
-        serde_json::json!({ "pid": broker.child.id().unwrap(), "ports": { "amqp": broker.port } })
-    );
-    let amqp = u16::try_from(ready["ports"]["amqp"].as_u64().unwrap()).unwrap();
-    TcpStream::connect((Ipv4Addr::LOCALHOST, amqp)).unwrap();
+    assert_eq!(ready["pid"], broker.child.id().unwrap());
+    assert_eq!(ready["ports"]["amqp"], broker.port);
+    for name in ["amqp", "management", "prometheus"] {
+        let port = u16::try_from(ready["ports"][name].as_u64().unwrap()).unwrap();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use regex::Regex;
 use serde_json::{Map, Value, json};
@@ -201,7 +201,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let wanted = Wanted::read(query)?;
     let made = tokio::task::spawn_blocking(move || wanted.of(items()).map(|shown| encode(&shown)));
-    made.await.map_err(|_| failed())?.map(answer)
+    made.await.map_err(|_| Problem::internal())?.map(answer)
 }
 
 /// A single object.
@@ -225,10 +225,6 @@ fn answer(body: Vec<u8>) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
-}
-
-fn failed() -> Problem {
-    Problem::of(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "the request failed")
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub(super) async fn get(
         }
         (all, of_site)
     });
-    let (summary, site) = summed.await.map_err(|_| failed())?;
+    let (summary, site) = summed.await.map_err(|_| Problem::internal())?;
     let mut shown = described(&site);
     let is_monitor = caller.is_monitor();
     counted(&site, &summary, is_monitor, &mut shown);
@@ -42,10 +42,6 @@ pub(super) async fn get(
         shown.insert("contexts".to_owned(), contexts.collect());
     }
     one(&query, shown.into())
-}
-
-fn failed() -> Problem {
-    Problem::of(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "the request failed")
 }
 
 /// What the broker is.

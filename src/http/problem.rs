@@ -62,6 +62,12 @@ impl Problem {
         Self::not_authorised("Access refused.")
     }
 
+    /// 500: a handler panicked.
+    pub(super) fn internal() -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Self::of(status, "internal_error", "the request failed")
+    }
+
     /// Another status.
     pub(super) fn of(status: StatusCode, error: &'static str, reason: impl Into<Value>) -> Self {
         Self { status, error, reason: reason.into() }

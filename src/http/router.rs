@@ -6,16 +6,18 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 
+use super::metrics as prometheus;
 use super::policies::Whose;
 use super::problem::Problem;
 use super::site::Site;
 use super::{
-    bindings, channels, connections, consumers, exchanges, health, limits, messages, nodes,
-    overview, parameters, permissions, queues, users, vhosts,
+    bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
+    nodes, overview, parameters, permissions, queues, users, vhosts,
 };
 
 /// Bytes in the body of a request: a definitions file of a large broker.
@@ -42,7 +44,12 @@ pub(super) fn management(site: Arc<Site>) -> Router {
 
 /// The metrics.
 pub(super) fn metrics(site: Arc<Site>) -> Router {
-    limited(Router::new().with_state(site))
+    let routes = Router::new()
+        .route("/metrics", get(prometheus::aggregated))
+        .route("/metrics/per-object", get(prometheus::per_object))
+        .route("/metrics/detailed", get(prometheus::detailed))
+        .route("/metrics/memory-breakdown", get(prometheus::memory));
+    limited(routes.with_state(site))
 }
 
 /// What holds for all requests.
@@ -50,10 +57,16 @@ fn limited(router: Router) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn(in_time))
+        .layer(from_fn(in_bounds))
 }
 
-async fn in_time(request: Request, next: Next) -> Response {
+async fn in_bounds(request: Request, next: Next) -> Response {
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+        let (status, error) = (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large");
+        return Problem::of(status, error, "the body is too large").into_response();
+    }
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
         Err(_) => {
@@ -67,6 +80,11 @@ fn of_broker() -> Routes {
     Router::new()
         .route("/api/overview", get(overview::get))
         .route("/api/cluster-name", get(overview::cluster_name).put(parameters::name_cluster))
+        .route("/api/definitions", get(definitions::export).post(definitions::import))
+        .route(
+            "/api/definitions/{vhost}",
+            get(definitions::export_vhost).post(definitions::import_vhost),
+        )
         .route("/api/extensions", get(overview::extensions))
         .route("/api/whoami", get(overview::whoami))
         .route("/api/auth", get(overview::auth))
@@ -78,6 +96,12 @@ fn of_broker() -> Routes {
         .route("/api/deprecated-features/used", get(overview::none))
         .route("/api/federation-links", get(overview::none))
         .route("/api/federation-links/{vhost}", get(overview::none))
+        .route("/api/stream/connections", get(overview::none))
+        .route("/api/stream/connections/{vhost}", get(overview::none))
+        .route("/api/stream/consumers", get(overview::none))
+        .route("/api/stream/consumers/{vhost}", get(overview::none))
+        .route("/api/stream/publishers", get(overview::none))
+        .route("/api/stream/publishers/{vhost}", get(overview::none))
         .route("/api/shovels", get(overview::none))
         .route("/api/shovels/{vhost}", get(overview::none))
         .route("/api/nodes", get(nodes::all))

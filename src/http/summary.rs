@@ -1,7 +1,8 @@
 //! What a vhost comes to, its queues summed up.
 
 use crate::broker::policy::QueueKind;
-use crate::broker::queue::{QueueReport, Totals};
+use crate::broker::queue::{QueueCounts, QueueReport, Totals};
+use crate::broker::time::Timestamp;
 use crate::broker::traffic::VHostTotals;
 use crate::broker::vhost::VHost;
 
@@ -12,8 +13,8 @@ pub(super) struct Summary {
     pub(super) unacked: u64,
     pub(super) ready_bytes: u64,
     pub(super) unacked_bytes: u64,
-    pub(super) in_memory: u64,
     pub(super) paged: u64,
+    pub(super) paged_bytes: u64,
     pub(super) memory: u64,
     pub(super) consumers: u64,
     pub(super) queues: u64,
@@ -47,7 +48,7 @@ impl Summary {
         self.ready_bytes += report.ready_bytes;
         self.unacked_bytes += report.unacked_bytes;
         self.paged += report.ready_paged as u64;
-        self.in_memory += (report.counts.ready + report.counts.unacked - report.ready_paged) as u64;
+        self.paged_bytes += report.ready_paged_bytes;
         self.memory += report.memory;
         self.consumers += report.counts.consumers as u64;
         self.queues += 1;
@@ -63,8 +64,8 @@ impl Summary {
         self.unacked += more.unacked;
         self.ready_bytes += more.ready_bytes;
         self.unacked_bytes += more.unacked_bytes;
-        self.in_memory += more.in_memory;
         self.paged += more.paged;
+        self.paged_bytes += more.paged_bytes;
         self.memory += more.memory;
         self.consumers += more.consumers;
         self.queues += more.queues;
@@ -72,6 +73,29 @@ impl Summary {
         self.classic.add(&more.classic);
         self.quorum.add(&more.quorum);
         self.totals.add(&more.totals);
+    }
+
+    /// All queues as if they were one.
+    pub(super) fn as_one_queue(&self) -> QueueReport {
+        let as_count = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        QueueReport {
+            counts: QueueCounts {
+                ready: as_count(self.ready),
+                unacked: as_count(self.unacked),
+                scheduled: 0,
+                departing: 0,
+                consumers: as_count(self.consumers),
+            },
+            totals: self.all_queues(),
+            ready_bytes: self.ready_bytes,
+            unacked_bytes: self.unacked_bytes,
+            ready_paged: as_count(self.paged),
+            ready_paged_bytes: self.paged_bytes,
+            memory: self.memory,
+            last_used: Timestamp(0),
+            has_exclusive_consumer: false,
+            is_single_active: false,
+        }
     }
 
     /// What became of the messages of all queues.

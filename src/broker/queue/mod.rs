@@ -182,6 +182,8 @@ pub struct Totals {
     pub acknowledged: u64,
     /// Messages moved to a dead-letter exchange, or handed to one that leads nowhere.
     pub dead_lettered: u64,
+    /// The same by reason, those included that were refused and never accepted.
+    pub died: Dropped,
     /// Messages given up without one.
     pub dropped: Dropped,
     /// Messages purged, cancelled before their time, or deleted with the queue.
@@ -202,9 +204,8 @@ impl Totals {
         self.empty_gets += more.empty_gets;
         self.acknowledged += more.acknowledged;
         self.dead_lettered += more.dead_lettered;
-        for (sum, dropped) in self.dropped.0.iter_mut().zip(more.dropped.0) {
-            *sum += dropped;
-        }
+        self.died.add(&more.died);
+        self.dropped.add(&more.dropped);
         self.purged += more.purged;
     }
 
@@ -229,6 +230,12 @@ impl Totals {
 pub struct Dropped([u64; DeathReason::ALL.len()]);
 
 impl Dropped {
+    fn add(&mut self, more: &Self) {
+        for (sum, more) in self.0.iter_mut().zip(more.0) {
+            *sum += more;
+        }
+    }
+
     /// Those of one reason.
     pub fn count(&self, reason: DeathReason) -> u64 {
         self.0[reason as usize]
@@ -742,6 +749,7 @@ impl Queue {
         let now = self.epoch.timestamp(now);
         for departure in self.departures.arrived(refused, now) {
             self.totals.dead_lettered += u64::from(departure.recorded);
+            self.totals.died.0[departure.reason as usize] += 1;
             self.departed(&departure, out);
         }
         self.run(now, out);
