@@ -1,5 +1,7 @@
 //! The exact commands that compose files, CI jobs and container platforms run to know that the broker is there.
 
+use std::time::Duration;
+
 use crate::support::Broker;
 
 #[test]
@@ -91,6 +93,13 @@ fn a_check_that_fails_says_why() {
     // A limit that no disk has: an alarm.
     let flags = ["--durability", "os", "--disk-free-limit", "1000000TB"];
     let broker = Broker::with(&[], &flags, false);
+    // The disk is looked at when something is written, and from time to time.
+    broker.ok("leveret queue declare q");
+    broker.ok("leveret publish -k q --persistent x");
+    let end = leveret::net::now() + Duration::from_secs(60);
+    while broker.run("leveret health").code == 0 {
+        assert!(leveret::net::now() < end, "there is no alarm");
+    }
     let (code, text) = broker.fails("rabbitmq-diagnostics -q check_local_alarms");
     assert_eq!(
         (code, text.starts_with("Error:\nNode rabbit@test reported alarms: ")),

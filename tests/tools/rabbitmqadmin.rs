@@ -61,7 +61,7 @@ fn messages_go_in_and_out() {
     let broker = Broker::start_with_data();
     broker.ok("rabbitmqadmin declare queue name=q");
     assert_eq!(
-        broker.ok("rabbitmqadmin publish routing_key=q payload='hello there'"),
+        broker.ok("rabbitmqadmin publish routing_key=q 'payload=hello there'"),
         "Message published\n"
     );
     assert_eq!(

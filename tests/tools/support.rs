@@ -21,10 +21,10 @@ const TOOLS: [&str; 6] = [
 ];
 
 /// A directory of its own, removed when dropped.
-pub struct TestDir(PathBuf);
+pub(crate) struct TestDir(PathBuf);
 
 impl TestDir {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir =
@@ -33,11 +33,11 @@ impl TestDir {
         Self(dir)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    pub fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 }
@@ -49,27 +49,27 @@ impl Drop for TestDir {
 }
 
 /// A broker with a management API, and links to the binary by the tools' names. Killed when dropped.
-pub struct Broker {
+pub(crate) struct Broker {
     child: Child,
     dir: TestDir,
-    pub amqp: u16,
-    pub http: u16,
+    pub(crate) amqp: u16,
+    pub(crate) http: u16,
     /// Whether commands are told user and password, as a client elsewhere has to be.
     tells_login: bool,
 }
 
 impl Broker {
     /// In memory, for commands that say who they are.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::with(&[], &["--durability", "none"], true)
     }
 
     /// With a data directory, for commands that find their own way in.
-    pub fn start_with_data() -> Self {
+    pub(crate) fn start_with_data() -> Self {
         Self::with(&[], &["--durability", "os"], false)
     }
 
-    pub fn with(variables: &[(&str, &str)], flags: &[&str], tells_login: bool) -> Self {
+    pub(crate) fn with(variables: &[(&str, &str)], flags: &[&str], tells_login: bool) -> Self {
         let dir = TestDir::new();
         for tool in TOOLS {
             symlink(binary(), dir.path().join(tool)).unwrap();
@@ -97,24 +97,24 @@ impl Broker {
         Self { child, dir, amqp, http, tells_login }
     }
 
-    pub fn dir(&self) -> &TestDir {
+    pub(crate) fn dir(&self) -> &TestDir {
         &self.dir
     }
 
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.http)
     }
 
     /// Runs a line such as `rabbitmqctl list_queues`; single quotes hold words together.
-    pub fn run(&self, line: &str) -> Ended {
+    pub(crate) fn run(&self, line: &str) -> Ended {
         self.run_with(line, "", &[])
     }
 
-    pub fn run_with(&self, line: &str, input: &str, variables: &[(&str, &str)]) -> Ended {
+    pub(crate) fn run_with(&self, line: &str, input: &str, variables: &[(&str, &str)]) -> Ended {
         let words = words(line);
         let mut command = Command::new(self.dir.path().join(&words[0]));
         command.args(&words[1..]).current_dir(self.dir.path()).env_clear();
@@ -128,26 +128,26 @@ impl Broker {
     }
 
     /// What a line prints that succeeds without a word on standard error.
-    pub fn ok(&self, line: &str) -> String {
+    pub(crate) fn ok(&self, line: &str) -> String {
         let Ended { code, stdout, stderr } = self.run(line);
         assert_eq!((code, &*stderr), (0, ""), "{line}: {stdout}");
         stdout
     }
 
     /// Exit code and standard error of a line that fails.
-    pub fn fails(&self, line: &str) -> (i32, String) {
+    pub(crate) fn fails(&self, line: &str) -> (i32, String) {
         let Ended { code, stderr, .. } = self.run(line);
         assert_ne!(code, 0, "{line} succeeded");
         (code, stderr)
     }
 
     /// What `leveret ... --format json` prints.
-    pub fn json(&self, line: &str) -> Value {
+    pub(crate) fn json(&self, line: &str) -> Value {
         serde_json::from_str(&self.ok(&format!("{line} --format json"))).unwrap()
     }
 
     /// Waits for the end of the process.
-    pub fn ended(&mut self) -> Option<i32> {
+    pub(crate) fn ended(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 }
@@ -161,7 +161,7 @@ impl Drop for Broker {
 
 /// How a command ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
@@ -203,6 +203,6 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-pub fn binary() -> OsString {
+pub(crate) fn binary() -> OsString {
     std::env::var_os("LEVERET_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_leveret").into())
 }
