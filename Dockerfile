@@ -1,27 +1,43 @@
-# leveret in a container: docker build -t leveret . && docker run -p 5672:5672 leveret
+# leveret in the place of RabbitMQ's image: the same names, paths, ports, user and entry point.
+#   docker build -t leveret . && docker run -p 5672:5672 -p 15672:15672 leveret
+# docs/container.md tells how to use it in compose files, GitHub Actions and Testcontainers.
 
-FROM rust:1.95-slim-trixie AS build
+FROM rust:1.95-alpine AS build
+RUN apk add --no-cache musl-dev
 WORKDIR /src
 COPY . .
+# Alpine's own target is musl, linked statically: the binary needs nothing of the image below.
 RUN cargo build --release --locked --bin leveret \
     && strip --strip-debug target/release/leveret
 
-# The same Debian as above, so that the C library is the one it was linked with. A shell is there
-# because people extend broker images, and look inside them.
-FROM debian:trixie-slim
-COPY --from=build /src/target/release/leveret /usr/local/bin/leveret
-RUN useradd --system --uid 999 --home-dir /var/lib/leveret --create-home leveret
-USER leveret
-WORKDIR /var/lib/leveret
+FROM alpine:3.22
+# A shell is there because compose files, health checks and images made of this one call it; su-exec
+# lets the entry point drop root.
+RUN apk add --no-cache bash su-exec \
+    && addgroup -g 999 -S rabbitmq \
+    && adduser -u 999 -S -h /var/lib/rabbitmq -G rabbitmq rabbitmq
+COPY container /tmp/container
+COPY --from=build /src/target/release/leveret /tmp/leveret
+RUN sh /tmp/container/install.sh "" /tmp/leveret \
+    && rm -r /tmp/container /tmp/leveret \
+    && chown -R rabbitmq:rabbitmq /etc/rabbitmq /var/lib/rabbitmq /var/log/rabbitmq
+
+ENV RABBITMQ_HOME=/opt/rabbitmq \
+    RABBITMQ_DATA_DIR=/var/lib/rabbitmq \
+    RABBITMQ_CONFIG_FILE=/etc/rabbitmq/rabbitmq.conf \
+    RABBITMQ_CONFIG_FILES=/etc/rabbitmq/conf.d \
+    RABBITMQ_LOGS=- \
+    LEVERET_DATA_DIR=/var/lib/rabbitmq/leveret \
+    HOME=/var/lib/rabbitmq \
+    PATH=/opt/rabbitmq/sbin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    LANG=C.UTF-8
 
 # Durable queues and their messages: mount a volume here to keep them.
-ENV LEVERET_DATA_DIR=/var/lib/leveret/data
-VOLUME /var/lib/leveret
+VOLUME /var/lib/rabbitmq
 
-# Clients reach a container from outside its loopback interface: let "guest" in, as RabbitMQ's image
-# does. Set LEVERET_DEFAULT_PASS, or publish the port on 127.0.0.1 only.
-ENV LEVERET_LOOPBACK_USERS=none
-
-EXPOSE 5672
+EXPOSE 4369 5671 5672 15671 15672 15691 15692 25672
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["leveret"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=5s --retries=3 \
+    CMD ["rabbitmq-diagnostics", "-q", "ping"]
+ENTRYPOINT ["docker-entrypoint.sh"]
+CMD ["rabbitmq-server"]

@@ -188,7 +188,7 @@ impl Args {
 
     /// The same, called as RabbitMQ's server.
     #[must_use]
-    pub(super) fn as_rabbitmq(mut self) -> Self {
+    pub(super) fn called_as_rabbitmq(mut self) -> Self {
         self.of_rabbitmq = true;
         self
     }

@@ -24,7 +24,7 @@ pub fn run() -> ExitCode {
         "rabbitmq-server" => {
             let line = [program, OsString::from("serve")].into_iter().chain(words());
             parse_args(line)
-                .map_or_else(|stop| stop.report(), |args| run_serve(&args.as_rabbitmq()))
+                .map_or_else(|stop| stop.report(), |args| run_serve(&args.called_as_rabbitmq()))
         }
         name => match Tool::named(name) {
             Some(tool) => tool.run(words(), env::vars_os()),

@@ -92,7 +92,8 @@ fn serve(config: Config) -> Result<(), ServeError> {
 fn tell_commands(broker: &Broker, data_dir: Option<&Path>) -> Option<LeftFiles> {
     let address = broker.management_addresses().first()?;
     let host = match address.ip() {
-        ip if ip.is_unspecified() => "localhost".to_owned(),
+        // No name: where there is no resolver, commands are to find it as well.
+        ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };

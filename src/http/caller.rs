@@ -52,6 +52,11 @@ impl Caller {
         }
     }
 
+    /// Whether it is who runs the broker, and no user of it.
+    pub(super) fn is_local(&self) -> bool {
+        self.is_local
+    }
+
     fn has(&self, tag: &str) -> bool {
         self.user.tags.contains(tag)
     }

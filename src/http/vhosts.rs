@@ -97,7 +97,7 @@ pub(super) async fn get(
     one(&query, shown(&site, &vhost, &connections, &rates))
 }
 
-/// `PUT /api/vhosts/{vhost}`. Who makes one may do everything in it.
+/// `PUT /api/vhosts/{vhost}`. The user who makes one may do everything in it.
 pub(super) async fn put(
     State(site): Shared,
     caller: Caller,
@@ -107,7 +107,8 @@ pub(super) async fn put(
     caller.must_administer()?;
     let body = Body::read(&body)?;
     let put = site.host().put_vhost(&name, metadata(&body)?)?;
-    if put == Put::Created {
+    // Who runs the broker is no user, and needs no permission.
+    if put == Put::Created && !caller.is_local() {
         site.host().set_permissions(caller.name(), &name, Permissions::all())?;
     }
     site.durable().await;

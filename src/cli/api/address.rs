@@ -142,13 +142,12 @@ impl Address {
                     .or(stored),
             };
         let user = user.or(profile.user);
-        if user.is_none() && password.is_none() {
-            let local = LocalBroker::find(environment);
-            if let Some(local) = local.filter(|local| local.is_at(url.as_deref())) {
-                return Ok(Self { url: local.url, access: Access::Token(local.token), vhost });
-            }
+        let local = LocalBroker::find(environment).filter(|local| local.is_at(url.as_deref()));
+        let (local_url, token) = local.map(|LocalBroker { url, token }| (url, token)).unzip();
+        let url = checked(url.or(local_url).as_deref().unwrap_or(DEFAULT_URL))?;
+        if let (None, None, Some(token)) = (&user, &password, token) {
+            return Ok(Self { url, access: Access::Token(token), vhost });
         }
-        let url = checked(url.as_deref().unwrap_or(DEFAULT_URL))?;
         let user = user.unwrap_or_else(|| "guest".to_owned());
         let password = password.unwrap_or_else(|| Secret::new("guest"));
         Ok(Self { url, access: Access::Password { user, password }, vhost })

@@ -250,9 +250,7 @@ pub(super) fn check_port_connectivity(call: &mut Call<'_>) -> Result<(), Failure
     let host = call.option("address").map(str::to_owned);
     let refused: Vec<String> = listeners
         .iter()
-        .filter(|listener| {
-            !accepts(host.as_deref().unwrap_or(&reachable(&listener.address)), listener.port)
-        })
+        .filter(|listener| !accepts(listener, host.as_deref()))
         .map(|listener| listener.port.to_string())
         .collect();
     if refused.is_empty() {
@@ -266,20 +264,17 @@ pub(super) fn check_port_connectivity(call: &mut Call<'_>) -> Result<(), Failure
     )))
 }
 
-/// An address to connect to, for one to listen on.
-fn reachable(address: &str) -> String {
-    match address {
-        "" | "::" | "0.0.0.0" => "localhost".to_owned(),
-        other => other.to_owned(),
-    }
-}
-
-fn accepts(host: &str, port: u64) -> bool {
-    let Ok(port) = u16::try_from(port) else { return false };
-    let addresses = (host, port).to_socket_addrs();
-    addresses.is_ok_and(|mut addresses| {
-        addresses.any(|address| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok())
-    })
+/// Whether a listener accepts: at the address given, or where it listens.
+fn accepts(listener: &Listener, host: Option<&str>) -> bool {
+    let Ok(port) = u16::try_from(listener.port) else { return false };
+    let hosts = match (host, listener.address.as_str()) {
+        (Some(host), _) => vec![host],
+        (None, "" | "::" | "0.0.0.0") => vec!["127.0.0.1", "::1"],
+        (None, address) => vec![address],
+    };
+    let mut addresses =
+        hosts.iter().filter_map(|host| (*host, port).to_socket_addrs().ok()).flatten();
+    addresses.any(|address| TcpStream::connect_timeout(&address, CONNECT_TIMEOUT).is_ok())
 }
 
 pub(super) fn check_port_listener(call: &mut Call<'_>) -> Result<(), Failure> {

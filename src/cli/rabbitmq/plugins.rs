@@ -118,7 +118,7 @@ impl Call {
         while let Some(word) = rest.next() {
             match word.as_str() {
                 "-n" | "--node" => {
-                    call.node = node_name(environment, rest.next().map(String::as_str))
+                    call.node = node_name(environment, rest.next().map(String::as_str));
                 }
                 "--timeout" | "-t" | "--formatter" => {
                     rest.next();

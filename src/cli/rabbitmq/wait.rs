@@ -117,7 +117,16 @@ fn pid_from_file(call: &mut Call<'_>, timeout: Duration) -> Result<i32, Failure>
 
 fn is_running(pid: i32) -> bool {
     // Somebody else's process can't be signalled, and runs.
-    Pid::from_raw(pid).is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+    let is_there = Pid::from_raw(pid)
+        .is_some_and(|pid| test_kill_process(pid) != Err(rustix::io::Errno::SRCH));
+    is_there && !is_zombie(pid)
+}
+
+/// Whether a process has ended, and nobody has asked how: its state, behind its name in brackets, is `Z`.
+fn is_zombie(pid: i32) -> bool {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat"));
+    let stat = stat.unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('Z'))
 }
 
 pub(super) fn shutdown(call: &mut Call<'_>) -> Result<(), Failure> {

@@ -12,6 +12,9 @@ use crate::config::Secret;
 /// How long a request may take, as in the Python tool.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Who asks unless somebody says so; the password is the same.
+const GUEST: &str = "guest";
+
 /// Options that every command takes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Options {
@@ -127,10 +130,14 @@ impl Options {
             let port = self.get("port").unwrap_or("15672");
             format!("http://{}:{port}{}", self.host(), self.get("path_prefix").unwrap_or_default())
         });
+        let user = base.user.or(self.get("username").map(str::to_owned));
+        let password = base.password.or(self.get("password").map(Secret::new));
         let wishes = Wishes {
             url: base.url.or(url),
-            user: base.user.or(self.get("username").map(str::to_owned)),
-            password: base.password.or(self.get("password").map(Secret::new)),
+            // Who makes a vhost may use it: that has to be a user, and the Python tool's is guest.
+            user: user
+                .or_else(|| environment.text("LEVERET_USER").is_none().then(|| GUEST.to_owned())),
+            password,
             vhost: self.vhost.clone(),
             profile: None,
         };

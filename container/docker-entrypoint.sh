@@ -1,0 +1,33 @@
+#!/bin/sh
+# What RabbitMQ's image does before it starts something, for leveret.
+set -eu
+
+# `docker run leveret --port 5673`: options alone are the server's.
+case "${1:-}" in
+    '' | -*) set -- rabbitmq-server "$@" ;;
+esac
+
+# Nothing of it needs root, except to take over a volume that root made.
+case "$1" in
+    rabbitmq* | leveret*)
+        if [ "$(id -u)" = 0 ]; then
+            if [ "$1" = rabbitmq-server ] || [ "$1" = leveret ]; then
+                find /var/lib/rabbitmq ! -user rabbitmq -exec chown rabbitmq '{}' +
+            fi
+            exec su-exec rabbitmq "$0" "$@"
+        fi
+        ;;
+esac
+
+# Where no file can be mounted, definitions come in a variable: JSON, or JSON in base64.
+if [ -n "${LEVERET_DEFINITIONS:-}" ]; then
+    LEVERET_LOAD_DEFINITIONS="${HOME:-/var/lib/rabbitmq}/definitions.json"
+    case "$LEVERET_DEFINITIONS" in
+        '{'*) printf '%s' "$LEVERET_DEFINITIONS" > "$LEVERET_LOAD_DEFINITIONS" ;;
+        *) printf '%s' "$LEVERET_DEFINITIONS" | base64 -d > "$LEVERET_LOAD_DEFINITIONS" ;;
+    esac
+    export LEVERET_LOAD_DEFINITIONS
+    unset LEVERET_DEFINITIONS
+fi
+
+exec "$@"

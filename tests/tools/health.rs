@@ -1,0 +1,131 @@
+//! The exact commands that compose files, CI jobs and container platforms run to know that the broker is there.
+
+use std::time::Duration;
+
+use crate::support::Broker;
+
+#[test]
+fn health_commands_succeed_while_the_broker_runs() {
+    let broker = Broker::start_with_data();
+    let node = "rabbit@test";
+    for (line, output) in [
+        ("rabbitmq-diagnostics -q ping", "Ping succeeded\n".to_owned()),
+        (
+            "rabbitmq-diagnostics ping",
+            format!(
+                "Will ping {node}. This only checks if the OS process is running and registered with epmd. \
+                 Timeout: 60000 ms.\nPing succeeded\n"
+            ),
+        ),
+        (
+            "rabbitmq-diagnostics -q check_running",
+            format!("RabbitMQ on node {node} is fully booted and running\n"),
+        ),
+        (
+            "rabbitmq-diagnostics -q check_local_alarms",
+            format!("Node {node} reported no local alarms\n"),
+        ),
+        (
+            "rabbitmq-diagnostics check_virtual_hosts",
+            format!(
+                "Checking if all vhosts are running on node {node} ...\nNode {node} reported all vhosts as \
+                 running\n"
+            ),
+        ),
+        ("rabbitmqctl await_startup", String::new()),
+        ("rabbitmqctl await_startup --timeout 60", String::new()),
+    ] {
+        assert_eq!(broker.ok(line), output, "{line}");
+    }
+    assert!(broker.ok("rabbitmqctl node_health_check").ends_with("\nHealth check passed\n"));
+    let ports = broker.ok("rabbitmq-diagnostics check_port_connectivity");
+    assert!(
+        ports.starts_with(
+            "Testing TCP connections to all active listeners on node rabbit@test ...\n"
+        )
+    );
+    assert!(ports.contains(&broker.amqp.to_string()), "{ports}");
+    assert_eq!(broker.ok("rabbitmq-diagnostics -q -s check_port_connectivity"), "");
+    let port = broker.amqp;
+    assert_eq!(
+        broker.ok(&format!("rabbitmq-diagnostics -q check_port_listener {port}")),
+        format!("A listener for port {port} is running on node {node}.\n")
+    );
+    broker.ok("rabbitmq-diagnostics -q check_protocol_listener amqp");
+    for line in ["rabbitmqctl status", "rabbitmq-diagnostics -q status"] {
+        let status = broker.ok(line);
+        assert!(status.contains(&format!("\nOS PID: {}\n", broker.pid())), "{status}");
+        assert!(status.contains("\nAlarms\n\n(none)\n"), "{status}");
+    }
+    let pid = broker.pid();
+    let waited = broker.ok(&format!("rabbitmqctl wait --pid {pid} --timeout 60"));
+    assert!(
+        waited.ends_with("Applications 'rabbit_and_plugins' are running on node 'rabbit@test'\n")
+    );
+}
+
+#[test]
+fn health_commands_fail_with_69_once_it_is_gone() {
+    let broker = Broker::start_with_data();
+    broker.ok("rabbitmqctl shutdown");
+    for line in [
+        "rabbitmq-diagnostics -q ping",
+        "rabbitmq-diagnostics -q check_running",
+        "rabbitmq-diagnostics -q check_local_alarms",
+        "rabbitmq-diagnostics check_port_connectivity",
+        "rabbitmq-diagnostics -q status",
+        "rabbitmqctl status",
+        "rabbitmqctl list_queues",
+        "rabbitmqctl await_startup --timeout 0",
+        "rabbitmqctl wait --pid 2000000000 --timeout 5",
+        "leveret health",
+    ] {
+        // Not one that a developer's machine has on its usual port.
+        let variables = [("LEVERET_URL", "http://127.0.0.1:1")];
+        let ended = broker.run_with(line, "", &variables);
+        assert_eq!(ended.code, 69, "{line}: {ended:?}");
+        assert_ne!(ended.stderr, "", "{line}");
+    }
+}
+
+#[test]
+fn a_check_that_fails_says_why() {
+    // A limit that no disk has: an alarm.
+    let flags = ["--durability", "os", "--disk-free-limit", "1000000TB"];
+    let broker = Broker::with(&[], &flags, false);
+    // The disk is looked at when something is written, and from time to time.
+    broker.ok("leveret queue declare q");
+    broker.ok("leveret publish -k q --persistent x");
+    let end = leveret::net::now() + Duration::from_secs(60);
+    while broker.run("leveret health").code == 0 {
+        assert!(leveret::net::now() < end, "there is no alarm");
+    }
+    let (code, text) = broker.fails("rabbitmq-diagnostics -q check_local_alarms");
+    assert_eq!(
+        (code, text.starts_with("Error:\nNode rabbit@test reported alarms: ")),
+        (69, true),
+        "{text}"
+    );
+    assert_eq!(broker.fails("leveret health").0, 69);
+    // It runs all the same.
+    broker.ok("rabbitmq-diagnostics -q ping");
+    broker.ok("rabbitmq-diagnostics -q check_running");
+    let (code, text) = broker.fails("rabbitmq-diagnostics -q check_port_listener 1");
+    assert_eq!(
+        (code, text.starts_with("No listener for port 1 is active on node rabbit@test.")),
+        (69, true)
+    );
+}
+
+#[test]
+fn a_command_takes_milliseconds() {
+    let broker = Broker::start_with_data();
+    // The best of some: other programs take their share of the machine.
+    let best = (0..20).map(|_| {
+        let start = leveret::net::now();
+        broker.ok("rabbitmq-diagnostics -q ping");
+        start.elapsed()
+    });
+    let best = best.min().unwrap();
+    assert!(best.as_millis() < 500, "{best:?}");
+}

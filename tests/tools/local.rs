@@ -1,0 +1,39 @@
+//! Who runs the broker is let in without a password, and nobody else is.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::Broker;
+
+#[test]
+fn commands_on_its_machine_find_the_broker_and_are_let_in() {
+    let variables = [("LEVERET_DEFAULT_USER", "joe"), ("LEVERET_DEFAULT_PASS", "not guest")];
+    let mut broker = Broker::with(&variables, &["--durability", "os"], false);
+    // Neither guest nor joe: the port and the token are in the data directory.
+    assert!(broker.ok("rabbitmqctl -q list_users").contains("joe\t[administrator]\n"));
+    broker.ok("leveret queue declare q");
+    broker.ok("leveret publish -k q hello");
+    assert_eq!(broker.ok("leveret get q --payload-only"), "hello\n");
+    broker.ok("rabbitmqctl add_vhost other");
+    broker.ok("leveret queue declare there -V other");
+
+    let token = broker.dir().path().join("data/leveret.token");
+    assert_eq!(std::fs::metadata(&token).unwrap().permissions().mode() & 0o777, 0o600);
+    broker.ok("rabbitmqctl shutdown");
+    assert_eq!(broker.ended(), Some(0));
+    assert!(!token.exists(), "it goes with the broker");
+}
+
+#[test]
+fn another_token_and_no_password_are_refused() {
+    let broker = Broker::start_with_data();
+    let file = broker.dir().path().join("data/leveret.token");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let url = broker.url();
+    let wrong = format!(r#"{{"url":"{url}","token":"{}"}}"#, "0".repeat(64));
+    std::fs::write(&file, wrong).unwrap();
+    assert_eq!(broker.fails("leveret queue list").0, 77);
+    std::fs::write(&file, text).unwrap();
+    broker.ok("leveret queue list");
+    // Somebody who says who he is, is who he says.
+    assert_eq!(broker.fails("leveret queue list -u nobody -p x").0, 77);
+}

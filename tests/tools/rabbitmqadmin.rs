@@ -1,0 +1,135 @@
+//! `rabbitmqadmin` by its name, as Testcontainers and CI scripts call it.
+
+use crate::support::Broker;
+
+/// Goal: what Java's Testcontainers module runs, word for word.
+#[test]
+fn what_testcontainers_declare_is_declared() {
+    let broker = Broker::start_with_data();
+    for (line, output) in [
+        ("rabbitmqadmin declare vhost name=vhost1 tracing=true", "vhost declared\n"),
+        (
+            "rabbitmqadmin declare vhost_limit vhost=vhost1 name=max-connections value=3",
+            "vhost_limit declared\n",
+        ),
+        (
+            "rabbitmqadmin declare queue name=queue-one auto_delete=false durable=true arguments={}",
+            "queue declared\n",
+        ),
+        (
+            "rabbitmqadmin --vhost=vhost1 declare queue name=queue-two auto_delete=true durable=false \
+             'arguments={\"x-message-ttl\":1000}'",
+            "queue declared\n",
+        ),
+        (
+            "rabbitmqadmin declare exchange name=direct-exchange type=direct auto_delete=false internal=false durable=true arguments={}",
+            "exchange declared\n",
+        ),
+        (
+            "rabbitmqadmin declare binding source=direct-exchange destination=queue-one destination_type=queue routing_key=x arguments={}",
+            "binding declared\n",
+        ),
+        ("rabbitmqadmin declare user name=user1 password=password1 tags=", "user declared\n"),
+        (
+            "rabbitmqadmin declare permission vhost=vhost1 user=user1 configure=.* write=.* read=.*",
+            "permission declared\n",
+        ),
+        (
+            "rabbitmqadmin declare policy name=p 'pattern=^q' 'definition={\"max-length\":1}' priority=1 apply-to=queues",
+            "policy declared\n",
+        ),
+        (
+            "rabbitmqadmin declare operator_policy name=o 'pattern=^q' 'definition={\"max-length\":1}' priority=1 apply-to=queues",
+            "operator_policy declared\n",
+        ),
+    ] {
+        assert_eq!(broker.ok(line), output, "{line}");
+    }
+    assert_eq!(
+        broker.ok("rabbitmqadmin list queues vhost name durable"),
+        "+--------+-----------+---------+\n\
+         | vhost  |   name    | durable |\n\
+         +--------+-----------+---------+\n\
+         | /      | queue-one | True    |\n\
+         | vhost1 | queue-two | False   |\n\
+         +--------+-----------+---------+\n"
+    );
+}
+
+#[test]
+fn messages_go_in_and_out() {
+    let broker = Broker::start_with_data();
+    broker.ok("rabbitmqadmin declare queue name=q");
+    assert_eq!(
+        broker.ok("rabbitmqadmin publish routing_key=q 'payload=hello there'"),
+        "Message published\n"
+    );
+    assert_eq!(
+        broker.ok("rabbitmqadmin publish routing_key=no payload=x"),
+        "Message published but NOT routed\n"
+    );
+    let piped = broker.run_with("rabbitmqadmin -q publish routing_key=q", "second", &[]);
+    assert_eq!((piped.code, &*piped.stdout), (0, ""));
+    let got = broker.ok("rabbitmqadmin -f tsv -q get queue=q count=2 ackmode=ack_requeue_false");
+    assert!(got.contains("hello there") && got.contains("second"), "{got}");
+    broker.ok("rabbitmqadmin purge queue name=q");
+    assert_eq!(broker.ok("rabbitmqadmin delete queue name=q"), "queue deleted\n");
+    assert_eq!(
+        broker.fails("rabbitmqadmin delete queue name=q"),
+        (1, "*** Not found: /api/queues/%2F/q\n".to_owned())
+    );
+}
+
+#[test]
+fn the_second_versions_syntax_is_understood() {
+    let broker = Broker::start_with_data();
+    broker.ok("rabbitmqadmin queues declare --name q --type quorum --durable true");
+    broker.ok("rabbitmqadmin declare exchange --name x --type fanout --durable true");
+    broker.ok("rabbitmqadmin bindings declare --source x --destination-type queue --destination q --routing-key k");
+    broker.ok("rabbitmqadmin publish message --exchange x --routing-key k --payload hi");
+    assert_eq!(broker.ok("rabbitmqadmin --non-interactive -f bash queues list name"), "q\n");
+    let got =
+        broker.ok("rabbitmqadmin get messages --queue q --count 1 --ack-mode ack_requeue_false");
+    assert!(got.contains("| hi "), "{got}");
+    broker.ok("rabbitmqadmin delete queue --name q");
+    broker.ok("rabbitmqadmin delete queue --name q --idempotently");
+    broker.ok("rabbitmqadmin health_check local_alarms");
+}
+
+#[test]
+fn definitions_are_exported_and_imported() {
+    let (from, to) = (Broker::start_with_data(), Broker::start_with_data());
+    from.ok("rabbitmqadmin declare queue name=q");
+    let file = from.dir().file("d.json");
+    assert_eq!(
+        from.ok(&format!("rabbitmqadmin export {file}")),
+        format!("Exported definitions for localhost to \"{file}\"\n")
+    );
+    to.ok(&format!("rabbitmqadmin import {file}"));
+    assert_eq!(to.ok("rabbitmqadmin -f bash list queues name"), "q\n");
+}
+
+#[test]
+fn host_port_and_login_may_be_options_or_in_a_file() {
+    let broker = Broker::start();
+    let port = broker.http.to_string();
+    let elsewhere = [("LEVERET_URL", "http://127.0.0.1:1")];
+    let run = |line: &str| broker.run_with(line, "", &elsewhere);
+    let options =
+        format!("rabbitmqadmin -H 127.0.0.1 -P {port} -u guest -p guest -f bash list vhosts name");
+    assert_eq!(run(&options).stdout, "/\n");
+    let base =
+        format!("rabbitmqadmin -U http://guest:guest@127.0.0.1:{port} -f bash list vhosts name");
+    assert_eq!(run(&base).stdout, "/\n");
+    let text = format!(
+        "[test]\nhostname = 127.0.0.1\nport = {port}\nusername = guest\npassword = guest\n"
+    );
+    std::fs::write(broker.dir().file("admin.conf"), text).unwrap();
+    assert_eq!(run("rabbitmqadmin -c admin.conf -N test -f bash list vhosts name").stdout, "/\n");
+    let refused =
+        run(&format!("rabbitmqadmin -H 127.0.0.1 -P {port} -u guest -p wrong list queues"));
+    assert_eq!(
+        (refused.code, &*refused.stderr),
+        (1, "*** Access refused: /api/queues?columns=name%2Cmessages\n")
+    );
+}

@@ -1,0 +1,268 @@
+//! `rabbitmqctl` and its companions by their names; output and exit codes are those of RabbitMQ 3.10.
+
+use crate::support::{Broker, Ended};
+
+/// Runs each line and compares all of what it prints, and its exit code.
+fn check(broker: &Broker, lines: &[(&str, &str, i32)]) {
+    for (line, output, code) in lines {
+        let Ended { code: found, stdout, stderr } = broker.run(line);
+        assert_eq!((&*format!("{stdout}{stderr}"), found), (*output, *code), "{line}");
+    }
+}
+
+#[test]
+fn users_and_permissions() {
+    let broker = Broker::start_with_data();
+    check(
+        &broker,
+        &[
+            (
+                "rabbitmqctl add_user joe secret",
+                "Adding user \"joe\" ...\nDone. Don't forget to grant the user permissions to some virtual \
+                 hosts! See 'rabbitmqctl help set_permissions' to learn more.\n",
+                0,
+            ),
+            (
+                "rabbitmqctl add_user joe secret",
+                "Adding user \"joe\" ...\nError:\nUser \"joe\" already exists\n",
+                70,
+            ),
+            (
+                "rabbitmqctl set_user_tags joe monitoring management",
+                "Setting tags for user \"joe\" to [monitoring, management] ...\n",
+                0,
+            ),
+            (
+                "rabbitmqctl list_users",
+                "Listing users ...\nuser\ttags\nguest\t[administrator]\njoe\t[monitoring, management]\n",
+                0,
+            ),
+            (
+                "rabbitmqctl -s list_users",
+                "guest\t[administrator]\njoe\t[monitoring, management]\n",
+                0,
+            ),
+            (
+                "rabbitmqctl list_users --formatter json",
+                "[\n{\"user\":\"guest\",\"tags\":[\"administrator\"]}\n\
+                 ,{\"user\":\"joe\",\"tags\":[\"monitoring\",\"management\"]}\n]\n",
+                0,
+            ),
+            (
+                "rabbitmqctl set_permissions -p / joe ^a .* ''",
+                "Setting permissions for user \"joe\" in vhost \"/\" ...\n",
+                0,
+            ),
+            (
+                "rabbitmqctl set_permissions -p nope joe ^a .* ''",
+                "Setting permissions for user \"joe\" in vhost \"nope\" ...\nError:\nVirtual host nope does \
+                 not exist\n",
+                69,
+            ),
+            (
+                "rabbitmqctl set_permissions nobody ^a .* ''",
+                "Setting permissions for user \"nobody\" in vhost \"/\" ...\nError:\nUser nobody does not \
+                 exist\n",
+                67,
+            ),
+            (
+                "rabbitmqctl list_user_permissions joe",
+                "Listing permissions for user \"joe\" ...\nvhost\tconfigure\twrite\tread\n/\t^a\t.*\t\n",
+                0,
+            ),
+            (
+                "rabbitmqctl authenticate_user joe secret",
+                "Authenticating user \"joe\" ...\nSuccess\n",
+                0,
+            ),
+            (
+                "rabbitmqctl authenticate_user joe wrong",
+                "Authenticating user \"joe\" ...\nError:\nError: failed to authenticate user \"joe\"\nuser \
+                 'joe' - invalid credentials\n",
+                65,
+            ),
+            ("rabbitmqctl -q change_password joe new", "", 0),
+            ("rabbitmqctl -q authenticate_user joe new", "Success\n", 0),
+            ("rabbitmqctl delete_user joe", "Deleting user \"joe\" ...\n", 0),
+            (
+                "rabbitmqctl delete_user joe",
+                "Deleting user \"joe\" ...\nError:\nUser \"joe\" does not exist\n",
+                67,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn vhosts_limits_policies_and_parameters() {
+    let broker = Broker::start_with_data();
+    check(
+        &broker,
+        &[
+            ("rabbitmqctl add_vhost v1", "Adding vhost \"v1\" ...\n", 0),
+            ("rabbitmqctl -q list_vhosts", "name\n/\nv1\n", 0),
+            ("rabbitmqctl -q set_vhost_limits -p v1 '{\"max-connections\":3}'", "", 0),
+            (
+                "rabbitmqctl list_vhost_limits -p v1",
+                "Listing limits for vhost \"v1\" ...\n{\"max-connections\":3}\n",
+                0,
+            ),
+            (
+                "rabbitmqctl set_policy p1 ^q '{\"max-length\":10}' --priority 3 --apply-to queues",
+                "Setting policy \"p1\" for pattern \"^q\" to \"{\"max-length\":10}\" with priority \"3\" for \
+                 vhost \"/\" ...\n",
+                0,
+            ),
+            (
+                "rabbitmqctl list_policies",
+                "Listing policies for vhost \"/\" ...\nvhost\tname\tpattern\tapply-to\tdefinition\tpriority\n\
+                 /\tp1\t^q\tqueues\t{\"max-length\":10}\t3\n",
+                0,
+            ),
+            ("rabbitmqctl clear_policy p1", "Clearing policy \"p1\" on vhost \"/\" ...\n", 0),
+            (
+                "rabbitmqctl clear_policy p1",
+                "Clearing policy \"p1\" on vhost \"/\" ...\nError:\nParameter does not exist\n",
+                69,
+            ),
+            ("rabbitmqctl -q set_global_parameter a '{\"b\":1}'", "", 0),
+            ("rabbitmqctl -q clear_global_parameter a", "", 0),
+            (
+                "rabbitmqctl trace_on",
+                "Starting tracing for vhost \"/\" ...\nTrace enabled for vhost /\n",
+                0,
+            ),
+            ("rabbitmqctl -q trace_off", "Trace disabled for vhost /\n", 0),
+            ("rabbitmqctl delete_vhost v1", "Deleting vhost \"v1\" ...\n", 0),
+            (
+                "rabbitmqctl delete_vhost v1",
+                "Deleting vhost \"v1\" ...\nVirtual host 'v1' does not exist\n",
+                65,
+            ),
+        ],
+    );
+}
+
+#[test]
+fn queues_exchanges_and_bindings() {
+    let broker = Broker::start_with_data();
+    broker.ok("rabbitmqadmin declare queue name=q 'arguments={\"x-max-length\":10}'");
+    broker.ok("rabbitmqadmin declare exchange name=x type=topic");
+    broker.ok("rabbitmqadmin declare binding source=x destination=q routing_key=a.#");
+    broker.ok("rabbitmqadmin publish routing_key=q payload=hello");
+    check(
+        &broker,
+        &[
+            (
+                "rabbitmqctl list_queues",
+                "Timeout: 60.0 seconds ...\nListing queues for vhost / ...\nname\tmessages\nq\t1\n",
+                0,
+            ),
+            ("rabbitmqctl list_queues --vhost / -q name messages", "name\tmessages\nq\t1\n", 0),
+            (
+                "rabbitmqctl -s list_queues name durable arguments type consumers",
+                "q\ttrue\t[{\"x-max-length\",10}]\tclassic\t0\n",
+                0,
+            ),
+            (
+                "rabbitmqctl list_queues --formatter json name messages arguments",
+                "[\n{\"name\":\"q\",\"messages\":1,\"arguments\":[[\"x-max-length\",\"long\",10]]}\n]\n",
+                0,
+            ),
+            (
+                "rabbitmqctl -q list_bindings",
+                "source_name\tsource_kind\tdestination_name\tdestination_kind\trouting_key\targuments\n\
+                 \texchange\tq\tqueue\tq\t[]\nx\texchange\tq\tqueue\ta.#\t[]\n",
+                0,
+            ),
+            ("rabbitmqctl -q list_connections", "", 0),
+            (
+                "rabbitmqctl purge_queue nope",
+                "Purging queue 'nope' in vhost '/' ...\nError:\nnot_found\n",
+                69,
+            ),
+            ("rabbitmqctl purge_queue q", "Purging queue 'q' in vhost '/' ...\n", 0),
+            (
+                "rabbitmqctl delete_queue q --if-empty",
+                "Deleting queue 'q' on vhost '/' if queue is empty ...\nQueue was successfully deleted with 0 \
+                 ready messages\n",
+                0,
+            ),
+            (
+                "rabbitmqctl delete_queue q",
+                "Deleting queue 'q' on vhost '/' ...\nError:\nQueue not found\n",
+                64,
+            ),
+        ],
+    );
+    let wrong = broker.fails("rabbitmqctl list_queues nonsense");
+    assert_eq!(wrong.0, 64);
+    assert!(
+        wrong
+            .1
+            .starts_with("Error (argument validation): Info key(s) nonsense are not supported\n")
+    );
+    assert!(broker.ok("rabbitmqctl -q list_exchanges name type").contains("\namq.topic\ttopic\n"));
+}
+
+#[test]
+fn definitions_pass_through_files() {
+    let (from, to) = (Broker::start_with_data(), Broker::start_with_data());
+    from.ok("rabbitmqadmin declare queue name=q");
+    let file = from.dir().file("d.json");
+    assert_eq!(
+        from.ok(&format!("rabbitmqctl export_definitions {file}")),
+        format!("Exporting definitions in JSON to a file at \"{file}\" ...\n")
+    );
+    assert!(from.ok("rabbitmqctl export_definitions -").starts_with('{'));
+    to.ok(&format!("rabbitmqctl import_definitions {file}"));
+    assert_eq!(to.ok("rabbitmqctl -s list_queues name"), "q\n");
+    assert_eq!(to.fails("rabbitmqctl import_definitions nowhere.json").0, 65);
+}
+
+#[test]
+fn plugins_are_enabled_in_their_file() {
+    let broker = Broker::start_with_data();
+    let file = broker.dir().file("enabled_plugins");
+    let run = |line: &str| broker.run_with(line, "", &[("RABBITMQ_ENABLED_PLUGINS_FILE", &file)]);
+    let enabled = run(
+        "rabbitmq-plugins enable --offline rabbitmq_management rabbitmq_delayed_message_exchange",
+    );
+    assert_eq!((enabled.code, &*enabled.stderr), (0, ""));
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(
+        text,
+        "[rabbitmq_delayed_message_exchange,rabbitmq_management,rabbitmq_prometheus].\n"
+    );
+    let asked = run("rabbitmq-plugins is_enabled rabbitmq_management");
+    assert_eq!(
+        asked.stdout,
+        "Asking node rabbit@test if plugin rabbitmq_management is enabled...\n\
+         Plugin rabbitmq_management is enabled on node rabbit@test\n"
+    );
+    // It is not there, and whoever asks for it is told; he is not stopped.
+    let shovel = run("rabbitmq-plugins enable rabbitmq_mqtt");
+    assert_eq!(
+        (shovel.code, &*shovel.stderr),
+        (0, "leveret has no rabbitmq_mqtt: what it does is not there\n")
+    );
+}
+
+#[test]
+fn what_leveret_has_nothing_for_is_said() {
+    let broker = Broker::start_with_data();
+    for line in
+        ["rabbitmqctl eval 1+1.", "rabbitmqctl join_cluster rabbit@other", "rabbitmqctl reset"]
+    {
+        let (code, text) = broker.fails(line);
+        assert_eq!(
+            (code, text.starts_with("Error:\nleveret has nothing for '")),
+            (69, true),
+            "{text}"
+        );
+    }
+    assert_eq!(broker.fails("rabbitmqctl frobnicate").0, 64);
+    assert_eq!(broker.fails("rabbitmqctl").0, 64);
+    assert!(broker.ok("rabbitmqctl help").contains("list_queues"));
+    assert_eq!(broker.ok("rabbitmqctl version"), format!("{}\n", env!("CARGO_PKG_VERSION")));
+}
