@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::tls::{CertificateLogin, TlsConfig, TlsOptions, TlsVerify, TlsVersions};
+
+mod tls;
+
 /// Everything that can be configured, with RabbitMQ's defaults where it has them.
 ///
 /// Each field is set by a key in the configuration file, an environment variable and, for most, a
@@ -17,6 +21,10 @@ pub struct Config {
     pub bind: Vec<IpAddr>,
     /// The TCP port for AMQP. 0: any free one.
     pub port: u16,
+    /// Whether there is a port for AMQP without TLS at all.
+    pub plain_listener: bool,
+    /// TLS.
+    pub tls: TlsConfig,
     /// The largest frame offered to clients, in bytes, its 8 bytes of overhead included.
     pub frame_max: u32,
     /// How many channels a client may have open on one connection.
@@ -70,6 +78,8 @@ impl Default for Config {
         Self {
             bind: Vec::new(),
             port: 5672,
+            plain_listener: true,
+            tls: TlsConfig::default(),
             frame_max: 128 * 1024,
             channel_max: 2047,
             heartbeat_seconds: 60,

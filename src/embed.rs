@@ -6,6 +6,7 @@ use std::sync::Arc;
 use amqp_codec::ShortString;
 use tokio::sync::watch;
 
+use crate::auth::Certificate;
 use crate::broker::definition;
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
@@ -16,7 +17,7 @@ use crate::broker::queue_cell::{QueueCell, QueueId, QueueIds};
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
 use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability};
-use crate::net::{Server, ServerError, epoch, now};
+use crate::net::{Listeners, Server, ServerError, TlsListener, epoch, now, since_1970};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::Limits;
 use crate::session::{AdminError, Defaults, Host, HostSettings, RestoreError};
@@ -25,6 +26,7 @@ use crate::store::{
     self, CheckpointRule, DurableOptions, DurableStore, MemoryStore, Recovered, SnapshotForm,
     Store, StoreError,
 };
+use crate::tls::{ServerTls, TlsError};
 
 /// A running broker. Dropping it stops it: sockets close, and everything it held is gone.
 ///
@@ -44,6 +46,7 @@ pub struct Broker {
     durable: Option<Arc<DurableStore>>,
     /// Why its store can't go on. It serves nobody then.
     failure: Arc<watch::Sender<Option<Arc<StoreError>>>>,
+    tls: Option<ServerTls>,
 }
 
 /// Configures a [`Broker`] for a test: on this machine only, on any free port, in memory.
@@ -62,6 +65,15 @@ pub enum StartError {
     /// Where durable state is to lie was not said.
     #[error("there is no data directory; choose one with --data-dir, or --durability none")]
     NoDataDir,
+    /// TLS is not possible with these files.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Nobody could connect.
+    #[error(
+        "there is nothing to listen on: port is none, and without tls_cert_file and tls_key_file there is \
+         no TLS"
+    )]
+    NoListener,
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -86,6 +98,10 @@ impl Broker {
     /// # Errors
     /// [`StartError`], and nothing listens.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let tls = load_tls(&config)?;
+        if tls.is_none() && !config.plain_listener {
+            return Err(StartError::NoListener);
+        }
         let Opened { store, durable, recovered } = open_store(&config)?;
         let Recovered { values, queues, first_free } = recovered;
         let host = Host::new(host_settings(&config, store, values, first_free))?;
@@ -96,7 +112,16 @@ impl Broker {
         host.make_defaults(Defaults::new(default_user, default_pass.expose(), default_vhost))?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
-        let server = Server::start(addresses, config.port, &host)?;
+        let listeners = Listeners {
+            addresses,
+            port: config.plain_listener.then_some(config.port),
+            tls: tls.clone().map(|tls| TlsListener {
+                port: config.tls.port,
+                tls,
+                handshake_timeout: config.handshake_timeout,
+            }),
+        };
+        let server = Server::start(listeners, &host)?;
         let failure = Arc::new(watch::Sender::new(None));
         if let Some(durable) = &durable {
             let (end, failure) = (server.end(), Arc::clone(&failure));
@@ -106,12 +131,26 @@ impl Broker {
                 failure.send_replace(Some(error));
             });
         }
-        Ok(Self { server, host, config, durable, failure })
+        Ok(Self { server, host, config, durable, failure, tls })
     }
 
     /// Where it listens for AMQP.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.server.addresses()
+    }
+
+    /// Where it listens for AMQP over TLS.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        self.server.tls_addresses()
+    }
+
+    /// Reads the files of TLS again, for the connections to come; those that are open keep what they have.
+    /// Tells the server's certificate; `None` where TLS is off.
+    ///
+    /// # Errors
+    /// [`TlsError`], and what was in force stays so.
+    pub fn reload_tls(&self) -> Result<Option<Certificate>, TlsError> {
+        self.tls.as_ref().map(|tls| tls.reload(since_1970())).transpose()
     }
 
     /// Its AMQP port.
@@ -306,6 +345,15 @@ impl BrokerBuilder {
     }
 }
 
+/// TLS, if there is to be any.
+fn load_tls(config: &Config) -> Result<Option<ServerTls>, TlsError> {
+    let options = &config.tls.options;
+    if options.cert_file.is_none() && options.key_file.is_none() {
+        return Ok(None);
+    }
+    ServerTls::load(options.clone(), since_1970()).map(Some)
+}
+
 /// Where durable state goes, and what was there.
 struct Opened {
     store: Arc<dyn Store>,
@@ -370,12 +418,14 @@ fn host_settings(
             },
             body_max: config.max_message_size,
             anonymous: config.allow_anonymous,
+            external: false,
             handshake_timeout: config.handshake_timeout,
             cluster_name: "leveret@localhost".to_owned(),
             durability: config.durability.name(),
         },
         loopback_users: config.loopback_users.clone(),
         anonymous_user: config.default_user.clone(),
+        certificate_login: config.tls.login_from,
         connections_max: config.max_connections,
         outbox_bytes_max: config.consumer_outbox_bytes,
         store,

@@ -124,7 +124,7 @@ async fn a_wrong_command_line_is_one_line_and_code_64() {
         (&["start"], "unrecognized subcommand 'start'; see 'leveret --help'"),
         (
             &["--port", "65536"],
-            "--port must be a port number from 0 (any free one) to 65535, not '65536'",
+            "--port must be a port number from 0 (any free one) to 65535, or none, not '65536'",
         ),
         (
             &["serve", "--frame-max", "4095"],

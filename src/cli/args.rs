@@ -45,9 +45,43 @@ struct Options {
     #[arg(long, global = true, value_name = "ADDR")]
     bind: Vec<String>,
 
-    /// Listen for AMQP on this port; 0 for any free one [default: 5672]
+    /// Listen for AMQP on this port; 0 for any free one, none for TLS only [default: 5672]
     #[arg(long, global = true, value_name = "N")]
     port: Option<String>,
+
+    /// Listen for AMQP over TLS on this port, once there is a certificate; 0 for any free one
+    /// [default: 5671]
+    #[arg(long, global = true, value_name = "N")]
+    tls_port: Option<String>,
+
+    /// Serve TLS with this certificate, and those behind it up to its CA (PEM)
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_cert_file: Option<String>,
+
+    /// The certificate's private key (PEM)
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_key_file: Option<String>,
+
+    /// The CAs that clients' certificates have to come from (PEM)
+    #[arg(long, global = true, value_name = "FILE")]
+    tls_ca_file: Option<String>,
+
+    /// Whether to ask clients for certificates: none, peer [default: none]
+    #[arg(long, global = true, value_name = "WHOM")]
+    tls_verify: Option<String>,
+
+    /// Whether to refuse clients without a certificate: true, false [default: false]
+    #[arg(long, global = true, value_name = "BOOL")]
+    tls_fail_if_no_peer_cert: Option<String>,
+
+    /// Versions of TLS that clients may choose from [default: 1.2,1.3]
+    #[arg(long, global = true, value_name = "LIST")]
+    tls_versions: Option<String>,
+
+    /// What of a client's certificate is its user's name: distinguished_name, common_name,
+    /// subject_alternative_name [default: distinguished_name]
+    #[arg(long, global = true, value_name = "WHAT")]
+    tls_login_from: Option<String>,
 
     /// Read this configuration file (TOML)
     #[arg(long, global = true, value_name = "FILE")]
@@ -126,6 +160,14 @@ impl Args {
         let bind = (!options.bind.is_empty()).then(|| ("bind", Given::List(options.bind.clone())));
         let singles = [
             ("port", &options.port),
+            ("tls_port", &options.tls_port),
+            ("tls_cert_file", &options.tls_cert_file),
+            ("tls_key_file", &options.tls_key_file),
+            ("tls_ca_file", &options.tls_ca_file),
+            ("tls_verify", &options.tls_verify),
+            ("tls_fail_if_no_peer_cert", &options.tls_fail_if_no_peer_cert),
+            ("tls_versions", &options.tls_versions),
+            ("tls_login_from", &options.tls_login_from),
             ("ready_file", &options.ready_file),
             ("log_level", &options.log_level),
             ("log_format", &options.log_format),

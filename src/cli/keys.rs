@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::given::Given;
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, TlsVersions};
 
 /// The smallest `frame_max` that the spec allows: section 4.2.3, and RabbitMQ refuses less.
 const FRAME_MAX_MIN: i64 = 4096;
@@ -67,16 +67,63 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "port",
+        expects: "a port number from 0 (any free one) to 65535, or none",
+        set: |draft, given| {
+            draft.config.plain_listener = given.text().as_deref() != Some("none");
+            if !draft.config.plain_listener {
+                return Some(());
+            }
+            put(&mut draft.config.port, given.integer(0..=65_535))
+        },
+    },
+    Key {
+        name: "tls_cert_file",
+        expects: "the name of a file",
+        set: |draft, given| put(&mut draft.config.tls.options.cert_file, file(given)),
+    },
+    Key {
+        name: "tls_key_file",
+        expects: "the name of a file",
+        set: |draft, given| put(&mut draft.config.tls.options.key_file, file(given)),
+    },
+    Key {
+        name: "tls_port",
         expects: "a port number from 0 (any free one) to 65535",
-        set: |draft, given| put(&mut draft.config.port, given.integer(0..=65_535)),
+        set: |draft, given| put(&mut draft.config.tls.port, given.integer(0..=65_535)),
+    },
+    Key {
+        name: "tls_verify",
+        expects: "none or peer",
+        set: |draft, given| put(&mut draft.config.tls.options.verify, given.word()),
+    },
+    Key {
+        name: "tls_ca_file",
+        expects: "the name of a file",
+        set: |draft, given| put(&mut draft.config.tls.options.ca_file, file(given)),
+    },
+    Key {
+        name: "tls_fail_if_no_peer_cert",
+        expects: "true or false",
+        set: |draft, given| put(&mut draft.config.tls.options.fail_if_no_peer_cert, given.truth()),
+    },
+    Key {
+        name: "tls_versions",
+        expects: "a list of 1.2 and 1.3",
+        set: |draft, given| {
+            let names = given.list()?;
+            let versions = TlsVersions::from_names(names.iter().map(String::as_str)).ok();
+            put(&mut draft.config.tls.options.versions, versions)
+        },
+    },
+    Key {
+        name: "tls_login_from",
+        expects: "distinguished_name, common_name or subject_alternative_name",
+        set: |draft, given| put(&mut draft.config.tls.login_from, given.word()),
     },
     Key {
         name: "ready_file",
         expects: "the name of a file",
-        set: |draft, given| {
-            let file = given.text().filter(|name| !name.is_empty()).map(PathBuf::from);
-            put(&mut draft.config.ready_file, file.map(Some))
-        },
+        set: |draft, given| put(&mut draft.config.ready_file, file(given)),
     },
     Key {
         name: "frame_max",
@@ -208,6 +255,10 @@ pub(super) static KEYS: &[Key] = &[
 fn put<T>(slot: &mut T, value: Option<T>) -> Option<()> {
     *slot = value?;
     Some(())
+}
+
+fn file(given: &Given) -> Option<Option<PathBuf>> {
+    given.text().filter(|name| !name.is_empty()).map(|name| Some(PathBuf::from(name)))
 }
 
 /// A name as AMQP can carry it: a short string.

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::perf::run_perf;
 use super::store::run_store;
-use super::{init_logging, load_config, parse_args};
+use super::{EXIT_CONFIG, init_logging, load_config, parse_args};
 use crate::config::Config;
 use crate::store::StoreError;
 use crate::{Broker, StartError};
@@ -35,6 +36,16 @@ enum ServeError {
     ReadyFile { path: String, source: io::Error },
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
+}
+
+impl ServeError {
+    /// [`EXIT_CONFIG`] for what can't be right, [`EXIT_UNAVAILABLE`] for what may be at another time.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Start(StartError::Tls(_) | StartError::NoListener) => EXIT_CONFIG,
+            _ => EXIT_UNAVAILABLE,
+        }
+    }
 }
 
 /// The whole command: reads flags, environment and file, and serves; or does what another command says.
@@ -66,7 +77,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "leveret: {error}");
-            ExitCode::from(EXIT_UNAVAILABLE)
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -80,23 +91,43 @@ fn serve(config: Config) -> Result<(), ServeError> {
         // Before anybody knows that there is a process to signal.
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
+        let mut hang_up = signal(SignalKind::hangup()).map_err(ServeError::Runtime)?;
         let ready_file = config.ready_file.clone();
         let broker = Broker::start(config).await?;
         announce(&broker, ready_file.as_deref())?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            error = broker.failed() => return Err(ServeError::Store(error)),
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = hang_up.recv() => reload(&broker),
+                error = broker.failed() => return Err(ServeError::Store(error)),
+            }
         }
         tracing::info!("stopping");
         broker.close().await.map_err(ServeError::Store)
     })
 }
 
+/// Takes up files that have changed: of TLS, so far.
+fn reload(broker: &Broker) {
+    match broker.reload_tls() {
+        Ok(Some(certificate)) => tracing::info!(
+            subject = certificate.subject,
+            "the TLS files were read again: new connections get the certificate that is valid {}",
+            certificate.validity()
+        ),
+        Ok(None) => tracing::info!("there is nothing to read again: TLS is off"),
+        Err(error) => tracing::error!("{error}; the TLS files read before stay in force"),
+    }
+}
+
 /// Tells that every listener accepts: in the log, in the ready file, on standard output.
 fn announce(broker: &Broker, ready_file: Option<&Path>) -> Result<(), ServeError> {
     for address in broker.addresses() {
         tracing::info!("started TCP listener on {address}");
+    }
+    for address in broker.tls_addresses() {
+        tracing::info!("started TLS (SSL) listener on {address}");
     }
     if let Some(path) = ready_file {
         write_ready_file(broker, path)
@@ -116,12 +147,17 @@ struct Ready {
 
 #[derive(Serialize)]
 struct Ports {
-    amqp: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amqp: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amqps: Option<u16>,
 }
 
 /// Written aside and renamed: whoever sees the file sees all of it.
 fn write_ready_file(broker: &Broker, path: &Path) -> io::Result<()> {
-    let ready = Ready { pid: std::process::id(), ports: Ports { amqp: broker.port() } };
+    let port = |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port);
+    let ports = Ports { amqp: port(broker.addresses()), amqps: port(broker.tls_addresses()) };
+    let ready = Ready { pid: std::process::id(), ports };
     let mut aside = path.as_os_str().to_owned();
     aside.push(".tmp");
     fs::write(&aside, serde_json::to_vec(&ready)?)?;

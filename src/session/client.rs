@@ -1,18 +1,19 @@
 //! A client from its first byte to its last: the conversation and, once a vhost is open, the session.
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use amqp_codec::method::{access, basic, channel, confirm, connection};
-use amqp_codec::{ChannelId, Method, ReplyCode, ShortString};
+use amqp_codec::{ChannelId, Method, ReplyCode};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
+use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
+use super::peer::Peer;
 use super::publish::PublishBatch;
 use super::rights::Rights;
 use super::settle::SettleBatch;
@@ -22,10 +23,12 @@ use crate::broker::queue::{ConsumerHandle, Return};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
 use crate::broker::vhost::{DeleteConditions, VHost};
 use crate::protocol::confirm::ConfirmLedger;
-use crate::protocol::connection::{ClientCapabilities, Connection, Expired, Failure, State};
+use crate::protocol::connection::{
+    ClientCapabilities, Connection, Expired, Failure, Settings, State,
+};
 use crate::protocol::exception::{Exception, Scope, ids};
 use crate::protocol::output::Output;
-use crate::protocol::request::{Login, Mechanism, Request};
+use crate::protocol::request::Request;
 use crate::protocol::unacked::Settled;
 
 /// Input is left alone while this many bytes of answers wait: a client that asks and never reads
@@ -37,13 +40,6 @@ const DELIVERY_BYTES_MAX: usize = 256 * 1024;
 
 /// The answer to a method, if it has one now.
 pub(super) type Answer = Option<Method>;
-
-/// Where a client comes from.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
-}
 
 /// Whether a client's input is to be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,13 +55,14 @@ pub enum Reading {
 /// Fed with bytes and the time; what it has to say gathers in [`Client::output`].
 #[derive(Debug)]
 pub struct Client {
-    host: Arc<Host>,
-    peer: Peer,
-    outbox: Arc<Outbox>,
-    id: ConnectionId,
-    connection: Connection,
-    user: String,
-    session: Option<Session>,
+    pub(super) host: Arc<Host>,
+    pub(super) peer: Peer,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) id: ConnectionId,
+    pub(super) connection: Connection,
+    pub(super) user: String,
+    pub(super) introduction: Introduction,
+    pub(super) session: Option<Session>,
     /// A publisher that waits for memory, the disk, or the store.
     blocked: bool,
     /// It was told why. Where the store has a lot to write at the moment it is not.
@@ -147,7 +144,8 @@ impl Client {
         let id = host.next_connection_id();
         let outbox = Arc::new(Outbox::new(wake));
         host.registry.add(id, &outbox);
-        let connection = Connection::new(host.connection.clone(), now);
+        let external = peer.certificate().is_some();
+        let connection = Connection::new(Settings { external, ..host.connection.clone() }, now);
         Self {
             host,
             peer,
@@ -155,6 +153,7 @@ impl Client {
             id,
             connection,
             user: String::new(),
+            introduction: Introduction::default(),
             session: None,
             blocked: false,
             told_blocked: false,
@@ -170,6 +169,9 @@ impl Client {
 
     /// Acts on what was received, as far as it may be acted on now; complete frames leave `input`.
     pub fn process(&mut self, input: &mut BytesMut, now: Instant) -> Reading {
+        if self.state() == State::AwaitingHeader {
+            self.log_first_bytes(input);
+        }
         loop {
             while !self.must_wait() {
                 match self.connection.next_request(input, now) {
@@ -194,7 +196,6 @@ impl Client {
         if self.session.is_some()
             && let Some(reason) = self.outbox.close_reason().map(str::to_owned)
         {
-            self.log_end(&reason);
             return self.force_close(&reason, now);
         }
         if let Some(session) = &mut self.session {
@@ -300,8 +301,13 @@ impl Client {
         }
         if let Some(expired) = self.connection.handle_timeout(now) {
             match expired {
-                Expired::Handshake => self.log_end("handshake timeout"),
-                Expired::Heartbeat => self.log_end("missed heartbeats from client"),
+                Expired::Handshake => self.log_timeout("handshake timeout"),
+                Expired::Heartbeat => {
+                    let seconds = self.connection.limits().heartbeat;
+                    self.log_timeout(&format!(
+                        "missed heartbeats from client, timeout: {seconds}s"
+                    ));
+                }
                 Expired::Close => {}
             }
             self.end_session(now);
@@ -310,15 +316,15 @@ impl Client {
 
     /// Asks the client to go, as at shutdown: 320, with a reason.
     pub fn force_close(&mut self, reason: &str, now: Instant) {
+        let exception = Exception::new(ReplyCode::ConnectionForced, reason);
+        self.log_failure(&Failure { channel: ChannelId::CONNECTION, exception: exception.clone() });
         self.end_session(now);
-        self.connection.close(&Exception::new(ReplyCode::ConnectionForced, reason), now);
+        self.connection.close(&exception, now);
     }
 
     /// The socket is gone: everything the client held goes back.
     pub fn disconnect(&mut self, now: Instant) {
-        if self.session.is_some() && self.state() == State::Running {
-            self.log_end("client unexpectedly closed TCP connection");
-        }
+        self.log_disconnected();
         self.end_session(now);
     }
 
@@ -342,8 +348,8 @@ impl Client {
                 self.connection.channel_closed(id);
             }
             Request::Close => {
+                self.log_closed();
                 self.end_session(now);
-                tracing::info!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection");
             }
             Request::Login(login) => self.login(login, now),
             Request::OpenVHost(name) => self.open_vhost(&name, now),
@@ -406,13 +412,8 @@ impl Client {
     }
 
     /// Closes what an exception is about, and gives back what it held.
-    fn fail(&mut self, failure: &Failure, now: Instant) {
-        tracing::warn!(
-            connection = self.id.0,
-            channel = failure.channel.0,
-            "{}",
-            failure.exception.reply_text()
-        );
+    pub(super) fn fail(&mut self, failure: &Failure, now: Instant) {
+        self.log_failure(failure);
         let Scope::Channel(id) = failure.exception.scope(failure.channel) else {
             self.end_session(now);
             return self.connection.close(&failure.exception, now);
@@ -424,80 +425,6 @@ impl Client {
             self.connection.close_channel(id, &failure.exception);
             session.close_channel(id, self.connection.output(), now);
         }
-    }
-
-    fn login(&mut self, login: Login, now: Instant) {
-        let Login { mechanism, user, password, .. } = login;
-        let checked = match mechanism {
-            Mechanism::Anonymous => Ok(self.host.anonymous_user.clone()),
-            _ => {
-                let address = self.peer.address.ip();
-                let authenticated = self.host.authenticate(&user, &password, address, now);
-                authenticated.map(|user| user.name.clone())
-            }
-        };
-        match checked {
-            Ok(user) => {
-                self.user = user;
-                self.connection.login_accepted();
-            }
-            Err(reason) => {
-                let mechanism = mechanism.name();
-                // The name is anybody's text: it is not to end the line.
-                let user = user.escape_debug();
-                tracing::warn!(
-                    connection = self.id.0,
-                    peer = %self.peer.address,
-                    "{mechanism} login refused: user '{user}'{reason}"
-                );
-                self.connection.login_refused(mechanism, now);
-            }
-        }
-    }
-
-    fn open_vhost(&mut self, name: &ShortString, now: Instant) {
-        let vhost = match self.host.admit(self.id, &self.user, name) {
-            Ok(vhost) => vhost,
-            Err(exception) => {
-                let ids = (connection::Open::CLASS_ID, connection::Open::METHOD_ID);
-                let exception = exception.blame(ids);
-                let failure = Failure { channel: ChannelId::CONNECTION, exception };
-                return self.fail(&failure, now);
-            }
-        };
-        self.session = Some(Session {
-            host: Arc::clone(&self.host),
-            id: self.id,
-            user: self.user.clone(),
-            vhost,
-            rights: Rights::default(),
-            outbox: Arc::clone(&self.outbox),
-            capabilities: self.connection.capabilities(),
-            channels: HashMap::default(),
-            exclusive_queues: Vec::new(),
-            batch: PublishBatch::default(),
-            settlements: SettleBatch::default(),
-            starved: Vec::new(),
-            last_serial: 0,
-            to_confirm: Vec::new(),
-            arrived: Vec::new().into_iter(),
-            failures: Vec::new(),
-            published: false,
-            unblocked: false,
-            must_last: false,
-            committed: false,
-            get_later: None,
-            try_again: false,
-            announced: None,
-            taken: Vec::new(),
-        });
-        self.connection.opened();
-        tracing::info!(
-            connection = self.id.0,
-            peer = %self.peer.address,
-            "user '{}' authenticated and granted access to vhost '{name}'",
-            self.user.escape_debug()
-        );
     }
 
     /// Everything that was gathered while the input was read goes on its way.
@@ -565,10 +492,6 @@ impl Client {
         self.told_blocked = false;
         self.unanswered = None;
         self.host.free_memory(std::mem::take(&mut self.held));
-    }
-
-    fn log_end(&self, reason: &str) {
-        tracing::warn!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection: {reason}");
     }
 }
 

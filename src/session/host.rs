@@ -27,6 +27,7 @@ use crate::broker::queue::Queue;
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHost, VHostOptions};
+use crate::config::CertificateLogin;
 use crate::protocol::connection::Settings;
 use crate::store::Store;
 
@@ -39,6 +40,8 @@ pub struct HostSettings {
     pub loopback_users: Vec<String>,
     /// Who a client is that logs in without a name, where that is allowed.
     pub anonymous_user: String,
+    /// What of a client's certificate is its user's name.
+    pub certificate_login: CertificateLogin,
     /// Connections open at a time; 0 is no limit.
     pub connections_max: usize,
     /// Bytes that may wait for one consumer before it is skipped.
@@ -73,6 +76,7 @@ pub struct Host {
     pub(super) connection: Settings,
     pub(super) access: Access,
     pub(super) anonymous_user: String,
+    pub(super) certificate_login: CertificateLogin,
     pub(super) connections_max: usize,
     pub(super) memory: Arc<MemoryGauge>,
     pub(super) pages: Pages,
@@ -115,6 +119,7 @@ impl Host {
             connection,
             access: Access::restore(of_access, loopback_users, Arc::clone(&store)),
             anonymous_user,
+            certificate_login: settings.certificate_login,
             connections_max: settings.connections_max,
             memory,
             pages: Pages::default(),

@@ -35,5 +35,6 @@ mod queue_types;
 mod redelivery;
 mod reply_to;
 mod routing;
+mod tls;
 mod transaction;
 mod ttl;

@@ -79,7 +79,8 @@ impl SimClient {
             let mail = Arc::clone(&mail);
             Box::new(move || mail.store(true, Ordering::SeqCst))
         };
-        let peer = Peer { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 1)) };
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        let peer = Peer { address, local: address, encryption: None };
         let now = shared.now;
         let mut connecting = Self {
             uid,

@@ -1,0 +1,105 @@
+//! From the login to an open vhost.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use amqp_codec::method::connection;
+use amqp_codec::{ChannelId, ShortString};
+
+use super::client::{Client, Session};
+use super::publish::PublishBatch;
+use super::rights::Rights;
+use super::settle::SettleBatch;
+use crate::config::CertificateLogin;
+use crate::protocol::connection::Failure;
+use crate::protocol::request::{Login, Mechanism};
+
+impl Client {
+    /// It said who it is.
+    pub(super) fn login(&mut self, login: Login, now: Instant) {
+        let Login { mechanism, user, password, client_properties } = login;
+        self.log_introduction(&client_properties);
+        let (user, checked) = match mechanism {
+            Mechanism::Anonymous => (self.host.anonymous_user.clone(), Ok(())),
+            Mechanism::External => self.certificate_login(),
+            Mechanism::Plain | Mechanism::AmqPlain => {
+                let address = self.peer.address.ip();
+                let checked = self.host.authenticate(&user, &password, address, now);
+                (user, checked.map(|_| ()).map_err(|reason| reason.to_string()))
+            }
+        };
+        let mechanism = mechanism.name();
+        match checked {
+            Ok(()) => {
+                self.user = user;
+                self.connection.login_accepted();
+            }
+            Err(reason) => {
+                self.log_refused(mechanism, &user, &reason);
+                self.connection.login_refused(mechanism, now);
+            }
+        }
+    }
+
+    /// Who the client is by its certificate, and whether there is such a user. The handshake has verified
+    /// the certificate.
+    fn certificate_login(&self) -> (String, Result<(), String>) {
+        let Some(certificate) = self.peer.certificate() else {
+            return (String::new(), Err(" - there is no certificate".to_owned()));
+        };
+        let (what, name) = match self.host.certificate_login {
+            CertificateLogin::DistinguishedName => ("subject", Some(&certificate.subject)),
+            CertificateLogin::CommonName => ("common name", certificate.common_name.as_ref()),
+            CertificateLogin::SubjectAlternativeName => {
+                ("subject alternative name", certificate.alternative_names.first())
+            }
+        };
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return (String::new(), Err(format!(" - its certificate has no {what}")));
+        };
+        let checked = self.host.trust(name, self.peer.address.ip());
+        (name.clone(), checked.map_err(|reason| reason.to_string()))
+    }
+
+    /// It named its vhost.
+    pub(super) fn open_vhost(&mut self, name: &ShortString, now: Instant) {
+        let vhost = match self.host.admit(self.id, &self.user, name) {
+            Ok(vhost) => vhost,
+            Err(exception) => {
+                let ids = (connection::Open::CLASS_ID, connection::Open::METHOD_ID);
+                let exception = exception.blame(ids);
+                let failure = Failure { channel: ChannelId::CONNECTION, exception };
+                return self.fail(&failure, now);
+            }
+        };
+        self.session = Some(Session {
+            host: Arc::clone(&self.host),
+            id: self.id,
+            user: self.user.clone(),
+            vhost,
+            rights: Rights::default(),
+            outbox: Arc::clone(&self.outbox),
+            capabilities: self.connection.capabilities(),
+            channels: HashMap::default(),
+            exclusive_queues: Vec::new(),
+            batch: PublishBatch::default(),
+            settlements: SettleBatch::default(),
+            starved: Vec::new(),
+            last_serial: 0,
+            to_confirm: Vec::new(),
+            arrived: Vec::new().into_iter(),
+            failures: Vec::new(),
+            published: false,
+            unblocked: false,
+            must_last: false,
+            committed: false,
+            get_later: None,
+            try_again: false,
+            announced: None,
+            taken: Vec::new(),
+        });
+        self.connection.opened();
+        self.log_opened();
+    }
+}
