@@ -7,7 +7,6 @@ use amqp_codec::ShortString;
 use tokio::sync::watch;
 
 use crate::auth::Certificate;
-use crate::broker::definition;
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
 use crate::broker::policy::QueueKind;
@@ -20,7 +19,10 @@ use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability}
 use crate::net::{Listeners, Server, ServerError, TlsListener, epoch, now, since_1970};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::Limits;
-use crate::session::{AdminError, Defaults, Host, HostSettings, RestoreError};
+use crate::session::{
+    AdminError, DEFINITION_PREFIXES, Defaults, Host, HostSettings, RestoreError,
+    definition_document,
+};
 use crate::store::log::LogOptions;
 use crate::store::{
     self, CheckpointRule, DurableOptions, DurableStore, MemoryStore, Recovered, SnapshotForm,
@@ -381,7 +383,7 @@ fn open_store(config: &Config) -> Result<Opened, StartError> {
     let (store, recovered) = DurableStore::open(dir, options)?;
     store.keep_snapshot(
         dir,
-        SnapshotForm { prefixes: &definition::PREFIXES, readable: definition::document },
+        SnapshotForm { prefixes: &DEFINITION_PREFIXES, readable: definition_document },
     );
     let durable = Arc::new(store);
     let store: Arc<dyn Store> = Arc::<DurableStore>::clone(&durable);

@@ -343,9 +343,12 @@ async fn scenario<R: Send + 'static>(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_channels_and_queues_come_and_go() {
+async fn connections_channels_queues_and_bindings_come_and_go() {
     let queues = |durable| Churned::Queues { durable };
-    for what in [Churned::Connections, Churned::Channels, queues(false), queues(true)] {
+    let queues = [queues(false), queues(true)];
+    for what in
+        [Churned::Connections, Churned::Channels, Churned::Bindings].into_iter().chain(queues)
+    {
         let report = scenario(move |uri, control| {
             let (count, pids) = (Some(25), vec![std::process::id()]);
             churn(&ChurnPlan { uri, what, clients: 3, count, duration: None, pids }, control)

@@ -464,6 +464,23 @@ mod tests {
         );
     }
 
+    /// The command lines of `scripts/compare` are of this version.
+    #[test]
+    fn what_the_comparison_calls_is_understood() {
+        let data: toml::Table = include_str!("../../scripts/compare.toml").parse().unwrap();
+        let rows = |name: &str| data[name].as_array().unwrap();
+        let mut lines = 0;
+        for row in rows("row").iter().chain(rows("growth")) {
+            for key in ["args", "quick", "small", "large", "small_beside", "large_beside"] {
+                let Some(line) = row.get(key) else { continue };
+                let line = line.as_str().unwrap().replace("{seconds}", "1");
+                assert!(plan(&line).is_ok(), "{line}");
+                lines += 1;
+            }
+        }
+        assert!(lines > 40, "{lines}");
+    }
+
     #[test]
     fn a_wrong_option_is_one_line() {
         assert_eq!(

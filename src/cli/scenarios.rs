@@ -9,7 +9,7 @@ use crate::perf::{ChurnPlan, Churned, ExpiryPlan, Idle, IdlePlan, Uri};
 /// What to measure instead of a stream of messages.
 #[derive(Debug, Clone, Subcommand)]
 pub(super) enum Scenario {
-    /// Have connections, channels or queues come and go
+    /// Have connections, channels, queues or bindings come and go
     Churn(ChurnArgs),
     /// Make connections, consumers or queues that do nothing, and look at the memory they take
     Idle(IdleArgs),
@@ -40,7 +40,7 @@ pub(super) struct Common {
 #[derive(Debug, Clone, Args)]
 #[command(disable_help_flag = true)]
 pub(super) struct ChurnArgs {
-    /// What comes and goes: a connection, a channel of one, or a queue that is declared, bound and deleted
+    /// What comes and goes: a connection, a channel of one, a queue that is declared, bound and deleted, or a binding
     what: ChurnedArg,
 
     /// Clients that do it at the same time, each waiting for every answer
@@ -65,6 +65,7 @@ enum ChurnedArg {
     Channels,
     Queues,
     DurableQueues,
+    Bindings,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -148,6 +149,7 @@ impl ChurnArgs {
                 ChurnedArg::Channels => Churned::Channels,
                 ChurnedArg::Queues => Churned::Queues { durable: false },
                 ChurnedArg::DurableQueues => Churned::Queues { durable: true },
+                ChurnedArg::Bindings => Churned::Bindings,
             },
             clients: self.clients,
             count: self.count,

@@ -1,4 +1,4 @@
-//! Things that come and go: connections, channels, queues.
+//! Things that come and go: connections, channels, queues, bindings.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,6 +29,8 @@ pub enum Churned {
         /// Whether they are durable.
         durable: bool,
     },
+    /// Bindings of a queue to `amq.direct`.
+    Bindings,
 }
 
 /// What is to come and go, and for how long.
@@ -51,7 +53,7 @@ pub struct ChurnPlan {
 /// What came of it. `Display` is for people, the fields are for JSON.
 #[derive(Debug, Clone, Serialize)]
 pub struct ChurnReport {
-    /// `connections`, `channels`, `queues` or `durable queues`.
+    /// `connections`, `channels`, `queues`, `durable queues` or `bindings`.
     pub what: &'static str,
     /// How long it took.
     pub seconds: f64,
@@ -74,6 +76,7 @@ impl Churned {
             Self::Channels => "channels",
             Self::Queues { durable: false } => "queues",
             Self::Queues { durable: true } => "durable queues",
+            Self::Bindings => "bindings",
         }
     }
 }
@@ -117,9 +120,9 @@ pub fn churn(plan: &ChurnPlan, control: &mut Control<'_>) -> Result<ChurnReport,
     let processes = watches.iter().map(|watch| watch.finish(count)).collect::<Result<_, _>>()?;
     let generator = own.finish(count)?;
     let mut latency = Latency::default();
-    for mut client in clients {
+    for client in clients {
         latency.add(&client.latency);
-        client.link.iter_mut().for_each(|link| link.close(&[]));
+        client.close()?;
     }
     let (what, latency_us) = (plan.what.name(), latency.percentiles());
     let rate = count as f64 / seconds;
@@ -175,12 +178,15 @@ struct Client<'a> {
 
 impl<'a> Client<'a> {
     fn new(plan: &'a ChurnPlan, number: usize) -> Result<Self, PerfError> {
-        let link = match plan.what {
+        let mut link = match plan.what {
             Churned::Connections => None,
             Churned::Channels => Some(Link::connect(&plan.uri)?),
-            Churned::Queues { .. } => Some(Link::open(&plan.uri)?),
+            Churned::Queues { .. } | Churned::Bindings => Some(Link::open(&plan.uri)?),
         };
         let queue = short(&format!("leveret-perf-{:04x}-{number}", rand::random::<u16>()))?;
+        if let (Churned::Bindings, Some(link)) = (plan.what, &mut link) {
+            declare_queue(link, &queue, QueueOptions::default())?;
+        }
         Ok(Self { plan, link, queue, latency: Latency::default() })
     }
 
@@ -200,6 +206,16 @@ impl<'a> Client<'a> {
         Ok(())
     }
 
+    /// Leaves nothing behind.
+    fn close(mut self) -> Result<(), PerfError> {
+        let Some(link) = &mut self.link else { return Ok(()) };
+        if self.plan.what == Churned::Bindings {
+            delete_queue(link, &self.queue)?;
+        }
+        link.close(&[]);
+        Ok(())
+    }
+
     fn come_and_go(&mut self) -> Result<(), PerfError> {
         match (self.plan.what, &mut self.link) {
             (Churned::Queues { durable }, Some(link)) => {
@@ -208,16 +224,12 @@ impl<'a> Client<'a> {
                     &self.queue,
                     QueueOptions { durable, ..QueueOptions::default() },
                 )?;
-                let bind = queue::Bind {
-                    queue: self.queue.clone(),
-                    exchange: ShortString::from_static("amq.direct"),
-                    routing_key: self.queue.clone(),
-                    ..queue::Bind::default()
-                };
-                link.call(CHANNEL, bind, "queue.bind-ok", |method| {
-                    matches!(method, Method::QueueBindOk(_)).then_some(())
-                })?;
+                bind(link, &self.queue)?;
                 delete_queue(link, &self.queue)
+            }
+            (Churned::Bindings, Some(link)) => {
+                bind(link, &self.queue)?;
+                unbind(link, &self.queue)
             }
             (Churned::Channels, Some(link)) => {
                 link.open_channel()?;
@@ -226,6 +238,31 @@ impl<'a> Client<'a> {
             _ => Link::connect(&self.plan.uri)?.try_close(&[]),
         }
     }
+}
+
+/// Binds a queue by its name.
+fn bind(link: &mut Link, queue: &ShortString) -> Result<(), PerfError> {
+    let bind = queue::Bind {
+        queue: queue.clone(),
+        exchange: ShortString::from_static("amq.direct"),
+        routing_key: queue.clone(),
+        ..queue::Bind::default()
+    };
+    link.call(CHANNEL, bind, "queue.bind-ok", |method| {
+        matches!(method, Method::QueueBindOk(_)).then_some(())
+    })
+}
+
+fn unbind(link: &mut Link, queue: &ShortString) -> Result<(), PerfError> {
+    let unbind = queue::Unbind {
+        queue: queue.clone(),
+        exchange: ShortString::from_static("amq.direct"),
+        routing_key: queue.clone(),
+        ..queue::Unbind::default()
+    };
+    link.call(CHANNEL, unbind, "queue.unbind-ok", |method| {
+        matches!(method, Method::QueueUnbindOk(_)).then_some(())
+    })
 }
 
 impl fmt::Display for ChurnReport {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use amqp_codec::ShortString;
 use foldhash::fast::RandomState;
 
+use super::remembered_routes::RememberedRoutes;
 use super::reply_to::ReplyConsumer;
 use super::source::Sources;
 use crate::broker::credit::ChannelCredit;
@@ -91,17 +92,7 @@ pub(super) struct SessionChannel {
     /// Its client is told that it closes: nothing more is written for it.
     pub(super) closing: bool,
     pub(super) router: Router,
-    pub(super) last_route: Option<RememberedRoute>,
+    pub(super) routes: RememberedRoutes,
     /// The exchange that was published to last, and the permissions that allowed it.
     pub(super) writable: Option<(u64, ShortString)>,
-}
-
-/// The route of the last publish, for the next one with the same exchange and key.
-#[derive(Debug)]
-pub(super) struct RememberedRoute {
-    /// The permissions that allowed it.
-    pub(super) rights: u64,
-    pub(super) exchange: ShortString,
-    pub(super) routing_key: ShortString,
-    pub(super) route: Arc<Route>,
 }

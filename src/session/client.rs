@@ -9,12 +9,12 @@ use amqp_codec::{ChannelId, Method, ReplyCode};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
+use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::host::Host;
 use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::peer::Peer;
-use super::publish::PublishBatch;
 use super::rights::Rights;
 use super::settle::SettleBatch;
 use crate::broker::effect::Effects;

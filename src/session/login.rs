@@ -7,8 +7,8 @@ use std::time::Instant;
 use amqp_codec::method::connection;
 use amqp_codec::{ChannelId, ShortString};
 
+use super::batch::PublishBatch;
 use super::client::{Client, Session};
-use super::publish::PublishBatch;
 use super::rights::Rights;
 use super::settle::SettleBatch;
 use crate::config::CertificateLogin;

@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod batch;
 mod channel;
 mod client;
 mod consume;
@@ -17,19 +18,24 @@ mod peer;
 mod policies;
 mod publish;
 mod registry;
+mod remembered_routes;
 mod reply_to;
 mod restore;
 mod rights;
 mod settle;
 mod source;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod topology;
 mod transaction;
 
-pub use self::admin::{AdminError, Defaults, NewPassword, NewUser};
+pub use self::admin::{
+    AdminError, Defaults, Definitions, ImportError, InvalidDefinitions, NewPassword, NewUser,
+};
 pub use self::client::{Client, Reading};
 pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;
 pub use self::peer::{Encryption, Peer};
+pub use self::stored::{DEFINITION_PREFIXES, definition_document};

@@ -1,6 +1,5 @@
 //! The publish path: checks, route, confirm number, and into the queues in batches.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,116 +7,24 @@ use amqp_codec::method::basic;
 use amqp_codec::{ChannelId, ReplyCode, ShortString};
 use smallvec::SmallVec;
 
-use super::channel::{Mode, RememberedRoute, SessionChannel, TransactedPublish};
+use super::channel::{Mode, SessionChannel, TransactedPublish};
 use super::client::Session;
 use super::facts::{Facts, Sender};
 use super::outbox::{BatchConfirmation, Publisher};
+use super::remembered_routes::AsOf;
 use super::reply_to::is_reply;
 use super::rights::Caller;
 use crate::auth::Permission;
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, MessageParts};
 use crate::broker::routing::{Publication, Route};
-use crate::protocol::confirm::Outcome;
 use crate::protocol::content::Content;
 use crate::protocol::exception::Exception;
 use crate::protocol::output::{OutgoingContent, Output};
 use crate::store::Confirmation;
 
-/// A batch is handed to its queues at this size at the latest: a queue's lock is not held for longer
-/// than it takes to enqueue so many.
-const BATCH_MESSAGES_MAX: usize = 256;
-
-/// The same in bytes of message memory.
-const BATCH_BYTES_MAX: usize = 1024 * 1024;
-
 /// A transaction is written as a whole, so it has an end.
 const TRANSACTION_BYTES_MAX: usize = 512 * 1024 * 1024;
-
-/// Consecutive publishes of one connection that go to the same queues.
-#[derive(Debug, Default)]
-pub(super) struct PublishBatch {
-    route: Option<Arc<Route>>,
-    messages: Vec<Message>,
-    bytes: usize,
-    /// Some of it is stored, so its confirms wait for the store.
-    stored: bool,
-    /// The publishes of the batch that await their confirm, in runs.
-    awaiting: Vec<Run>,
-}
-
-/// Consecutive publishes of a channel that await their confirm.
-#[derive(Debug)]
-struct Run {
-    publisher: Publisher,
-    sequences: RangeInclusive<u64>,
-    /// Where the first of them stands among the messages of the batch; `None` if no queue gets them.
-    first: Option<usize>,
-}
-
-impl Run {
-    fn len(&self) -> usize {
-        usize::try_from(self.sequences.end() - self.sequences.start() + 1).unwrap_or(usize::MAX)
-    }
-
-    /// The outcome of each: nacked for those whose message stands at one of `refused`, in order.
-    fn settle(
-        self,
-        refused: &[usize],
-        settled: &mut Vec<(Publisher, RangeInclusive<u64>, Outcome)>,
-    ) {
-        let Self { publisher, sequences, first } = &self;
-        let mut next = *sequences.start();
-        if let Some(first) = *first {
-            let from = refused.partition_point(|&index| index < first);
-            let of_run = refused[from..].iter().take_while(|&&index| index < first + self.len());
-            for index in of_run {
-                let sequence = sequences.start() + (index - first) as u64;
-                if next < sequence {
-                    settled.push((*publisher, next..=sequence - 1, Outcome::Acked));
-                }
-                settled.push((*publisher, sequence..=sequence, Outcome::Nacked));
-                next = sequence + 1;
-            }
-        }
-        if next <= *sequences.end() {
-            settled.push((*publisher, next..=*sequences.end(), Outcome::Acked));
-        }
-    }
-}
-
-impl PublishBatch {
-    /// Whether it is to be handed over before anything joins it.
-    pub(super) fn is_full(&self) -> bool {
-        self.messages.len() >= BATCH_MESSAGES_MAX || self.bytes >= BATCH_BYTES_MAX
-    }
-
-    /// Whether messages of this route may join it.
-    pub(super) fn goes_to(&self, route: &Arc<Route>) -> bool {
-        self.route.as_ref().is_none_or(|current| Arc::ptr_eq(current, route))
-    }
-
-    /// Whether more than one thing is recorded of each message: several queues have it, or an exchange
-    /// has seen it.
-    fn is_recorded_together(&self) -> bool {
-        self.route.as_ref().is_some_and(|route| route.queues.len() > 1 || route.is_once())
-    }
-
-    /// Notes that a publish awaits its confirm: one whose message is the last of the batch, if it is
-    /// `routed`. Runs grow in place.
-    fn await_confirm(&mut self, publisher: Publisher, sequence: u64, routed: bool) {
-        let index = routed.then(|| self.messages.len() - 1);
-        if let Some(run) = self.awaiting.last_mut()
-            && run.publisher == publisher
-            && run.sequences.end() + 1 == sequence
-            && run.first.map(|first| first + run.len()) == index
-        {
-            run.sequences = *run.sequences.start()..=sequence;
-        } else {
-            self.awaiting.push(Run { publisher, sequences: sequence..=sequence, first: index });
-        }
-    }
-}
 
 impl Session {
     /// Publishes a message; its buffer comes back to be used again.
@@ -219,10 +126,10 @@ impl Session {
         if route.is_recorded() {
             route.record(&message, &message.routing_keys());
         }
-        if !self.batch.goes_to(&route) {
+        if let Err((route, message)) = self.batch.add(route, message) {
             self.flush_publishes(now);
+            let _ = self.batch.add(route, message);
         }
-        self.add_to_batch(route, message);
         if let Some(sequence) = sequence {
             self.batch.await_confirm(publisher, sequence, true);
         }
@@ -253,13 +160,6 @@ impl Session {
         }
     }
 
-    pub(super) fn add_to_batch(&mut self, route: Arc<Route>, message: Message) {
-        self.batch.bytes += message.memory();
-        self.batch.stored |= route.durable && message.is_persistent();
-        self.batch.messages.push(message);
-        self.batch.route.get_or_insert(route);
-    }
-
     /// Hands the batch to its queues, then its confirms to the store. How many messages some queue
     /// refused.
     pub(super) fn flush_publishes(&mut self, now: Instant) -> usize {
@@ -272,18 +172,12 @@ impl Session {
 
     /// As [`Session::flush_publishes`], for those who hold a unit of records together already.
     pub(super) fn flush_publishes_of_unit(&mut self, now: Instant) -> usize {
-        let mut refused = Vec::new();
-        if let Some(route) = self.batch.route.take() {
-            refused = self.enter_queues(&route, now);
-        }
+        let refused = self.enter_queues(now);
         let stored = std::mem::take(&mut self.batch.stored);
-        if self.batch.awaiting.is_empty() {
+        if !self.batch.awaits_confirms() {
             return refused.len();
         }
-        let mut settled = Vec::with_capacity(self.batch.awaiting.len());
-        for run in self.batch.awaiting.drain(..) {
-            run.settle(&refused, &mut settled);
-        }
+        let settled = self.batch.settle(&refused);
         let outbox = Arc::clone(&self.outbox);
         let confirmation = Box::new(BatchConfirmation { outbox, settled });
         if stored {
@@ -294,38 +188,56 @@ impl Session {
         refused.len()
     }
 
-    /// The messages that some queue refused, by their place in the batch, in order.
-    fn enter_queues(&mut self, route: &Route, now: Instant) -> Vec<usize> {
+    /// Hands all messages to their queues. Those that some queue refused, by their numbers in the batch, in
+    /// order.
+    fn enter_queues(&mut self, now: Instant) -> Vec<u32> {
+        let mut refused = Vec::new();
+        if self.batch.is_empty() {
+            return refused;
+        }
+        let (mut shares, bytes) = self.batch.take();
+        self.host.use_memory(bytes);
+        self.published = true;
+        for share in &mut shares {
+            let Some(route) = share.take_route() else { continue };
+            let of_share = self.enter_queues_of(&route, &share.messages, now);
+            refused.extend(share.numbers_of(of_share));
+            share.clear();
+        }
+        self.batch.give_back(shares);
+        refused.sort_unstable();
+        refused
+    }
+
+    /// The messages that some queue refused, by their places.
+    fn enter_queues_of(&self, route: &Route, messages: &[Message], now: Instant) -> Vec<usize> {
         let queues = u32::try_from(route.queues.len()).unwrap_or(u32::MAX);
-        for message in &self.batch.messages {
+        for message in messages {
             message.enter(queues);
         }
-        self.host.use_memory(std::mem::take(&mut self.batch.bytes));
-        self.published = true;
         let mut refused = Vec::new();
         for queue in &route.queues {
             let mut effects = Effects::default();
-            queue.state.lock().enqueue(&self.batch.messages, now, &mut effects);
+            queue.state.lock().enqueue(messages, now, &mut effects);
             refused.append(&mut effects.refused);
             self.host.carry_out(queue, &mut effects, now);
         }
         refused.sort_unstable();
         refused.dedup();
         if route.is_once() {
-            for (index, message) in self.batch.messages.iter().enumerate() {
+            for (index, message) in messages.iter().enumerate() {
                 match refused.binary_search(&index) {
                     Ok(_) => route.forget(message),
                     Err(_) => route.write_down(message),
                 }
             }
         }
-        self.batch.messages.clear();
         refused
     }
 }
 
 impl SessionChannel {
-    /// The queues for a message: those of the last one with the same exchange and key, unless
+    /// The queues for a message: those of an earlier one with the same exchange and key, unless
     /// something was declared, bound or deleted since, or permissions changed.
     fn route(
         &mut self,
@@ -336,14 +248,11 @@ impl SessionChannel {
     ) -> Result<Arc<Route>, Exception> {
         let basic::Publish { exchange, routing_key, .. } = &content.publish;
         let (rights, vhost) = (caller.rights.version(), caller.vhost);
+        let as_of = AsOf { topology: vhost.version(), rights };
         if facts.has_one_key()
-            && let Some(last) = &self.last_route
-            && last.routing_key == *routing_key
-            && last.exchange == *exchange
-            && last.route.version == vhost.version()
-            && last.rights == rights
+            && let Some(route) = self.routes.find(as_of, exchange, routing_key)
         {
-            return Ok(Arc::clone(&last.route));
+            return Ok(Arc::clone(route));
         }
         if self.writable.as_ref().is_none_or(|(as_of, name)| *as_of != rights || name != exchange) {
             caller.check_exchange(Permission::Write, exchange)?;
@@ -356,12 +265,11 @@ impl SessionChannel {
         let publication =
             Publication { exchange, routing_keys: &keys, properties: content.properties(), now };
         let route = Arc::new(vhost.route(&mut self.router, &publication)?);
-        self.last_route = route.by_key_alone.then(|| RememberedRoute {
-            rights,
-            exchange: exchange.clone(),
-            routing_key: routing_key.clone(),
-            route: Arc::clone(&route),
-        });
+        if route.by_key_alone {
+            // It may have been found in a later topology.
+            let as_of = AsOf { topology: route.version, rights };
+            self.routes.remember(as_of, exchange, routing_key, &route);
+        }
         Ok(route)
     }
 }

@@ -29,9 +29,11 @@ use crate::store::{Confirmation, MemoryStore, Requester, Store, Unit};
 
 /// The only clock reading in these tests: an origin to count from.
 #[expect(clippy::disallowed_methods)]
-fn origin() -> Instant {
+pub(super) fn origin() -> Instant {
     Instant::now()
 }
+
+mod interleaved;
 
 fn short(text: &str) -> ShortString {
     ShortString::truncated(text)
@@ -74,7 +76,7 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
     }
 }
 
-fn plain_host() -> Arc<Host> {
+pub(super) fn plain_host() -> Arc<Host> {
     host(Arc::new(MemoryStore), 1 << 20, 0)
 }
 
@@ -150,6 +152,21 @@ impl TestClient {
                 arguments: FieldTable::default(),
             },
         );
+    }
+
+    /// Writes a publish on channel 1 to any exchange.
+    fn write_to(
+        &mut self,
+        exchange: &str,
+        key: &str,
+        properties: amqp_codec::BasicProperties,
+        body: &[u8],
+    ) {
+        let (exchange, routing_key) = (short(exchange), short(key));
+        self.write(1, basic::Publish { exchange, routing_key, ..basic::Publish::default() });
+        let header = ContentHeader { class_id: 60, body_size: body.len() as u64, properties };
+        encode_frame(&Frame::Header(ChannelId(1), Box::new(header)), &mut self.input);
+        encode_frame(&Frame::Body(ChannelId(1), Bytes::copy_from_slice(body)), &mut self.input);
     }
 
     fn write_publish(&mut self, channel: u16, queue: &str, body: &[u8], mandatory: bool) {
@@ -238,6 +255,7 @@ fn describe(frame: &Frame) -> Option<String> {
                 let multiple = if ack.multiple { " and before" } else { "" };
                 format!("{on} ack {}{multiple}", ack.delivery_tag)
             }
+            Method::BasicNack(nack) => format!("{on} nack {}", nack.delivery_tag),
             Method::ChannelClose(close) => format!("{on} close {}", close.reply_code),
             Method::ConnectionClose(close) => format!("{on} close {}", close.reply_code),
             method => format!("{on} {}", method.name()),

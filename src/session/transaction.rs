@@ -101,10 +101,13 @@ impl Session {
                 }
                 continue;
             }
-            if !self.batch.goes_to(&route) || self.batch.is_full() {
+            if self.batch.is_full() {
                 refused += self.flush_publishes_of_unit(now);
             }
-            self.add_to_batch(route, message);
+            if let Err((route, message)) = self.batch.add(route, message) {
+                refused += self.flush_publishes_of_unit(now);
+                let _ = self.batch.add(route, message);
+            }
         }
         refused + self.flush_publishes_of_unit(now)
     }

@@ -3,9 +3,9 @@
 use amqp_codec::ShortString;
 
 use super::VHost;
-use crate::broker::definition::{BindingDefinition, Definition, ExchangeDefinition};
+use crate::broker::binding::Binding;
+use crate::broker::definition::ExchangeDefinition;
 use crate::broker::exchange::ExchangeKind;
-use crate::broker::queue_cell::QueueId;
 
 impl VHost {
     /// All exchanges but the default one, in no particular order. Cost: a clone of each name and its
@@ -24,21 +24,8 @@ impl VHost {
         self.topology.read().find(name).map(|exchange| exchange.properties.kind)
     }
 
-    /// All bindings but those of the default exchange, in no particular order. With the queue's number
-    /// where one leads to a queue.
-    pub fn bindings(&self) -> Vec<(BindingDefinition, Option<QueueId>)> {
-        let topology = self.topology.read();
-        let bindings = topology.bindings().map(|binding| {
-            let queue = match &binding.destination {
-                crate::broker::binding::Destination::Queue(queue) => Some(queue.id),
-                crate::broker::binding::Destination::Exchange(_) => None,
-            };
-            (Definition::from(binding), queue)
-        });
-        let bindings = bindings.filter_map(|(definition, queue)| match definition {
-            Definition::Binding(binding) => Some((binding, queue)),
-            _ => None,
-        });
-        bindings.collect()
+    /// All bindings but those of the default exchange, in no particular order. Cost: a clone of each.
+    pub fn bindings(&self) -> Vec<Binding> {
+        self.topology.read().bindings().cloned().collect()
     }
 }

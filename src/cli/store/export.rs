@@ -89,6 +89,12 @@ fn definitions(
             line(out, &DefinitionLine { kind: definition.kind(), fields })?;
         }
     }
+    for definition in &stored.access {
+        if definition.vhost().map_or(selection.vhost.is_none(), |it| selection.takes_vhost(it)) {
+            let fields = definition.to_json();
+            line(out, &DefinitionLine { kind: definition.kind(), fields })?;
+        }
+    }
     Ok(())
 }
 

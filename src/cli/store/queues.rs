@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use amqp_codec::ShortString;
 
+use crate::auth::AccessDefinition;
 use crate::broker::definition::{Definition, QueueDefinition, Recovered};
 use crate::broker::queue_cell::{QueueId, QueueProperties};
 use crate::broker::vhost::VHostMetadata;
@@ -16,6 +17,8 @@ type Pair = (Vec<u8>, Vec<u8>);
 pub(super) struct Stored {
     /// Definitions in the order of their keys: vhosts, exchanges, queues, bindings, policies.
     pub(super) definitions: Vec<(ShortString, Definition)>,
+    /// Users, and what they may do.
+    pub(super) access: Vec<AccessDefinition>,
     /// Keys by which duplicates are recognised.
     pub(super) seen: u64,
     /// What can't be read.
@@ -26,6 +29,13 @@ impl Stored {
     pub(super) fn read(pairs: &[Pair]) -> Self {
         let mut stored = Self::default();
         for pair in pairs {
+            if AccessDefinition::owns(&pair.0) {
+                match AccessDefinition::decode(&pair.0, &pair.1) {
+                    Ok(definition) => stored.access.push(definition),
+                    Err(error) => stored.problems.push(error.to_string()),
+                }
+                continue;
+            }
             match Definition::decode(&pair.0, &pair.1) {
                 Ok(found) => stored.definitions.push(found),
                 Err(_) => match Recovered::read([pair.clone()]) {
@@ -40,8 +50,9 @@ impl Stored {
     /// How many there are of each kind.
     pub(super) fn counts(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
-        for (_, definition) in &self.definitions {
-            *counts.entry(definition.kind()).or_default() += 1;
+        let kinds = self.definitions.iter().map(|(_, definition)| definition.kind());
+        for kind in kinds.chain(self.access.iter().map(AccessDefinition::kind)) {
+            *counts.entry(kind).or_default() += 1;
         }
         counts
     }

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use super::StoreCommandError;
 use super::queues::{adopt, adopted_name, numbers};
-use crate::broker::definition;
+use crate::session::DEFINITION_PREFIXES;
 use crate::store::offline::{RebuildForm, Rebuilt, rebuild};
 
 /// Rebuilds the index, and says what could not be known; whether nothing was damaged or dropped.
 pub(super) fn run(dir: &Path, force: bool, out: &mut dyn Write) -> Result<bool, StoreCommandError> {
-    let form = RebuildForm { prefixes: &definition::PREFIXES, queues: numbers, adopt };
+    let form = RebuildForm { prefixes: &DEFINITION_PREFIXES, queues: numbers, adopt };
     let rebuilt = rebuild(dir, &form, force)?;
     summary(&rebuilt, out)?;
     unknown(&rebuilt, out)?;

@@ -5,13 +5,16 @@
 
 mod connections;
 mod defaults;
+mod definitions;
 mod error;
 mod parameters;
 mod permissions;
+mod topology;
 mod users;
 mod vhosts;
 
 pub use self::defaults::Defaults;
+pub use self::definitions::{Definitions, ImportError, InvalidDefinitions};
 pub use self::error::AdminError;
 pub use self::users::{NewPassword, NewUser};
 

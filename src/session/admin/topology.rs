@@ -1,0 +1,54 @@
+//! Queues and bindings that no client asks for.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use amqp_codec::ShortString;
+
+use crate::broker::binding::Binding;
+use crate::broker::effect::Effects;
+use crate::broker::error::BrokerError;
+use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueProperties};
+use crate::broker::replay::Replay;
+use crate::broker::vhost::VHost;
+use crate::session::host::Host;
+
+/// Stands for whoever is no client: exclusive queues are never its own.
+const NOBODY: ConnectionId = ConnectionId(0);
+
+impl Host {
+    /// Declares a queue exactly as it is given: of no other type than its arguments say, and with any name.
+    ///
+    /// # Errors
+    /// As [`VHost::declare_named`].
+    pub fn declare_queue(
+        &self,
+        vhost: &VHost,
+        name: &ShortString,
+        properties: QueueProperties,
+        now: Instant,
+    ) -> Result<Arc<QueueCell>, BrokerError> {
+        let queue = vhost.declare_named(name, properties, NOBODY, now)?;
+        let mut effects = Effects::default();
+        queue.state.lock().declared(now, &mut effects);
+        self.carry_out(&queue, &mut effects, now);
+        Ok(queue)
+    }
+
+    /// Binds, and enqueues what a recent-history exchange has for the destination.
+    ///
+    /// # Errors
+    /// As [`VHost::bind`].
+    pub fn bind(&self, vhost: &VHost, binding: Binding, now: Instant) -> Result<(), BrokerError> {
+        for Replay { queue, messages } in vhost.bind(binding, NOBODY, now)? {
+            for message in &messages {
+                message.enter(1);
+                self.use_memory(message.memory());
+            }
+            let mut effects = Effects::default();
+            queue.state.lock().enqueue(&messages, now, &mut effects);
+            self.carry_out(&queue, &mut effects, now);
+        }
+        Ok(())
+    }
+}

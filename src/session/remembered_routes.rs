@@ -1,0 +1,156 @@
+//! The routes of a channel's last publishes, for the next ones with the same exchange and key.
+
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use amqp_codec::ShortString;
+use rustc_hash::FxHasher;
+
+use crate::broker::routing::Route;
+
+/// How many are remembered of a channel that publishes to several.
+const ROUTES_MAX: usize = 64;
+
+/// What routes depend on beside exchange and key: the topology, and what the user may do.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AsOf {
+    pub(super) topology: u64,
+    pub(super) rights: u64,
+}
+
+/// Routes by exchange and key, each in the one place that its hash leads to: no place, one, or
+/// [`ROUTES_MAX`]. A channel that always publishes to the same pays for no more.
+#[derive(Debug, Default)]
+pub(super) struct RememberedRoutes {
+    as_of: AsOf,
+    places: Vec<Option<Remembered>>,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    exchange: ShortString,
+    routing_key: ShortString,
+    route: Arc<Route>,
+}
+
+impl Remembered {
+    fn is_of(&self, exchange: &ShortString, routing_key: &ShortString) -> bool {
+        self.routing_key == *routing_key && self.exchange == *exchange
+    }
+}
+
+impl RememberedRoutes {
+    /// The route, if it is known and still holds.
+    #[inline]
+    pub(super) fn find(
+        &self,
+        as_of: AsOf,
+        exchange: &ShortString,
+        routing_key: &ShortString,
+    ) -> Option<&Arc<Route>> {
+        if self.as_of != as_of || self.places.is_empty() {
+            return None;
+        }
+        let place = self.places[self.place(exchange, routing_key)].as_ref()?;
+        place.is_of(exchange, routing_key).then_some(&place.route)
+    }
+
+    /// Remembers a route that depends on exchange and key alone, perhaps in another one's place.
+    pub(super) fn remember(
+        &mut self,
+        as_of: AsOf,
+        exchange: &ShortString,
+        routing_key: &ShortString,
+        route: &Arc<Route>,
+    ) {
+        if self.as_of != as_of {
+            // The others hold no more, and queues that are gone are not to be kept for them.
+            self.as_of = as_of;
+            self.places.clear();
+        }
+        let is_another = |place: &Option<Remembered>| {
+            place.as_ref().is_some_and(|it| !it.is_of(exchange, routing_key))
+        };
+        match self.places.len() {
+            0 => self.places.push(None),
+            1 if is_another(&self.places[0]) => self.grow(),
+            _ => {}
+        }
+        let place = self.place(exchange, routing_key);
+        self.places[place] = Some(Remembered {
+            exchange: exchange.clone(),
+            routing_key: routing_key.clone(),
+            route: Arc::clone(route),
+        });
+    }
+
+    fn grow(&mut self) {
+        let first = self.places.pop().flatten();
+        self.places.resize_with(ROUTES_MAX, || None);
+        if let Some(first) = first {
+            let place = self.place(&first.exchange, &first.routing_key);
+            self.places[place] = Some(first);
+        }
+    }
+
+    fn place(&self, exchange: &ShortString, routing_key: &ShortString) -> usize {
+        if self.places.len() == 1 {
+            return 0;
+        }
+        let mut hasher = FxHasher::default();
+        hasher.write(exchange.as_bytes());
+        hasher.write(routing_key.as_bytes());
+        // The upper bits are the better mixed ones.
+        (hasher.finish() >> 32) as usize % ROUTES_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ShortString {
+        ShortString::new(text).expect("a short one")
+    }
+
+    fn remembered(routes: &RememberedRoutes, as_of: AsOf, keys: &[String]) -> usize {
+        keys.iter().filter(|key| routes.find(as_of, &name("x"), &name(key)).is_some()).count()
+    }
+
+    #[test]
+    fn one_key_takes_one_place_and_several_are_found_again() {
+        let mut routes = RememberedRoutes::default();
+        let as_of = AsOf { topology: 1, rights: 1 };
+        let keys: Vec<String> = (0..8).map(|number| format!("key-{number}")).collect();
+        for key in &keys[..1] {
+            routes.remember(as_of, &name("x"), &name(key), &Arc::default());
+            routes.remember(as_of, &name("x"), &name(key), &Arc::default());
+        }
+        assert_eq!(routes.places.len(), 1);
+        for key in &keys {
+            let route = Arc::new(Route::default());
+            routes.remember(as_of, &name("x"), &name(key), &route);
+            let found = routes.find(as_of, &name("x"), &name(key)).expect("it is known");
+            assert!(Arc::ptr_eq(found, &route));
+        }
+        assert!(remembered(&routes, as_of, &keys) > 4, "few share a place");
+        assert!(routes.find(as_of, &name("y"), &name("key-1")).is_none());
+    }
+
+    #[test]
+    fn what_no_longer_holds_is_not_found_and_not_kept() {
+        let mut routes = RememberedRoutes::default();
+        let before = AsOf { topology: 1, rights: 1 };
+        let keys: Vec<String> = (0..100).map(|number| format!("key-{number}")).collect();
+        let route = Arc::default();
+        for key in &keys {
+            routes.remember(before, &name("x"), &name(key), &route);
+        }
+        for after in [AsOf { topology: 2, rights: 1 }, AsOf { topology: 1, rights: 2 }] {
+            assert_eq!(remembered(&routes, after, &keys), 0);
+        }
+        let after = AsOf { topology: 2, rights: 1 };
+        routes.remember(after, &name("x"), &name("new"), &Arc::default());
+        assert_eq!((remembered(&routes, after, &keys), Arc::strong_count(&route)), (0, 1));
+    }
+}
