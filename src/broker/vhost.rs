@@ -8,7 +8,7 @@ mod policies;
 mod restore;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use amqp_codec::{FieldTable, ShortString};
@@ -45,6 +45,8 @@ pub struct VHost {
     name: ShortString,
     topology: RwLock<Topology>,
     settings: RwLock<VHostSettings>,
+    /// What the metadata say, for a look at every message.
+    traced: AtomicBool,
     /// Held while policies change, so that what is in force everywhere in the end is what was set last.
     policy_change: Mutex<()>,
     queues: DashMap<ShortString, Arc<QueueCell>, RandomState>,
@@ -104,6 +106,7 @@ impl VHost {
         Self {
             topology: RwLock::new(Topology::new(name.clone(), definitions)),
             settings: RwLock::default(),
+            traced: AtomicBool::new(false),
             policy_change: Mutex::new(()),
             name,
             queues: DashMap::default(),

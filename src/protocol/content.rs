@@ -39,6 +39,13 @@ impl Content {
             self.publish.exchange.as_bytes().len() + self.publish.routing_key.as_bytes().len();
         &self.bytes[start..start + self.properties_len as usize]
     }
+
+    /// What of the body is not in segments.
+    pub fn inline_body(&self) -> &[u8] {
+        let names =
+            self.publish.exchange.as_bytes().len() + self.publish.routing_key.as_bytes().len();
+        &self.bytes[names + self.properties_len as usize..]
+    }
 }
 
 /// A frame's payload: borrowed from the read buffer, or a slice that owns its part of it.

@@ -11,6 +11,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
+use super::firehose::Traced;
 use super::host::Host;
 use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
@@ -101,6 +102,7 @@ pub(super) struct Session {
     pub(super) host: Arc<Host>,
     pub(super) id: ConnectionId,
     pub(super) user: String,
+    pub(super) peer: Peer,
     pub(super) vhost: Arc<VHost>,
     pub(super) rights: Rights,
     pub(super) outbox: Arc<Outbox>,
@@ -502,6 +504,12 @@ impl Drop for Client {
 }
 
 impl Session {
+    /// Who does something on a channel, for the firehose.
+    pub(super) fn traced(&self, channel: ChannelId) -> Traced<'_> {
+        let Self { host, vhost, peer, user, .. } = self;
+        Traced { host, vhost, peer, user, channel }
+    }
+
     /// # Errors
     /// 530, which closes the connection, if the user has as many as it may have.
     fn open_channel(&mut self, id: ChannelId) -> Result<(), Exception> {

@@ -196,6 +196,10 @@ impl Session {
             },
         );
         write_content(output, id, &entry.message, entry.returns);
+        if self.vhost.is_traced() {
+            let redelivered = entry.is_redelivered();
+            self.traced(id).delivered(&queue.name, &entry.message, redelivered, now);
+        }
         Ok(())
     }
 
@@ -295,7 +299,12 @@ impl Session {
         let stalled = consumer.bound.remove(delivery.message.memory());
         let resume =
             consumer.handle.filter(|_| stalled).map(|handle| (Arc::clone(&source.queue), handle));
+        let traced = self.vhost.is_traced() && !channel.closing;
+        let from = traced.then(|| Arc::clone(&source.queue));
         write_delivery(channel, id, slot, Delivered { slot, number }, delivery, output);
+        if let Some(queue) = from {
+            self.traced(id).delivered(&queue.name, &delivery.message, delivery.redelivered, now);
+        }
         if let Some((queue, handle)) = resume {
             let mut effects = Effects::default();
             queue.state.lock().resume([handle], now, &mut effects);

@@ -77,6 +77,7 @@ impl Client {
             host: Arc::clone(&self.host),
             id: self.id,
             user: self.user.clone(),
+            peer: self.peer.clone(),
             vhost,
             rights: Rights::default(),
             outbox: Arc::clone(&self.outbox),

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::channel::{Mode, SessionChannel, TransactedPublish};
 use super::client::Session;
 use super::facts::{Facts, Sender};
+use super::firehose::Traced;
 use super::outbox::{BatchConfirmation, Publisher};
 use super::remembered_routes::AsOf;
 use super::reply_to::is_reply;
@@ -17,7 +18,7 @@ use super::rights::Caller;
 use crate::auth::Permission;
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, MessageParts};
-use crate::broker::routing::{Publication, Route};
+use crate::broker::routing::{Publication, QueueSet, Route};
 use crate::protocol::content::Content;
 use crate::protocol::exception::Exception;
 use crate::protocol::output::{OutgoingContent, Output};
@@ -75,10 +76,16 @@ impl Session {
         };
         if is_reply(&content.publish) {
             caller.check_exchange(Permission::Write, &content.publish.exchange)?;
-            self.publish_reply(id, content, facts, output);
+            self.publish_reply(id, content, facts, output, now);
             return Ok(());
         }
         let route = channel.route(caller, content, &facts, now)?;
+        if self.vhost.is_traced() {
+            // The channel is in use.
+            let (host, vhost, peer, user) = (&self.host, &self.vhost, &self.peer, &self.user);
+            let traced = Traced { host, vhost, peer, user, channel: id };
+            traced.published(content, &facts, &route.queues, now);
+        }
         let publisher = Publisher { channel: id, serial: channel.serial };
         let sequence = match &mut channel.mode {
             Mode::Confirm(ledger) => Some(ledger.publish()),
@@ -147,7 +154,11 @@ impl Session {
         content: &Content,
         facts: Facts,
         output: &mut Output,
+        now: Instant,
     ) {
+        if self.vhost.is_traced() {
+            self.traced(id).published(content, &facts, &QueueSet::new(), now);
+        }
         let delivered = self.reply(&content.publish.routing_key, store(content, facts));
         if !delivered && content.publish.mandatory {
             return_unroutable(id, content, output);
@@ -305,14 +316,12 @@ fn no_route(exchange: ShortString, routing_key: ShortString) -> basic::Return {
 fn return_unroutable(id: ChannelId, content: &Content, output: &mut Output) {
     let basic::Publish { exchange, routing_key, .. } = &content.publish;
     output.method(id, no_route(exchange.clone(), routing_key.clone()));
-    let properties_end =
-        exchange.as_bytes().len() + routing_key.as_bytes().len() + content.properties_len as usize;
     output.content(
         id,
         OutgoingContent {
             properties: content.properties(),
             body_len: content.body_len,
-            inline_body: &content.bytes[properties_end..],
+            inline_body: content.inline_body(),
             body_segments: &content.segments,
         },
     );

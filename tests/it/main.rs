@@ -19,6 +19,7 @@ mod deduplication;
 mod delay;
 mod exchange;
 mod exchange_types;
+mod firehose;
 mod framing;
 mod groups;
 mod handshake;
