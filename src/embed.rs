@@ -438,6 +438,7 @@ fn host_settings(
             )),
             window: Window::WIDE,
             queue_ids: Arc::new(QueueIds::starting_at(first_free.0)),
+            events: Arc::default(),
             queue_defaults: QueueDefaults {
                 consumer_timeout: Some(config.consumer_timeout_ms).filter(|&timeout| timeout > 0),
                 timeout_action: match config.consumer_timeout_action {

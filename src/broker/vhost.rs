@@ -23,6 +23,7 @@ use super::binding::{Binding, BindingKey, Destination};
 use super::definition::{Definition, DefinitionWriter};
 use super::effect::Effects;
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
+use super::event_log::{self, EventLog};
 use super::exchange::ExchangeProperties;
 use super::memory::MemoryGauge;
 use super::persist::Persist;
@@ -82,6 +83,8 @@ pub struct VHostOptions {
     pub window: Window,
     /// Numbers the queues of all vhosts.
     pub queue_ids: Arc<QueueIds>,
+    /// Is told what happens.
+    pub events: Arc<EventLog>,
 }
 
 impl VHostOptions {
@@ -95,6 +98,7 @@ impl VHostOptions {
             memory: Arc::default(),
             window: Window::WIDE,
             queue_ids: Arc::default(),
+            events: Arc::default(),
         }
     }
 }
@@ -103,8 +107,9 @@ impl VHost {
     /// A vhost with the predeclared exchanges.
     pub fn new(name: ShortString, store: Arc<dyn Persist>, options: VHostOptions) -> Self {
         let definitions = DefinitionWriter::new(name.clone(), options.epoch, Arc::clone(&store));
+        let topology = Topology::new(name.clone(), definitions, Arc::clone(&options.events));
         Self {
-            topology: RwLock::new(Topology::new(name.clone(), definitions)),
+            topology: RwLock::new(topology),
             settings: RwLock::default(),
             traced: AtomicBool::new(false),
             policy_change: Mutex::new(()),
@@ -196,6 +201,7 @@ impl VHost {
         }
         self.queues.insert(name.clone(), Arc::clone(&queue));
         self.changed();
+        self.options.events.emit("queue.created", || event_log::queue_created(&queue));
         Ok(queue)
     }
 
@@ -318,6 +324,8 @@ impl VHost {
             topology.definitions().remove(|| Definition::from(&**queue));
         }
         self.changed();
+        let headers = || event_log::deleted(&self.name, &queue.name);
+        self.options.events.emit("queue.deleted", headers);
         Ok(count)
     }
 

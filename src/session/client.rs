@@ -328,6 +328,9 @@ impl Client {
     pub fn disconnect(&mut self, now: Instant) {
         self.log_disconnected();
         self.end_session(now);
+        if self.has_spoken() {
+            self.tell_closed();
+        }
     }
 
     fn handle(&mut self, request: Request, now: Instant) {
@@ -526,6 +529,7 @@ impl Session {
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
         self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
+        self.tell_channel_opened(id);
         Ok(())
     }
 
@@ -676,8 +680,13 @@ impl Session {
         // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);
         self.settle_held(id, Return::Released, now);
-        if self.channels.remove(&id).is_some() {
+        if let Some(mut channel) = self.channels.remove(&id) {
             self.host.registry.close_channels(&self.user, 1);
+            for (tag, slot) in std::mem::take(&mut channel.consumers) {
+                let Some(source) = channel.sources.get(slot) else { continue };
+                self.tell_consumer("consumer.deleted", id, &source.queue.name, &tag);
+            }
+            self.tell_channel_closed(id);
         }
         // What it did not do in time is not the fault of the next one with its number.
         self.failures.retain(|failure| failure.channel != id);

@@ -10,8 +10,9 @@ use amqp_codec::{BasicProperties, ChannelId, FieldTable, FieldValue, ShortString
 
 use super::facts::Facts;
 use super::host::Host;
-use super::own_messages::{OwnMessage, headers, text};
+use super::own_messages::OwnMessage;
 use super::peer::Peer;
+use crate::broker::event_log::{event_headers as headers, event_text as text};
 use crate::broker::message::Message;
 use crate::broker::routing::QueueSet;
 use crate::broker::vhost::VHost;

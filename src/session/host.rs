@@ -147,6 +147,12 @@ impl Host {
             drop(state);
             host.carry_out(&queue, &mut effects, now);
         }
+        let driver = Weak::clone(&host.this);
+        host.vhost_options.events.open(move || {
+            if let Some(host) = driver.upgrade() {
+                host.timers.wake();
+            }
+        });
         // Their queues are gone.
         in_doubt.into_keys().for_each(|queue| Queue::forget_in_doubt(queue, &*host.store));
         Ok(host)
@@ -197,6 +203,7 @@ impl Host {
                 used = self.memory.used(),
                 "memory high watermark reached: publishers are blocked until consumers catch up"
             );
+            self.tell_alarm("alarm.set");
         }
         self.note_memory();
     }
@@ -225,6 +232,7 @@ impl Host {
     pub(super) fn free_memory(&self, bytes: usize) {
         if self.memory.release(bytes) == Alarm::Cleared {
             tracing::info!(used = self.memory.used(), "memory alarm cleared: publishers go on");
+            self.tell_alarm("alarm.cleared");
             self.registry.unblock_all();
         }
     }

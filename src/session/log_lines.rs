@@ -183,6 +183,11 @@ impl Client {
         );
     }
 
+    /// Whether it has sent anything at all.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.introduction.told != Told::Nothing
+    }
+
     /// Its socket is gone.
     pub(super) fn log_disconnected(&mut self) {
         match self.introduction.told {
@@ -200,7 +205,8 @@ impl Client {
         }
     }
 
-    fn pid(&self) -> String {
+    /// Its number, as RabbitMQ would write it.
+    pub(super) fn pid(&self) -> String {
         format!("<0.{}.0>", self.id.0)
     }
 

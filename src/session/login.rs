@@ -32,11 +32,13 @@ impl Client {
         let mechanism = mechanism.name();
         match checked {
             Ok(()) => {
+                self.tell_login(&user, mechanism, None);
                 self.user = user;
                 self.connection.login_accepted();
             }
             Err(reason) => {
                 self.log_refused(mechanism, &user, &reason);
+                self.tell_login(&user, mechanism, Some(&reason));
                 self.connection.login_refused(mechanism, now);
             }
         }
@@ -102,5 +104,6 @@ impl Client {
         });
         self.connection.opened();
         self.log_opened();
+        self.tell_opened();
     }
 }

@@ -8,6 +8,7 @@ mod channel;
 mod client;
 mod consume;
 mod effects;
+mod events;
 mod facts;
 mod firehose;
 mod host;

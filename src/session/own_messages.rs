@@ -3,7 +3,7 @@
 use std::slice;
 use std::time::Instant;
 
-use amqp_codec::{BasicProperties, FieldTable, FieldValue, ShortString};
+use amqp_codec::{BasicProperties, FieldTable, ShortString};
 use bytes::{Bytes, BytesMut};
 
 use super::host::Host;
@@ -68,15 +68,4 @@ impl Host {
             self.carry_out(queue, &mut effects, now);
         }
     }
-}
-
-/// Headers, by their names.
-pub(super) fn headers(entries: impl IntoIterator<Item = (&'static str, FieldValue)>) -> FieldTable {
-    let entries = entries.into_iter();
-    entries.map(|(name, value)| (ShortString::truncated(name), value)).collect()
-}
-
-/// A text as a header.
-pub(super) fn text(text: impl AsRef<[u8]>) -> FieldValue {
-    FieldValue::LongString(Bytes::copy_from_slice(text.as_ref()))
 }

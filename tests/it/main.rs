@@ -17,6 +17,7 @@ mod copies;
 mod dead_letter;
 mod deduplication;
 mod delay;
+mod events;
 mod exchange;
 mod exchange_types;
 mod firehose;

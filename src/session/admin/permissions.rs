@@ -48,6 +48,7 @@ impl Host {
                 Err(unknown) => (Err(unknown), None),
             }
         })?;
+        self.tell_permission("permission.created", user, &vhost);
         let user = user.escape_debug();
         tracing::info!(
             "Successfully set permissions for user '{user}' in virtual host '{vhost}' to {shown}"
@@ -59,7 +60,11 @@ impl Host {
     /// allowed on them.
     pub fn clear_permissions(&self, user: &str, vhost: &str) -> bool {
         let Ok(vhost) = ShortString::new(vhost) else { return false };
-        self.access.remove(|control| control.clear_permissions(user, &vhost))
+        let cleared = self.access.remove(|control| control.clear_permissions(user, &vhost));
+        if cleared {
+            self.tell_permission("permission.deleted", user, &vhost);
+        }
+        cleared
     }
 
     /// What all users may do on topic exchanges, by user, vhost and exchange.

@@ -48,6 +48,7 @@ impl Host {
         vhosts.insert(key, Arc::new(vhost));
         drop(vhosts);
         tracing::info!("Adding vhost '{}'", name.escape_debug());
+        self.tell_named("vhost.created", name, None);
         Ok(Put::Created)
     }
 
@@ -97,6 +98,7 @@ impl Host {
             self.carry_out(&queue, &mut effects, now);
         }
         tracing::info!("Deleted vhost '{}'", name.escape_debug());
+        self.tell_named("vhost.deleted", name, None);
         Ok(true)
     }
 
