@@ -25,6 +25,12 @@ pub struct Config {
     pub plain_listener: bool,
     /// TLS.
     pub tls: TlsConfig,
+    /// The TCP port of the management HTTP API. 0: any free one; none: there is no API.
+    pub management_port: Option<u16>,
+    /// The TCP port of the metrics for Prometheus. 0: any free one; none: there are no metrics.
+    pub prometheus_port: Option<u16>,
+    /// Addresses to listen on for management and metrics. Empty: the same as for AMQP.
+    pub management_bind: Vec<IpAddr>,
     /// The largest frame offered to clients, in bytes, its 8 bytes of overhead included.
     pub frame_max: u32,
     /// How many channels a client may have open on one connection.
@@ -43,6 +49,8 @@ pub struct Config {
     pub default_pass: Secret,
     /// The vhost that an empty broker starts with.
     pub default_vhost: String,
+    /// A file of definitions that are put in force before anybody can connect.
+    pub load_definitions: Option<PathBuf>,
     /// Users who may log in from this machine only.
     pub loopback_users: Vec<String>,
     /// Whether clients may log in without a name, as the default user (SASL mechanism ANONYMOUS).
@@ -71,6 +79,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// A file to write once the broker accepts connections: JSON with its process id and ports.
     pub ready_file: Option<PathBuf>,
+    /// A file to write the process id to.
+    pub pid_file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -80,6 +90,9 @@ impl Default for Config {
             port: 5672,
             plain_listener: true,
             tls: TlsConfig::default(),
+            management_port: Some(15672),
+            prometheus_port: Some(15692),
+            management_bind: Vec::new(),
             frame_max: 128 * 1024,
             channel_max: 2047,
             heartbeat_seconds: 60,
@@ -89,6 +102,7 @@ impl Default for Config {
             default_user: "guest".to_owned(),
             default_pass: Secret::new("guest"),
             default_vhost: "/".to_owned(),
+            load_definitions: None,
             loopback_users: vec!["guest".to_owned()],
             allow_anonymous: false,
             memory_high_watermark_bytes: 0,
@@ -104,6 +118,7 @@ impl Default for Config {
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
             ready_file: None,
+            pid_file: None,
         }
     }
 }

@@ -1,9 +1,12 @@
 //! A running broker: what the `leveret` command starts, and what a test embeds.
 
+mod administration;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::auth::Certificate;
@@ -15,12 +18,13 @@ use crate::broker::queue::{QueueCounts, Restored, ScheduledMessage, Totals, Wind
 use crate::broker::queue_cell::{QueueCell, QueueId, QueueIds};
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
-use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability};
-use crate::net::{Listeners, Server, ServerError, TlsListener, epoch, now, since_1970};
+use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability, Secret};
+use crate::http::{self, Identity, Listening, Site};
+use crate::net::{Listeners, Server, ServerError, TlsListener, epoch, listen, now, since_1970};
 use crate::protocol::connection::Settings;
-use crate::protocol::handshake::Limits;
+use crate::protocol::handshake::{Limits, RABBITMQ_VERSION};
 use crate::session::{
-    AdminError, DEFINITION_PREFIXES, Defaults, Host, HostSettings, RestoreError,
+    AdminError, DEFINITION_PREFIXES, Defaults, Definitions, Host, HostSettings, RestoreError,
     definition_document,
 };
 use crate::store::log::LogOptions;
@@ -29,6 +33,9 @@ use crate::store::{
     Store, StoreError,
 };
 use crate::tls::{ServerTls, TlsError};
+
+/// What the broker calls the cluster that it is all of.
+const CLUSTER_NAME: &str = "leveret@localhost";
 
 /// A running broker. Dropping it stops it: sockets close, and everything it held is gone.
 ///
@@ -43,9 +50,12 @@ use crate::tls::{ServerTls, TlsError};
 #[derive(Debug)]
 pub struct Broker {
     server: Server,
+    web: Web,
     host: Arc<Host>,
     config: Config,
     durable: Option<Arc<DurableStore>>,
+    /// What makes an administrator of whoever sends it to the management API from this machine.
+    local_token: Secret,
     /// Why its store can't go on. It serves nobody then.
     failure: Arc<watch::Sender<Option<Arc<StoreError>>>>,
     tls: Option<ServerTls>,
@@ -79,6 +89,14 @@ pub enum StartError {
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The file of `load_definitions` can't be read, or what is in it can't be in force.
+    #[error("load_definitions: {path}: {reason}")]
+    Load {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The default user or vhost can't be.
     #[error("default_user or default_vhost: {0}; choose another name")]
     Defaults(#[from] AdminError),
@@ -92,7 +110,8 @@ impl Broker {
     pub fn builder() -> BrokerBuilder {
         let bind = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
         let durability = Durability::None;
-        BrokerBuilder { config: Config { bind, port: 0, durability, ..Config::default() } }
+        let no_web = Config { management_port: None, prometheus_port: None, ..Config::default() };
+        BrokerBuilder { config: Config { bind, port: 0, durability, ..no_web } }
     }
 
     /// Starts a broker. Once this returns every listener accepts.
@@ -110,10 +129,10 @@ impl Broker {
         if let Some(durable) = &durable {
             restore(&host, durable, queues)?;
         }
-        let Config { default_user, default_pass, default_vhost, .. } = &config;
-        host.make_defaults(Defaults::new(default_user, default_pass.expose(), default_vhost))?;
+        begin(&host, &config)?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
+        let web = Web::listen(addresses, &config)?;
         let listeners = Listeners {
             addresses,
             port: config.plain_listener.then_some(config.port),
@@ -124,6 +143,9 @@ impl Broker {
             }),
         };
         let server = Server::start(listeners, &host)?;
+        let local_token =
+            Secret::new(format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()));
+        let web = web.start(&host, &config, &server, &local_token);
         let failure = Arc::new(watch::Sender::new(None));
         if let Some(durable) = &durable {
             let (end, failure) = (server.end(), Arc::clone(&failure));
@@ -133,7 +155,7 @@ impl Broker {
                 failure.send_replace(Some(error));
             });
         }
-        Ok(Self { server, host, config, durable, failure, tls })
+        Ok(Self { server, web, host, config, durable, local_token, failure, tls })
     }
 
     /// Where it listens for AMQP.
@@ -158,6 +180,32 @@ impl Broker {
     /// Its AMQP port.
     pub fn port(&self) -> u16 {
         self.server.addresses().first().map_or(self.config.port, SocketAddr::port)
+    }
+
+    /// The port of its management HTTP API, if it has one.
+    pub fn management_port(&self) -> Option<u16> {
+        self.web.management.first().map(SocketAddr::port)
+    }
+
+    /// What makes an administrator of whoever sends it to the management API from this machine, as
+    /// `Authorization: Bearer TOKEN`. Another one with each start.
+    pub fn local_token(&self) -> &Secret {
+        &self.local_token
+    }
+
+    /// Where it listens for management over HTTP.
+    pub fn management_addresses(&self) -> &[SocketAddr] {
+        &self.web.management
+    }
+
+    /// The port of its metrics for Prometheus, if it has one.
+    pub fn prometheus_port(&self) -> Option<u16> {
+        self.web.metrics.first().map(SocketAddr::port)
+    }
+
+    /// Where it listens for Prometheus.
+    pub fn prometheus_addresses(&self) -> &[SocketAddr] {
+        &self.web.metrics
     }
 
     /// The URI for clients on this machine, with the default user and vhost.
@@ -297,6 +345,9 @@ impl Broker {
     /// # Errors
     /// What the disk said. What was confirmed is safe all the same.
     pub async fn close(self) -> Result<(), Arc<StoreError>> {
+        if let Some(server) = self.web.server {
+            server.stop().await;
+        }
         self.server.stop().await;
         self.host.rest();
         let Some(durable) = self.durable else { return Ok(()) };
@@ -338,6 +389,20 @@ impl BrokerBuilder {
         self
     }
 
+    /// Has a management HTTP API; port 0 is any free one.
+    #[must_use]
+    pub fn management_port(mut self, port: u16) -> Self {
+        self.config.management_port = Some(port);
+        self
+    }
+
+    /// Has metrics for Prometheus; port 0 is any free one.
+    #[must_use]
+    pub fn prometheus_port(mut self, port: u16) -> Self {
+        self.config.prometheus_port = Some(port);
+        self
+    }
+
     /// Starts the broker.
     ///
     /// # Errors
@@ -354,6 +419,83 @@ fn load_tls(config: &Config) -> Result<Option<ServerTls>, TlsError> {
         return Ok(None);
     }
     ServerTls::load(options.clone(), since_1970()).map(Some)
+}
+
+/// What a broker serves over HTTP.
+#[derive(Debug)]
+struct Web {
+    management: Vec<SocketAddr>,
+    metrics: Vec<SocketAddr>,
+    server: Option<http::Server>,
+}
+
+/// The sockets of it, before there is anything to serve.
+struct WebListeners {
+    management: Vec<TcpListener>,
+    metrics: Vec<TcpListener>,
+}
+
+impl Web {
+    fn listen(amqp: &[IpAddr], config: &Config) -> Result<WebListeners, ServerError> {
+        let own = &config.management_bind;
+        let addresses = if own.is_empty() { amqp } else { own };
+        let on = |port: Option<u16>, flag| port.map(|port| listen(addresses, port, flag));
+        let management = on(config.management_port, "--management-port").transpose()?;
+        let metrics = on(config.prometheus_port, "--prometheus-port").transpose()?;
+        Ok(WebListeners {
+            management: management.unwrap_or_default(),
+            metrics: metrics.unwrap_or_default(),
+        })
+    }
+}
+
+impl WebListeners {
+    fn start(
+        self,
+        host: &Arc<Host>,
+        config: &Config,
+        server: &Server,
+        local_token: &Secret,
+    ) -> Web {
+        let Self { management, metrics } = self;
+        let bound = |listeners: &[TcpListener]| -> Vec<SocketAddr> {
+            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        };
+        let mut web =
+            Web { management: bound(&management), metrics: bound(&metrics), server: None };
+        if management.is_empty() && metrics.is_empty() {
+            return web;
+        }
+        let site = Site::new(Arc::clone(host), identity(config), local_token.clone(), now);
+        let listening = |protocol: &'static str, addresses: &[SocketAddr]| {
+            let on = |&address: &SocketAddr| Listening { protocol, address };
+            addresses.iter().map(on).collect::<Vec<_>>()
+        };
+        let all = [
+            listening("amqp", server.addresses()),
+            listening("amqp/ssl", server.tls_addresses()),
+            listening("http", &web.management),
+            listening("http/prometheus", &web.metrics),
+        ];
+        site.set_listening(all.concat());
+        web.server = Some(http::Server::start(&site, management, metrics));
+        web
+    }
+}
+
+fn identity(config: &Config) -> Identity {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    Identity {
+        node: format!("leveret@{host}"),
+        cluster: CLUSTER_NAME.to_owned(),
+        rabbitmq_version: RABBITMQ_VERSION,
+        durability: config.durability.name(),
+        data_dir: config.data_dir.clone().filter(|_| config.durability != Durability::None),
+        memory_limit: config.memory_high_watermark_bytes,
+        disk_free_limit: config.disk_free_limit,
+        consumer_timeout: config.consumer_timeout_ms,
+    }
 }
 
 /// Where durable state goes, and what was there.
@@ -405,6 +547,23 @@ fn restore(
     host.restore(queues, &|queue, wanted| durable.page(queue, wanted), now())
 }
 
+/// What there is besides what was there: definitions from a file, or what an empty broker begins with.
+fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
+    let Config { default_user, default_pass, default_vhost, load_definitions, .. } = config;
+    let defaults = Defaults::new(default_user, default_pass.expose(), default_vhost);
+    let Some(path) = load_definitions else { return Ok(host.make_defaults(defaults)?) };
+    let refused = |reason: &dyn std::fmt::Display| {
+        let (path, reason) = (path.display().to_string(), reason.to_string());
+        StartError::Load { path, reason }
+    };
+    let text = std::fs::read(path).map_err(|error| refused(&error))?;
+    let json = serde_json::from_slice(&text).map_err(|error| refused(&error))?;
+    let definitions = Definitions::read(&json).map_err(|error| refused(&error))?;
+    host.begin_with(definitions, defaults, now()).map_err(|error| refused(&error))?;
+    tracing::info!("definitions of {} are in force", path.display());
+    Ok(())
+}
+
 fn host_settings(
     config: &Config,
     store: Arc<dyn Store>,
@@ -422,7 +581,7 @@ fn host_settings(
             anonymous: config.allow_anonymous,
             external: false,
             handshake_timeout: config.handshake_timeout,
-            cluster_name: "leveret@localhost".to_owned(),
+            cluster_name: CLUSTER_NAME.to_owned(),
             durability: config.durability.name(),
         },
         loopback_users: config.loopback_users.clone(),

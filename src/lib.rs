@@ -24,6 +24,8 @@ pub mod session;
 
 pub mod net;
 
+pub mod http;
+
 mod embed;
 
 pub mod perf;

@@ -96,6 +96,12 @@ impl Default for AccessControl {
 }
 
 impl AccessControl {
+    /// The vhosts that are open to a user, by name.
+    pub fn vhosts_of(&self, user: &str) -> Vec<ShortString> {
+        let account = self.accounts.get(user);
+        account.map_or_else(Vec::new, |account| account.permissions.keys().cloned().collect())
+    }
+
     /// Whether there is no user at all.
     pub fn is_empty(&self) -> bool {
         self.accounts.is_empty()

@@ -155,7 +155,7 @@ impl AccessDefinition {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn permissions_from_json(json: Value) -> Result<UserPermissions, String> {
+    pub fn permissions_from_json(json: &Value) -> Result<UserPermissions, String> {
         let form: PermissionsForm = read(json)?;
         let PermissionsForm { user, vhost: Name(vhost), configure, write, read } = form;
         let permissions = Permissions::new(&configure, &write, &read);
@@ -167,7 +167,7 @@ impl AccessDefinition {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn topic_permissions_from_json(json: Value) -> Result<TopicPermissionsOf, String> {
+    pub fn topic_permissions_from_json(json: &Value) -> Result<TopicPermissionsOf, String> {
         let form: TopicPermissionsForm = read(json)?;
         let TopicPermissionsForm { user, vhost: Name(vhost), exchange: Name(exchange), .. } = form;
         let permissions = TopicPermissions::new(form.write, form.read);
@@ -181,15 +181,16 @@ impl AccessDefinition {
     /// [`InvalidAccessDefinition`], for what is not that.
     pub fn decode(key: &[u8], value: &[u8]) -> Result<Self, InvalidAccessDefinition> {
         let refused = |reason| InvalidAccessDefinition { key: key.to_vec(), reason };
-        let json = serde_json::from_slice(value).map_err(|error| refused(error.to_string()))?;
+        let json: Value =
+            serde_json::from_slice(value).map_err(|error| refused(error.to_string()))?;
         let definition = match key.first() {
-            Some(&USER) => read::<UserForm>(json).and_then(|form| {
+            Some(&USER) => read::<UserForm>(&json).and_then(|form| {
                 let user = form.stored().map_err(|error| error.to_string())?;
                 Ok(Self::User(Arc::new(user)))
             }),
-            Some(&PERMISSIONS) => Self::permissions_from_json(json).map(Self::Permissions),
+            Some(&PERMISSIONS) => Self::permissions_from_json(&json).map(Self::Permissions),
             Some(&TOPIC_PERMISSIONS) => {
-                Self::topic_permissions_from_json(json).map(Self::TopicPermissions)
+                Self::topic_permissions_from_json(&json).map(Self::TopicPermissions)
             }
             _ => Err("of an unknown kind".to_owned()),
         };
@@ -244,8 +245,8 @@ fn object(form: &impl Serialize) -> Map<String, Value> {
     }
 }
 
-fn read<T: DeserializeOwned>(json: Value) -> Result<T, String> {
-    serde_json::from_value(json).map_err(|error| error.to_string())
+fn read<T: DeserializeOwned>(json: &Value) -> Result<T, String> {
+    T::deserialize(json).map_err(|error| error.to_string())
 }
 
 /// An Erlang broker writes a table without entries as `[]` at times.

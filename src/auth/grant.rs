@@ -31,6 +31,12 @@ impl Grant {
         Self { permissions, topics: topics.collect(), may_impersonate }
     }
 
+    /// Everything is allowed.
+    pub fn everything() -> Self {
+        let permissions = Arc::new(Permissions::all());
+        Self { permissions, topics: HashMap::default(), may_impersonate: true }
+    }
+
     /// Whether this may be done with the queue or exchange of this name.
     pub fn allows(&self, permission: Permission, name: &ShortString) -> bool {
         let name = if name.is_empty() { DEFAULT_EXCHANGE } else { name.as_bytes() };

@@ -57,6 +57,11 @@ pub struct ChannelCredit {
 }
 
 impl ChannelCredit {
+    /// The limit; 0 is none.
+    pub fn limit(&self) -> u32 {
+        self.limit.load(Ordering::SeqCst)
+    }
+
     /// Whether there is a limit at all.
     pub fn is_limited(&self) -> bool {
         self.limit.load(Ordering::SeqCst) != 0

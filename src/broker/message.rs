@@ -14,7 +14,9 @@ use super::time::Timestamp;
 pub const EXPIRY_MS_MAX: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
 
 /// What a message costs beyond its bytes: its head, the allocation, its entry in a queue.
-const MESSAGE_OVERHEAD: usize = 96;
+pub(super) const MESSAGE_OVERHEAD: usize = 96;
+
+const _: () = assert!(size_of::<Head>() == 32);
 
 /// One published message, immutable and shared.
 ///
@@ -26,22 +28,29 @@ const MESSAGE_OVERHEAD: usize = 96;
 #[derive(Clone)]
 pub struct Message(ThinArc<Head, u8>);
 
+/// In front of every small message: 32 bytes.
 struct Head {
-    exchange_len: u8,
-    routing_key_len: u8,
-    /// A content header fits one frame, so 32 bits are plenty.
-    properties_len: u32,
-    persistent: bool,
-    priority: u8,
     body_len: u64,
     /// Most messages have none of it.
-    extras: Option<Box<MessageExtras>>,
-    /// Empty for a body that lies inline.
-    segments: Vec<Bytes>,
-    /// All but this head lies in the store.
-    stub: bool,
+    rest: Option<Box<Rest>>,
+    /// A content header fits one frame, so 32 bits are plenty.
+    properties_len: u32,
     /// Queue entries that still hold this message; see [`Message::release`].
     entries: AtomicU32,
+    exchange_len: u8,
+    routing_key_len: u8,
+    priority: u8,
+    persistent: bool,
+    /// All but this head lies in the store.
+    stub: bool,
+}
+
+/// What small messages without special wishes lack.
+#[derive(Debug, Clone, Default)]
+struct Rest {
+    extras: MessageExtras,
+    /// Empty for a body that lies inline.
+    segments: Vec<Bytes>,
 }
 
 /// The parts of a message as they were taken off the wire.
@@ -100,9 +109,8 @@ impl Message {
             properties_len: parts.properties_len,
             persistent: parts.persistent,
             priority: parts.priority,
-            extras: parts.extras,
+            rest: rest(parts.extras, parts.segments),
             body_len: (inline_body + large_body) as u64,
-            segments: parts.segments.to_vec(),
             stub: false,
             entries: AtomicU32::new(0),
         };
@@ -122,8 +130,7 @@ impl Message {
             persistent,
             priority,
             body_len,
-            extras: None,
-            segments: Vec::new(),
+            rest: None,
             stub: true,
             entries: AtomicU32::new(0),
         };
@@ -167,7 +174,7 @@ impl Message {
 
     /// The body of a large message, in the pieces it arrived in; empty for a small one.
     pub fn body_segments(&self) -> &[Bytes] {
-        &self.head().segments
+        self.head().rest.as_ref().map_or(&[], |rest| &rest.segments)
     }
 
     /// Bytes in the body.
@@ -187,12 +194,12 @@ impl Message {
 
     /// What few messages have.
     pub fn extras(&self) -> &MessageExtras {
-        self.head().extras.as_deref().unwrap_or(&NO_EXTRAS)
+        self.head().rest.as_ref().map_or(&NO_EXTRAS, |rest| &rest.extras)
     }
 
     /// Bytes of memory this message accounts for while any queue holds it.
     pub fn memory(&self) -> usize {
-        let large: usize = self.head().segments.iter().map(Bytes::len).sum();
+        let large: usize = self.body_segments().iter().map(Bytes::len).sum();
         self.0.slice.len() + large + MESSAGE_OVERHEAD
     }
 
@@ -210,7 +217,7 @@ impl Message {
             segments: self.body_segments(),
             persistent,
             priority,
-            extras: self.head().extras.clone(),
+            extras: self.head().rest.as_ref().map(|rest| Box::new(rest.extras.clone())),
         })
     }
 
@@ -249,6 +256,14 @@ impl Message {
     fn properties_start(&self) -> usize {
         self.head().exchange_len as usize + self.head().routing_key_len as usize
     }
+}
+
+fn rest(extras: Option<Box<MessageExtras>>, segments: &[Bytes]) -> Option<Box<Rest>> {
+    if extras.is_none() && segments.is_empty() {
+        return None;
+    }
+    let extras = extras.map(|extras| *extras).unwrap_or_default();
+    Some(Box::new(Rest { extras, segments: segments.to_vec() }))
 }
 
 impl fmt::Debug for Message {

@@ -26,5 +26,6 @@ pub mod routing;
 mod stored_key;
 pub mod time;
 pub mod topology;
+pub mod traffic;
 pub mod value_bytes;
 pub mod vhost;

@@ -16,6 +16,7 @@ use super::message::Message;
 use super::message_header::header;
 use super::queue_cell::QueueCell;
 use super::topology::Topology;
+use super::traffic::ExchangeTraffic;
 use super::value_bytes::value_bytes;
 
 /// The queues for a message, each once. Most messages go to one.
@@ -51,6 +52,8 @@ pub struct Route {
     pub durable: bool,
     /// The recent-history exchanges on the way; see [`Route::record`].
     pub histories: Vec<Arc<History>>,
+    /// Of the exchange that it begins with; none where that does not exist.
+    pub traffic: Option<Arc<ExchangeTraffic>>,
 }
 
 impl Route {
@@ -135,6 +138,7 @@ impl Router {
         self.visited.clear();
         self.seen.clear();
         self.visited.push(publication.exchange.clone());
+        route.traffic = topology.find(publication.exchange).map(|it| Arc::clone(it.traffic()));
         let mut next = 0;
         let mut settled = 0;
         while next < self.visited.len() {

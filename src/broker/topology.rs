@@ -164,6 +164,16 @@ impl Topology {
         self.exchanges.get(name)
     }
 
+    /// The bindings that lead to a queue.
+    pub fn bindings_to_queue(&self, queue: QueueId) -> impl Iterator<Item = &Binding> {
+        self.to_queue.get(&queue).into_iter().flatten().filter_map(|id| self.binding(*id))
+    }
+
+    /// The bindings that lead to an exchange.
+    pub fn bindings_to_exchange(&self, name: &ShortString) -> impl Iterator<Item = &Binding> {
+        self.to_exchange.get(name).into_iter().flatten().filter_map(|id| self.binding(*id))
+    }
+
     /// The binding of this number.
     pub fn binding(&self, id: BindingId) -> Option<&Binding> {
         self.bindings.get(id.0 as usize)?.as_ref().map(|bound| &bound.binding)

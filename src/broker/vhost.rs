@@ -5,6 +5,7 @@ mod listing;
 mod metadata;
 mod parameters;
 mod policies;
+mod report;
 mod restore;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use parking_lot::{Mutex, RwLock};
 pub use self::metadata::VHostMetadata;
 use self::parameters::VHostSettings;
 pub use self::policies::QueueEffects;
+pub use self::report::ExchangeReport;
 use super::binding::{Binding, BindingKey, Destination};
 use super::definition::{Definition, DefinitionWriter};
 use super::effect::Effects;
@@ -36,6 +38,7 @@ use super::replay::{Replay, replay};
 use super::routing::{Publication, QueueSet, Route, Router, each_once, has_durable};
 use super::time::Epoch;
 use super::topology::{Topology, is_reserved};
+use super::traffic::{ExchangeTraffic, VHostTraffic};
 
 /// The exchanges, queues and bindings of one virtual host.
 ///
@@ -55,6 +58,9 @@ pub struct VHost {
     options: VHostOptions,
     /// Changes with everything that could change a route, so that routes can be remembered.
     version: AtomicU64,
+    traffic: VHostTraffic,
+    /// Of the default exchange.
+    default_traffic: Arc<ExchangeTraffic>,
 }
 
 /// When `queue.delete` is to refuse.
@@ -118,6 +124,8 @@ impl VHost {
             store,
             options,
             version: AtomicU64::new(0),
+            traffic: VHostTraffic::default(),
+            default_traffic: Arc::default(),
         }
     }
 
@@ -188,6 +196,7 @@ impl VHost {
         let topology = self.topology.write();
         if let Some(queue) = self.find_queue(name.as_bytes()) {
             Self::assert_equivalent(&queue, &properties, connection)?;
+            self.traffic.queue_declared(false);
             return Ok(queue);
         }
         topology.check_open()?;
@@ -200,6 +209,7 @@ impl VHost {
             topology.definitions().put(|| Definition::from(&*queue));
         }
         self.queues.insert(name.clone(), Arc::clone(&queue));
+        self.traffic.queue_declared(true);
         self.changed();
         self.options.events.emit("queue.created", || event_log::queue_created(&queue));
         Ok(queue)
@@ -316,7 +326,9 @@ impl VHost {
             if state.is_deleted() {
                 return Ok(0);
             }
-            state.delete(out)
+            let count = state.delete(out);
+            self.traffic.queue_deleted(queue.kind(), &state.totals());
+            count
         };
         self.queues.remove_if(&queue.name, |_, current| current.id == queue.id);
         topology.unbind_queue(queue);
@@ -465,7 +477,8 @@ impl VHost {
             each_once(&mut queues);
             let by_key_alone = routing_keys.len() <= 1;
             let durable = has_durable(&queues);
-            return Route { queues, version, by_key_alone, durable, ..Route::default() };
+            let traffic = Some(Arc::clone(&self.default_traffic));
+            return Route { queues, version, by_key_alone, durable, traffic, ..Route::default() };
         }
         router.walk(&self.topology.read(), publication, version)
     }

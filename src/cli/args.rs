@@ -3,10 +3,16 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use super::EXIT_USAGE;
+use super::admin::Admin;
+use super::completions::Completions;
+use super::config_command::ConfigCommand;
 use super::given::Given;
+use super::man::Man;
+use super::perf::PerfArgs;
+use super::store::StoreArgs;
 
 /// The parsed command line.
 #[derive(Debug, Clone, Parser)]
@@ -17,172 +23,236 @@ use super::given::Given;
     about = "A message broker that speaks AMQP 0-9-1 and RabbitMQ's extensions",
     after_help = "Every option is also an environment variable (LEVERET_PORT, LEVERET_FRAME_MAX, \
                   ...) and a key in the configuration file (port, frame_max, ...). Flags win over \
-                  the environment, and that over the file. RABBITMQ_NODE_PORT, \
-                  RABBITMQ_NODE_IP_ADDRESS and RABBITMQ_DEFAULT_USER, _PASS and _VHOST are \
-                  understood, too."
+                  the environment, and that over the file. RabbitMQ's variables and rabbitmq.conf are \
+                  understood, too. 'leveret config show' prints what is in force, and where it was \
+                  written."
 )]
 pub struct Args {
+    /// Whether it was called as RabbitMQ's server: then it looks where RabbitMQ looks.
+    #[arg(skip)]
+    of_rabbitmq: bool,
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
     options: Options,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
-enum Command {
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum Command {
     /// Run the broker; what happens without a command, too
-    Serve,
-    /// Publish and consume as fast as a broker can, and measure it; see 'leveret perf --help'
-    Perf,
-    /// Look into a data directory while no broker runs on it; see 'leveret store --help'
-    Store,
+    Serve(Box<Options>),
+    #[command(flatten)]
+    Admin(Box<Admin>),
+    /// Publish and consume as fast as a broker can, and measure it
+    Perf(Box<PerfArgs>),
+    /// Look into a data directory while no broker runs on it
+    Store(StoreArgs),
+    /// Configuration: check, show
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print what makes a shell complete this command line
+    Completions(Completions),
+    /// Write manual pages, one for each command
+    Man(Man),
 }
 
 /// Values stay text here: they are read together with those of the file and the environment.
 #[derive(Debug, Clone, clap::Args)]
-struct Options {
+pub(super) struct Options {
     /// Listen on this address; may be repeated [default: every interface, IPv4 and IPv6]
-    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR")]
     bind: Vec<String>,
 
     /// Listen for AMQP on this port; 0 for any free one, none for TLS only [default: 5672]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     port: Option<String>,
 
     /// Listen for AMQP over TLS on this port, once there is a certificate; 0 for any free one
     /// [default: 5671]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     tls_port: Option<String>,
 
     /// Serve TLS with this certificate, and those behind it up to its CA (PEM)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     tls_cert_file: Option<String>,
 
     /// The certificate's private key (PEM)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     tls_key_file: Option<String>,
 
     /// The CAs that clients' certificates have to come from (PEM)
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     tls_ca_file: Option<String>,
 
     /// Whether to ask clients for certificates: none, peer [default: none]
-    #[arg(long, global = true, value_name = "WHOM")]
+    #[arg(long, value_name = "WHOM")]
     tls_verify: Option<String>,
 
     /// Whether to refuse clients without a certificate: true, false [default: false]
-    #[arg(long, global = true, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL")]
     tls_fail_if_no_peer_cert: Option<String>,
 
     /// Versions of TLS that clients may choose from [default: 1.2,1.3]
-    #[arg(long, global = true, value_name = "LIST")]
+    #[arg(long, value_name = "LIST")]
     tls_versions: Option<String>,
 
     /// What of a client's certificate is its user's name: distinguished_name, common_name,
     /// subject_alternative_name [default: distinguished_name]
-    #[arg(long, global = true, value_name = "WHAT")]
+    #[arg(long, value_name = "WHAT")]
     tls_login_from: Option<String>,
 
-    /// Read this configuration file (TOML)
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Read this configuration file: TOML, or RabbitMQ's format if its name ends with .conf
+    #[arg(long, value_name = "FILE")]
     config: Option<String>,
 
     /// Refuse to start if the configuration file has unknown keys
-    #[arg(long, global = true)]
+    #[arg(long)]
     strict_config: bool,
 
+    /// Port of the management HTTP API; off for none [default: 15672, and where --port is 0 any free one]
+    #[arg(long, value_name = "PORT", visible_alias = "http-port")]
+    management_port: Option<String>,
+
+    /// Port of the metrics for Prometheus; off for none [default: 15692, and where --port is 0 any free
+    /// one]
+    #[arg(long, value_name = "PORT", visible_alias = "metrics-port")]
+    prometheus_port: Option<String>,
+
     /// Write process id and ports to this file, as JSON, once connections are accepted
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     ready_file: Option<String>,
 
     /// Log messages of this level and above: off, error, warn, info, debug, trace [default: info]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
 
     /// Write the log as text or json [default: text]
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
 
     /// Largest frame to offer clients, in bytes [default: 131072]
-    #[arg(long, global = true, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES")]
     frame_max: Option<String>,
 
     /// Most channels a client may open on one connection [default: 2047]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     channel_max: Option<String>,
 
     /// Heartbeat interval to offer clients; 0 for none [default: 60]
-    #[arg(long, global = true, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS")]
     heartbeat: Option<String>,
 
     /// Largest message body, such as 16MiB [default: 128MiB]
-    #[arg(long, global = true, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES")]
     max_message_size: Option<String>,
 
     /// Most clients connected at a time; 0 for no limit [default: 0]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     max_connections: Option<String>,
 
     /// Memory above which publishers wait: a size such as 2GiB, a share of the machine's memory such
     /// as 40%, or 0 for no limit [default: 40%]
-    #[arg(long, global = true, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES")]
     memory_high_watermark: Option<String>,
 
     /// Keep durable state in this directory [default: $XDG_DATA_HOME/leveret or
     /// ~/.local/share/leveret, without a home /var/lib/leveret]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
 
     /// What a confirm means: fsync (on disk), os (outlives the process), none (memory only, nothing is
     /// written) [default: fsync]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL")]
     durability: Option<String>,
 
     /// Publishers wait while less than this is free in the data directory [default: 50MB]
-    #[arg(long, global = true, value_name = "BYTES")]
+    #[arg(long, value_name = "BYTES")]
     disk_free_limit: Option<String>,
 }
 
+impl Options {
+    /// The configuration keys that were given as flags.
+    fn given(&self) -> impl Iterator<Item = (&'static str, Given)> {
+        let bind = (!self.bind.is_empty()).then(|| ("bind", Given::List(self.bind.clone())));
+        let singles = [
+            ("port", &self.port),
+            ("tls_port", &self.tls_port),
+            ("tls_cert_file", &self.tls_cert_file),
+            ("tls_key_file", &self.tls_key_file),
+            ("tls_ca_file", &self.tls_ca_file),
+            ("tls_verify", &self.tls_verify),
+            ("tls_fail_if_no_peer_cert", &self.tls_fail_if_no_peer_cert),
+            ("tls_versions", &self.tls_versions),
+            ("tls_login_from", &self.tls_login_from),
+            ("management_port", &self.management_port),
+            ("prometheus_port", &self.prometheus_port),
+            ("ready_file", &self.ready_file),
+            ("log_level", &self.log_level),
+            ("log_format", &self.log_format),
+            ("frame_max", &self.frame_max),
+            ("channel_max", &self.channel_max),
+            ("heartbeat", &self.heartbeat),
+            ("max_message_size", &self.max_message_size),
+            ("max_connections", &self.max_connections),
+            ("memory_high_watermark", &self.memory_high_watermark),
+            ("data_dir", &self.data_dir),
+            ("durability", &self.durability),
+            ("disk_free_limit", &self.disk_free_limit),
+        ];
+        let given = |(key, text): (_, &Option<String>)| Some((key, Given::Text(text.clone()?)));
+        bind.into_iter().chain(singles.into_iter().filter_map(given))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.config.is_none() && !self.strict_config && self.given().next().is_none()
+    }
+}
+
 impl Args {
+    /// A broker with these options.
+    pub(super) fn with(options: Options) -> Self {
+        Self { of_rabbitmq: false, command: None, options }
+    }
+
+    /// The broker's options: those before `serve`, and those after it, which win.
+    fn options(&self) -> impl DoubleEndedIterator<Item = &Options> {
+        let after = match &self.command {
+            Some(Command::Serve(options)) => Some(&**options),
+            _ => None,
+        };
+        std::iter::once(&self.options).chain(after)
+    }
+
     /// The configuration file that was asked for.
     pub(super) fn config_file(&self) -> Option<&str> {
-        self.options.config.as_deref()
+        self.options().rev().find_map(|options| options.config.as_deref())
+    }
+
+    /// The same, called as RabbitMQ's server.
+    #[must_use]
+    pub(super) fn as_rabbitmq(mut self) -> Self {
+        self.of_rabbitmq = true;
+        self
+    }
+
+    /// Whether it was called as RabbitMQ's server.
+    pub(super) fn is_of_rabbitmq(&self) -> bool {
+        self.of_rabbitmq
     }
 
     /// Whether unknown keys in the configuration file are an error.
     pub(super) fn strict_config(&self) -> bool {
-        self.options.strict_config
+        self.options().any(|options| options.strict_config)
     }
 
     /// The configuration keys that were given as flags.
     pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, Given)> {
-        let options = &self.options;
-        let bind = (!options.bind.is_empty()).then(|| ("bind", Given::List(options.bind.clone())));
-        let singles = [
-            ("port", &options.port),
-            ("tls_port", &options.tls_port),
-            ("tls_cert_file", &options.tls_cert_file),
-            ("tls_key_file", &options.tls_key_file),
-            ("tls_ca_file", &options.tls_ca_file),
-            ("tls_verify", &options.tls_verify),
-            ("tls_fail_if_no_peer_cert", &options.tls_fail_if_no_peer_cert),
-            ("tls_versions", &options.tls_versions),
-            ("tls_login_from", &options.tls_login_from),
-            ("ready_file", &options.ready_file),
-            ("log_level", &options.log_level),
-            ("log_format", &options.log_format),
-            ("frame_max", &options.frame_max),
-            ("channel_max", &options.channel_max),
-            ("heartbeat", &options.heartbeat),
-            ("max_message_size", &options.max_message_size),
-            ("max_connections", &options.max_connections),
-            ("memory_high_watermark", &options.memory_high_watermark),
-            ("data_dir", &options.data_dir),
-            ("durability", &options.durability),
-            ("disk_free_limit", &options.disk_free_limit),
-        ];
-        let given = |(key, text): (_, &Option<String>)| Some((key, Given::Text(text.clone()?)));
-        bind.into_iter().chain(singles.into_iter().filter_map(given))
+        self.options().flat_map(Options::given)
+    }
+
+    /// What is to be done; none: run the broker.
+    pub(super) fn task(&self) -> Option<&Command> {
+        self.command.as_ref()
     }
 }
 
@@ -231,19 +301,27 @@ impl Stop {
 /// # Errors
 /// [`Stop`] if there is nothing to run.
 pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Args, Stop> {
-    let args = Args::try_parse_from(args).map_err(|error| Stop::of(&error, "leveret --help"))?;
-    let of_its_own = match args.command {
-        Some(Command::Perf) => Some("perf"),
-        Some(Command::Store) => Some("store"),
-        _ => None,
-    };
-    if let Some(command) = of_its_own {
-        let line = format!(
-            "'{command}' has options of its own, and comes first; see 'leveret {command} --help'"
-        );
-        return Err(Stop::Usage(line));
+    let line: Vec<OsString> = args.into_iter().collect();
+    let args = Args::try_parse_from(&line).map_err(|error| Stop::of(&error, &help_of(&line)))?;
+    let is_of_the_broker = matches!(&args.command, None | Some(Command::Serve(_)));
+    if !is_of_the_broker && !args.options.is_empty() {
+        let line = "options before a command are those of 'leveret serve'; write others behind it";
+        return Err(Stop::Usage(format!("{line}, see '{}'", help_of(&["leveret".into()]))));
     }
     Ok(args)
+}
+
+/// Where there is help for the command that a line names: `leveret queue --help`.
+fn help_of(line: &[OsString]) -> String {
+    let mut command = &Args::command();
+    let mut help = String::from("leveret");
+    let words = line.iter().skip(1).filter_map(|word| word.to_str());
+    for word in words.skip_while(|word| word.starts_with('-')) {
+        let Some(named) = command.find_subcommand(word) else { break };
+        command = named;
+        help = format!("{help} {word}");
+    }
+    format!("{help} --help")
 }
 
 #[cfg(test)]
@@ -295,6 +373,33 @@ mod tests {
                     .to_owned()
             )
         );
+    }
+
+    #[test]
+    fn each_command_has_its_own_help() {
+        for (line, help) in [
+            ("leveret queue lst", "leveret queue --help"),
+            ("leveret queue declare", "leveret queue declare --help"),
+            ("leveret publish --nonsense", "leveret publish --help"),
+            ("leveret serve --nonsense", "leveret serve --help"),
+        ] {
+            let Stop::Usage(text) = parse(line).unwrap_err() else { panic!("{line} is help") };
+            assert!(text.ends_with(&format!("; see '{help}'")), "{text}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_broker_are_no_options_of_other_commands() {
+        for line in ["leveret --port 1 queue list", "leveret --strict-config perf"] {
+            let Stop::Usage(text) = parse(line).unwrap_err() else { panic!("{line} is help") };
+            assert!(text.starts_with("options before a command are those of 'leveret serve'"));
+        }
+    }
+
+    /// clap finds what contradicts itself when a command is built.
+    #[test]
+    fn no_command_contradicts_itself() {
+        Args::command().debug_assert();
     }
 
     #[test]

@@ -80,6 +80,17 @@ impl Given {
     }
 }
 
+impl Given {
+    /// The value without quotes.
+    pub(super) fn plain(&self) -> String {
+        match self {
+            Self::Text(text) | Self::Other(text) => text.clone(),
+            Self::List(items) => items.join(", "),
+            other => other.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -26,11 +26,19 @@ const CONSUMER_TIMEOUT_MAX: i64 = 10 * 365 * 24 * 60 * 60 * 1000;
 pub(super) struct Draft {
     pub(super) config: Config,
     pub(super) watermark: Watermark,
+    /// As somebody wrote it: a port, or none for `off`.
+    pub(super) management_port: Option<Option<u16>>,
+    pub(super) prometheus_port: Option<Option<u16>>,
 }
 
 impl Default for Draft {
     fn default() -> Self {
-        Self { config: Config::default(), watermark: Watermark::Percent(40) }
+        Self {
+            config: Config::default(),
+            watermark: Watermark::Percent(40),
+            management_port: None,
+            prometheus_port: None,
+        }
     }
 }
 
@@ -46,6 +54,10 @@ pub(super) struct Key {
     /// As in the file. The flag has hyphens for underscores, the variable is in capitals and starts
     /// with `LEVERET_`.
     pub(super) name: &'static str,
+    /// What it is for.
+    pub(super) about: &'static str,
+    /// What it is unless somebody says so; empty: nothing, or what `about` says.
+    pub(super) default: &'static str,
     /// What the value must be, for error texts: "port must be ..., not 'x'".
     pub(super) expects: &'static str,
     /// Puts the value into the draft; none if it is not what is expected.
@@ -53,6 +65,16 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// Whether the value must not be shown.
+    pub(super) fn is_secret(&self) -> bool {
+        self.name == "default_pass"
+    }
+
+    /// A value of this key as it may be shown.
+    pub(super) fn shown(&self, value: &str) -> String {
+        if self.is_secret() { "***".to_owned() } else { value.to_owned() }
+    }
+
     pub(super) fn find(name: &str) -> Option<&'static Self> {
         KEYS.iter().find(|key| key.name == name)
     }
@@ -62,11 +84,15 @@ impl Key {
 pub(super) static KEYS: &[Key] = &[
     Key {
         name: "bind",
+        about: "Where to listen for AMQP. Without any: every interface, IPv4 and IPv6.",
+        default: "",
         expects: "a list of IP addresses such as 127.0.0.1 or [::1]",
         set: |draft, given| put(&mut draft.config.bind, given.addresses()),
     },
     Key {
         name: "port",
+        about: "The TCP port for AMQP, or none for TLS only. The ports of HTTP are any free ones, too, where it is 0 and they are not said.",
+        default: "5672",
         expects: "a port number from 0 (any free one) to 65535, or none",
         set: |draft, given| {
             draft.config.plain_listener = given.text().as_deref() != Some("none");
@@ -78,36 +104,50 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "tls_cert_file",
+        about: "The certificate for TLS, and those behind it up to its CA (PEM). With it AMQP is served over TLS as well; SIGHUP has changed files read again.",
+        default: "",
         expects: "the name of a file",
-        set: |draft, given| put(&mut draft.config.tls.options.cert_file, file(given)),
+        set: |draft, given| put(&mut draft.config.tls.options.cert_file, file(given).map(Some)),
     },
     Key {
         name: "tls_key_file",
+        about: "The certificate's private key (PEM), not encrypted.",
+        default: "",
         expects: "the name of a file",
-        set: |draft, given| put(&mut draft.config.tls.options.key_file, file(given)),
+        set: |draft, given| put(&mut draft.config.tls.options.key_file, file(given).map(Some)),
     },
     Key {
         name: "tls_port",
+        about: "The TCP port for AMQP over TLS.",
+        default: "5671",
         expects: "a port number from 0 (any free one) to 65535",
         set: |draft, given| put(&mut draft.config.tls.port, given.integer(0..=65_535)),
     },
     Key {
         name: "tls_verify",
+        about: "Whether clients are asked for certificates.",
+        default: "none",
         expects: "none or peer",
         set: |draft, given| put(&mut draft.config.tls.options.verify, given.word()),
     },
     Key {
         name: "tls_ca_file",
+        about: "The CAs that clients' certificates have to come from (PEM).",
+        default: "",
         expects: "the name of a file",
-        set: |draft, given| put(&mut draft.config.tls.options.ca_file, file(given)),
+        set: |draft, given| put(&mut draft.config.tls.options.ca_file, file(given).map(Some)),
     },
     Key {
         name: "tls_fail_if_no_peer_cert",
+        about: "Whether clients without a certificate are refused.",
+        default: "false",
         expects: "true or false",
         set: |draft, given| put(&mut draft.config.tls.options.fail_if_no_peer_cert, given.truth()),
     },
     Key {
         name: "tls_versions",
+        about: "Versions of TLS that clients may choose from.",
+        default: "1.2, 1.3",
         expects: "a list of 1.2 and 1.3",
         set: |draft, given| {
             let names = given.list()?;
@@ -117,16 +157,50 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "tls_login_from",
+        about: "What of a client's certificate is its user's name (SASL mechanism EXTERNAL).",
+        default: "distinguished_name",
         expects: "distinguished_name, common_name or subject_alternative_name",
         set: |draft, given| put(&mut draft.config.tls.login_from, given.word()),
     },
     Key {
+        name: "management_port",
+        about: "The TCP port of the management HTTP API.",
+        default: "15672",
+        expects: "a port number from 0 (any free one) to 65535, or off",
+        set: |draft, given| put(&mut draft.management_port, optional_port(given).map(Some)),
+    },
+    Key {
+        name: "prometheus_port",
+        about: "The TCP port of the metrics for Prometheus.",
+        default: "15692",
+        expects: "a port number from 0 (any free one) to 65535, or off",
+        set: |draft, given| put(&mut draft.prometheus_port, optional_port(given).map(Some)),
+    },
+    Key {
+        name: "management_bind",
+        about: "Where to listen for HTTP. Without any: where it listens for AMQP.",
+        default: "",
+        expects: "a list of IP addresses such as 127.0.0.1 or [::1]",
+        set: |draft, given| put(&mut draft.config.management_bind, given.addresses()),
+    },
+    Key {
         name: "ready_file",
+        about: "A file to write once connections are accepted: JSON with the process id and every port.",
+        default: "",
         expects: "the name of a file",
-        set: |draft, given| put(&mut draft.config.ready_file, file(given)),
+        set: |draft, given| put(&mut draft.config.ready_file, file(given).map(Some)),
+    },
+    Key {
+        name: "pid_file",
+        about: "A file to write the process id to.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| put(&mut draft.config.pid_file, file(given).map(Some)),
     },
     Key {
         name: "frame_max",
+        about: "The largest frame, in bytes. A client may ask for less.",
+        default: "131072",
         expects: "a number of bytes from 4096 to 134217728",
         set: |draft, given| {
             put(&mut draft.config.frame_max, given.bytes(FRAME_MAX_MIN..=FRAME_MAX_MAX))
@@ -134,16 +208,22 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "channel_max",
+        about: "Channels that may be open at a time on one connection.",
+        default: "2047",
         expects: "a number from 1 to 65535",
         set: |draft, given| put(&mut draft.config.channel_max, given.integer(1..=65_535)),
     },
     Key {
         name: "heartbeat",
+        about: "Seconds between heartbeats. A client may ask for another interval.",
+        default: "60",
         expects: "a number of seconds from 0 (none) to 65535",
         set: |draft, given| put(&mut draft.config.heartbeat_seconds, given.integer(0..=65_535)),
     },
     Key {
         name: "handshake_timeout",
+        about: "Seconds that a client may take to log in.",
+        default: "10",
         expects: "a number of seconds from 1 to 3600",
         set: |draft, given| {
             let timeout = given.integer(1..=3600).map(Duration::from_secs);
@@ -152,6 +232,8 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "max_message_size",
+        about: "The largest message. Sizes may have a unit: KiB, MiB, GiB, or kB, MB, GB.",
+        default: "128MiB",
         expects: "a size from 1 to 536870912 bytes, such as 16MiB",
         set: |draft, given| {
             put(&mut draft.config.max_message_size, given.bytes(1..=MESSAGE_SIZE_MAX))
@@ -159,6 +241,8 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "max_connections",
+        about: "Clients that may be connected at a time.",
+        default: "0",
         expects: "a number, or 0 for no limit",
         set: |draft, given| {
             put(&mut draft.config.max_connections, given.integer(0..=i64::from(u32::MAX)))
@@ -166,12 +250,16 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "memory_high_watermark",
+        about: "Memory in use above which publishers have to wait: of what the machine or its control group has.",
+        default: "40%",
         expects: "a size of at least 16MiB, a share of the machine's memory such as 40%, \
                   or 0 for no limit",
         set: |draft, given| put(&mut draft.watermark, watermark(given)),
     },
     Key {
         name: "consumer_outbox_bytes",
+        about: "Deliveries that may wait for a consumer's socket. While so much waits, the consumer gets no more.",
+        default: "1MiB",
         expects: "a size from 4KiB to 1GiB",
         set: |draft, given| {
             put(&mut draft.config.consumer_outbox_bytes, given.bytes(4 << 10..=1 << 30))
@@ -179,6 +267,8 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "data_dir",
+        about: "Where durable state lies. Without it: `$XDG_DATA_HOME/leveret` or `~/.local/share/leveret`, and for a user without a home `/var/lib/leveret`. One broker at a time.",
+        default: "",
         expects: "a directory",
         set: |draft, given| {
             let dir = given.text().filter(|dir| !dir.is_empty()).map(PathBuf::from);
@@ -187,11 +277,15 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "durability",
+        about: "What a confirm means. `fsync`: what was published is on the disk, and outlives a loss of power. `os`: the system has it, and it outlives the process. `none`: nothing outlives the process, and nothing is written.",
+        default: "fsync",
         expects: "fsync, os or none",
         set: |draft, given| put(&mut draft.config.durability, given.word()),
     },
     Key {
         name: "disk_free_limit",
+        about: "Publishers wait while less than this is free in the data directory.",
+        default: "50MB",
         expects: "a number of bytes, such as 50MB",
         set: |draft, given| {
             let bytes = given.bytes(0..=i64::MAX).map(i64::cast_unsigned);
@@ -200,6 +294,8 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "consumer_timeout",
+        about: "How long a consumer may hold a delivery before it answers, in milliseconds.",
+        default: "1800000",
         expects: "a number of milliseconds, or 0 for no limit",
         set: |draft, given| {
             put(&mut draft.config.consumer_timeout_ms, given.integer(0..=CONSUMER_TIMEOUT_MAX))
@@ -207,58 +303,93 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "consumer_timeout_action",
+        about: "What happens then: `requeue` (the message goes to somebody else), `close-channel` (as RabbitMQ 3 does) or `cancel` (the consumer, as RabbitMQ 4.3 does). Queues and consumers can say otherwise.",
+        default: "requeue",
         expects: "requeue, close-channel or cancel",
         set: |draft, given| put(&mut draft.config.consumer_timeout_action, given.word()),
     },
     Key {
         name: "default_queue_type",
+        about: "The type of durable queues that are declared without one.",
+        default: "classic",
         expects: "classic or quorum",
         set: |draft, given| put(&mut draft.config.default_queue_type, given.word()),
     },
     Key {
         name: "default_user",
+        about: "The user that an empty broker starts with; an administrator.",
+        default: "guest",
         expects: "a name",
         set: |draft, given| put(&mut draft.config.default_user, name(given)),
     },
     Key {
         name: "default_pass",
+        about: "That user's password.",
+        default: "guest",
         expects: "a password",
         set: |draft, given| put(&mut draft.config.default_pass, given.text().map(Secret::new)),
     },
     Key {
         name: "default_vhost",
+        about: "The vhost that an empty broker starts with.",
+        default: "/",
         expects: "a name",
         set: |draft, given| put(&mut draft.config.default_vhost, name(given)),
     },
     Key {
+        name: "load_definitions",
+        about: "Definitions (users, vhosts, permissions, queues and so on) of RabbitMQ's form, which are put in \
+                force at every start before anybody can connect. Users among them take the place of the \
+                default user in an empty broker, and vhosts that of the default vhost.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| put(&mut draft.config.load_definitions, file(given).map(Some)),
+    },
+    Key {
         name: "loopback_users",
+        about: "Users who may log in from this machine only.",
+        default: "guest",
         expects: "a list of names, or none",
         set: |draft, given| put(&mut draft.config.loopback_users, given.list()),
     },
     Key {
         name: "allow_anonymous",
+        about: "Whether clients may log in without a name (SASL mechanism ANONYMOUS), as the default user.",
+        default: "false",
         expects: "true or false",
         set: |draft, given| put(&mut draft.config.allow_anonymous, given.truth()),
     },
     Key {
         name: "log_level",
+        about: "The least important messages to log.",
+        default: "info",
         expects: "off, error, warn, info, debug or trace",
         set: |draft, given| put(&mut draft.config.log_level, given.word()),
     },
     Key {
         name: "log_format",
+        about: "How they are written: lines for people, or JSON objects for machines.",
+        default: "text",
         expects: "text or json",
         set: |draft, given| put(&mut draft.config.log_format, given.word()),
     },
 ];
+
+/// A port, or none for `off`.
+fn optional_port(given: &Given) -> Option<Option<u16>> {
+    if given.text().is_some_and(|text| text == "off") {
+        return Some(None);
+    }
+    given.integer(0..=65_535).map(Some)
+}
 
 fn put<T>(slot: &mut T, value: Option<T>) -> Option<()> {
     *slot = value?;
     Some(())
 }
 
-fn file(given: &Given) -> Option<Option<PathBuf>> {
-    given.text().filter(|name| !name.is_empty()).map(|name| Some(PathBuf::from(name)))
+fn file(given: &Given) -> Option<PathBuf> {
+    given.text().filter(|name| !name.is_empty()).map(PathBuf::from)
 }
 
 /// A name as AMQP can carry it: a short string.

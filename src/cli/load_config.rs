@@ -1,68 +1,108 @@
-//! Defaults, then the configuration file, then the environment, then flags: the last one wins.
+//! Defaults, then RabbitMQ's files, then leveret's, then the environment, then flags: the last one wins.
+
+mod problem;
+mod rabbitmq;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::{fmt, fs, io};
 
 use toml::{Spanned, Value};
 
+pub use self::problem::{ConfigError, Origin, Warning};
+use self::rabbitmq::Listeners;
+use super::api::ADDRESS_VARIABLES;
 use super::args::Args;
+use super::environment::Environment;
 use super::given::Given;
 use super::keys::{Draft, Key, Watermark};
-use super::{EXIT_CONFIG, EXIT_USAGE, memory};
+use super::memory;
+use super::rabbitmq_conf::Places;
 use crate::config::Config;
-
-/// Variables of RabbitMQ's that are understood, and the keys they set.
-///
-/// <https://www.rabbitmq.com/docs/configure#supported-environment-variables>
-const RABBITMQ_VARIABLES: [(&str, &str); 5] = [
-    ("RABBITMQ_NODE_PORT", "port"),
-    ("RABBITMQ_NODE_IP_ADDRESS", "bind"),
-    ("RABBITMQ_DEFAULT_USER", "default_user"),
-    ("RABBITMQ_DEFAULT_PASS", "default_pass"),
-    ("RABBITMQ_DEFAULT_VHOST", "default_vhost"),
-];
 
 /// Puts the configuration together.
 ///
 /// `environment` is taken as a whole: variables of others are passed over, and so are empty ones.
 ///
 /// # Errors
-/// [`ConfigError`] if the file cannot be read, or a value is not what its key takes; with
-/// `--strict-config` also if the file has a key that nothing here knows.
+/// [`ConfigError`] if a file cannot be read, or a value is not what its key takes; with
+/// `--strict-config` also if a file has a key that nothing here knows.
 pub fn load_config(
     args: &Args,
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(Config, Vec<Warning>), ConfigError> {
     let environment = Environment::of(environment);
-    let mut loading = Loading::default();
-    let file = args.config_file().or(environment.get("LEVERET_CONFIG").and_then(OsStr::to_str));
-    if let Some(path) = file {
-        loading.read_file(path)?;
-    }
-    let strict = environment.get("LEVERET_STRICT_CONFIG").is_some_and(|value| value != "false");
-    // So far only the file can have caused a warning.
-    if (args.strict_config() || strict) && !loading.warnings.is_empty() {
-        return Err(ConfigError::Strict(loading.warnings.swap_remove(0)));
-    }
-    loading.read_environment(&environment)?;
-    for (key, given) in args.given() {
-        loading.set(key, &given, || Origin::Flag(key))?;
-    }
+    let loading = Loading::of(args, &environment)?;
     Ok(loading.finish(memory::available(), &environment))
 }
 
-/// A configuration that is being put together, and what was odd on the way.
+/// A configuration that is being put together, where each of its values was written, and what was odd on the
+/// way.
 #[derive(Default)]
-struct Loading {
+pub(super) struct Loading {
     draft: Draft,
+    settings: BTreeMap<&'static str, Setting>,
+    /// What RabbitMQ's files say about places to listen on, and who may log in from where.
+    listeners: Listeners,
     warnings: Vec<Warning>,
 }
 
+/// A value as it was written, and where.
+pub(super) struct Setting {
+    pub(super) given: Given,
+    pub(super) origin: Origin,
+}
+
 impl Loading {
-    fn read_file(&mut self, path: &str) -> Result<(), ConfigError> {
+    /// Reads all that there is.
+    pub(super) fn of(args: &Args, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut loading = Self::default();
+        loading.read_places(&Places::find(environment, args.is_of_rabbitmq()))?;
+        let named = environment.get("LEVERET_CONFIG").and_then(OsStr::to_str);
+        if let Some(path) = args.config_file().or(named) {
+            loading.read(path)?;
+        }
+        let strict = environment.get("LEVERET_STRICT_CONFIG").is_some_and(|value| value != "false");
+        if args.strict_config() || strict {
+            loading.refuse_unknown_keys()?;
+        }
+        loading.read_environment(environment)?;
+        for (key, given) in args.given() {
+            loading.set(key, &given, || Origin::Flag(key))?;
+        }
+        Ok(loading)
+    }
+
+    /// Reads one file: RabbitMQ's if its name ends so, leveret's otherwise.
+    pub(super) fn read(&mut self, path: &str) -> Result<(), ConfigError> {
+        if Path::new(path).extension().is_some_and(|extension| extension == "conf") {
+            self.read_conf(path)?;
+            return self.put_listeners();
+        }
+        self.read_toml(path)
+    }
+
+    /// What was odd so far.
+    pub(super) fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// The value of a key that somebody set.
+    pub(super) fn setting(&self, key: &str) -> Option<&Setting> {
+        self.settings.get(key)
+    }
+
+    /// Fails if a file has a key that nobody knows.
+    pub(super) fn refuse_unknown_keys(&mut self) -> Result<(), ConfigError> {
+        let unknown = self.warnings.iter().position(|it| matches!(it, Warning::UnknownKey(_)));
+        match unknown {
+            None => Ok(()),
+            Some(place) => Err(ConfigError::Strict(self.warnings.swap_remove(place))),
+        }
+    }
+
+    fn read_toml(&mut self, path: &str) -> Result<(), ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
         let line_of = |offset: usize| 1 + text[..offset].matches('\n').count();
@@ -90,24 +130,21 @@ impl Loading {
     }
 
     fn read_environment(&mut self, environment: &Environment) -> Result<(), ConfigError> {
-        for (variable, key) in RABBITMQ_VARIABLES {
-            let ours = variable_of(key);
-            let value = environment.get(variable).filter(|_| environment.get(&ours).is_none());
-            // RabbitMQ's word for "every address", which is the default.
-            if let Some(value) = value.filter(|value| *value != "auto") {
-                self.set_variable(variable, key, value)?;
-            }
-        }
-        for (variable, value) in &environment.0 {
+        self.read_rabbitmq_variables(environment)?;
+        for (variable, value) in environment.iter() {
             let Some(name) = variable.strip_prefix("LEVERET_") else { continue };
-            if matches!(name, "CONFIG" | "STRICT_CONFIG") || is_service_link(name, value) {
+            let is_of_others = ADDRESS_VARIABLES.contains(&variable);
+            if matches!(name, "CONFIG" | "STRICT_CONFIG")
+                || is_of_others
+                || is_service_link(name, value)
+            {
                 continue;
             }
             let key = name.to_ascii_lowercase();
             if Key::find(&key).is_some() {
                 self.set_variable(variable, &key, value)?;
             } else {
-                self.warnings.push(Warning::UnknownVariable(variable.clone()));
+                self.warnings.push(Warning::UnknownVariable(variable.to_owned()));
             }
         }
         Ok(())
@@ -133,16 +170,25 @@ impl Loading {
         origin: impl FnOnce() -> Origin,
     ) -> Result<(), ConfigError> {
         let key = Key::find(key).expect("callers look for the key, or name one of the table");
-        (key.set)(&mut self.draft, given).ok_or_else(|| {
+        let origin = origin();
+        if (key.set)(&mut self.draft, given).is_none() {
             // A password is not for the log, even a wrong one.
-            let given =
-                if key.name == "default_pass" { "this".to_owned() } else { given.to_string() };
-            ConfigError::WrongValue { origin: origin(), expects: key.expects, given }
-        })
+            let given = if key.is_secret() { "this".to_owned() } else { given.to_string() };
+            return Err(ConfigError::WrongValue { origin, expects: key.expects, given });
+        }
+        self.settings.insert(key.name, Setting { given: given.clone(), origin });
+        Ok(())
     }
 
     fn finish(self, memory: Option<u64>, environment: &Environment) -> (Config, Vec<Warning>) {
-        let Self { draft: Draft { mut config, watermark }, mut warnings } = self;
+        let Self { draft, mut warnings, .. } = self;
+        let Draft { mut config, watermark, management_port, prometheus_port } = draft;
+        // Who takes any free port for AMQP has other brokers on the machine.
+        let usual = |port: Option<u16>| if config.port == 0 { Some(0) } else { port };
+        let (management, prometheus) =
+            (usual(config.management_port), usual(config.prometheus_port));
+        config.management_port = management_port.unwrap_or(management);
+        config.prometheus_port = prometheus_port.unwrap_or(prometheus);
         config.memory_high_watermark_bytes = match (watermark, memory) {
             (Watermark::Bytes(bytes), _) => bytes,
             (Watermark::Percent(percent), Some(memory)) => memory / 100 * percent,
@@ -156,31 +202,14 @@ impl Loading {
     }
 }
 
-/// Where durable state lies unless somebody says so.
-fn data_dir(environment: &Environment) -> PathBuf {
+/// Where durable state lies unless a flag or a file says so.
+pub(super) fn data_dir(environment: &Environment) -> PathBuf {
+    if let Some(dir) = environment.get("LEVERET_DATA_DIR") {
+        return PathBuf::from(dir);
+    }
     let home = || Some(Path::new(environment.get("HOME")?).join(".local/share"));
     let data = environment.get("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
     data.unwrap_or_else(|| PathBuf::from("/var/lib")).join("leveret")
-}
-
-/// The environment, without variables that are empty or whose names are no text.
-struct Environment(BTreeMap<String, OsString>);
-
-impl Environment {
-    fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
-        let named = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value));
-        Self(
-            variables
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .filter_map(named)
-                .collect(),
-        )
-    }
-
-    fn get(&self, variable: &str) -> Option<&OsStr> {
-        self.0.get(variable).map(OsString::as_os_str)
-    }
 }
 
 /// Kubernetes and Docker tell each container about a service named "leveret" in variables named
@@ -211,109 +240,6 @@ fn given(value: Value) -> Given {
 /// `LEVERET_FRAME_MAX` for `frame_max`.
 fn variable_of(key: &str) -> String {
     format!("LEVERET_{}", key.to_ascii_uppercase())
-}
-
-/// Where a value was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Origin {
-    /// On the command line; holds the key.
-    Flag(&'static str),
-    /// In this environment variable.
-    Variable(String),
-    /// In the configuration file.
-    File {
-        /// The file as it was named.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// The key there.
-        key: String,
-    },
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(key) => write!(f, "--{}", key.replace('_', "-")),
-            Self::Variable(name) => f.write_str(name),
-            Self::File { path, line, key } => write!(f, "{path}:{line}: {key}"),
-        }
-    }
-}
-
-/// Something odd that does not keep the broker from starting.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Warning {
-    /// The file has a key that nothing here knows.
-    #[error("{0} is not a key that leveret knows")]
-    UnknownKey(Origin),
-    /// A variable named like ours.
-    #[error("{0} is not an environment variable that leveret knows")]
-    UnknownVariable(String),
-    /// A share of an unknown amount.
-    #[error(
-        "cannot find out how much memory there is, so there is no limit; \
-         set memory_high_watermark to a size such as 2GiB"
-    )]
-    MemoryUnknown,
-}
-
-/// Why there is no configuration to start with.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A value is not what its key takes.
-    #[error("{origin} must be {expects}, not {given}")]
-    WrongValue {
-        /// Where it was written.
-        origin: Origin,
-        /// What the key takes.
-        expects: &'static str,
-        /// What it was given.
-        given: String,
-    },
-    /// The configuration file cannot be read.
-    #[error("cannot read the configuration file {path}: {cause}")]
-    Unreadable {
-        /// The file as it was named.
-        path: String,
-        /// What the system says.
-        #[source]
-        cause: io::Error,
-    },
-    /// The configuration file is not TOML.
-    #[error("{path}:{line}: this is not TOML: {reason}")]
-    Malformed {
-        /// The file as it was named.
-        path: String,
-        /// Counted from 1.
-        line: usize,
-        /// What the parser says.
-        reason: String,
-    },
-    /// What would be a warning without `--strict-config`.
-    #[error("{0}; remove it, or start without --strict-config")]
-    Strict(Warning),
-}
-
-impl ConfigError {
-    /// Prints the error to standard error, in one line.
-    #[must_use]
-    pub fn report(&self) -> ExitCode {
-        eprintln!("leveret: {self}");
-        ExitCode::from(self.exit_code())
-    }
-
-    /// [`EXIT_USAGE`] if a flag is wrong, [`EXIT_CONFIG`] otherwise.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::WrongValue { origin: Origin::Flag(_), .. } => EXIT_USAGE,
-            _ => EXIT_CONFIG,
-        }
-    }
 }
 
 #[cfg(test)]

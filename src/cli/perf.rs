@@ -43,7 +43,7 @@ use crate::perf::{
                   leveret perf churn connections --time 5\n  \
                   leveret perf idle connections --count 2000 --pid $(pidof leveret)"
 )]
-struct PerfArgs {
+pub(super) struct PerfArgs {
     #[command(subcommand)]
     scenario: Option<Scenario>,
 

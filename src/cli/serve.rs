@@ -1,9 +1,8 @@
 //! `leveret serve`: a broker until a signal ends it.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,16 +10,12 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::perf::run_perf;
-use super::store::run_store;
-use super::{EXIT_CONFIG, init_logging, load_config, parse_args};
-use crate::config::Config;
+use super::environment::Environment;
+use super::local::{LeftFiles, LocalBroker};
+use super::{Args, EXIT_CONFIG, EXIT_UNAVAILABLE, init_logging, load_config};
+use crate::config::{Config, Durability};
 use crate::store::StoreError;
 use crate::{Broker, StartError};
-
-/// Exit code for what the system refuses: a port in use, a file that cannot be written
-/// (`EX_UNAVAILABLE` of sysexits.h).
-const EXIT_UNAVAILABLE: u8 = 69;
 
 /// What tests and scripts wait for on standard output, as they do with RabbitMQ.
 const READY: &str = "Server startup complete";
@@ -34,6 +29,8 @@ enum ServeError {
     Store(Arc<StoreError>),
     #[error("cannot write the ready file {path}: {source}")]
     ReadyFile { path: String, source: io::Error },
+    #[error("cannot write the PID file {path}: {source}")]
+    PidFile { path: String, source: io::Error },
     #[error("cannot start the runtime: {0}")]
     Runtime(io::Error),
 }
@@ -48,20 +45,9 @@ impl ServeError {
     }
 }
 
-/// The whole command: reads flags, environment and file, and serves; or does what another command says.
-pub fn run() -> ExitCode {
-    // It has options of its own, and none of the broker's.
-    let command = std::env::args_os().nth(1);
-    match command.as_deref().and_then(OsStr::to_str) {
-        Some("perf") => return run_perf(std::env::args_os().skip(2)),
-        Some("store") => return run_store(std::env::args_os().skip(2)),
-        _ => {}
-    }
-    let args = match parse_args(std::env::args_os()) {
-        Ok(args) => args,
-        Err(stop) => return stop.report(),
-    };
-    let (config, warnings) = match load_config(&args, std::env::vars_os()) {
+/// Runs the broker that the command line asks for.
+pub(super) fn run_serve(args: &Args) -> ExitCode {
+    let (config, warnings) = match load_config(args, std::env::vars_os()) {
         Ok(loaded) => loaded,
         Err(error) => return error.report(),
     };
@@ -93,7 +79,14 @@ fn serve(config: Config) -> Result<(), ServeError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
         let mut hang_up = signal(SignalKind::hangup()).map_err(ServeError::Runtime)?;
         let ready_file = config.ready_file.clone();
+        let data_dir = config.data_dir.clone().filter(|_| config.durability != Durability::None);
+        if let Some(path) = &config.pid_file {
+            fs::write(path, format!("{}\n", std::process::id())).map_err(|source| {
+                ServeError::PidFile { path: path.display().to_string(), source }
+            })?;
+        }
         let broker = Broker::start(config).await?;
+        let _left_for_commands = tell_commands(&broker, data_dir.as_deref());
         announce(&broker, ready_file.as_deref())?;
         loop {
             tokio::select! {
@@ -121,6 +114,26 @@ fn reload(broker: &Broker) {
     }
 }
 
+/// Leaves what commands on this machine need to find the broker, and to be let in. Without it they need a user
+/// and a password, so a system that refuses is no reason not to run.
+fn tell_commands(broker: &Broker, data_dir: Option<&Path>) -> Option<LeftFiles> {
+    let address = broker.management_addresses().first()?;
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    };
+    let url = format!("http://{host}:{}", address.port());
+    let local = LocalBroker { url, token: broker.local_token().clone() };
+    match local.leave(data_dir, &Environment::of(std::env::vars_os())) {
+        Ok(files) => Some(files),
+        Err(error) => {
+            tracing::warn!("commands on this machine will need a user and a password: {error}");
+            None
+        }
+    }
+}
+
 /// Tells that every listener accepts: in the log, in the ready file, on standard output.
 fn announce(broker: &Broker, ready_file: Option<&Path>) -> Result<(), ServeError> {
     for address in broker.addresses() {
@@ -128,6 +141,13 @@ fn announce(broker: &Broker, ready_file: Option<&Path>) -> Result<(), ServeError
     }
     for address in broker.tls_addresses() {
         tracing::info!("started TLS (SSL) listener on {address}");
+    }
+    // In the words that scripts wait for.
+    if let Some(port) = broker.management_port() {
+        tracing::info!("Management plugin: HTTP (non-TLS) listener started on port {port}");
+    }
+    if let Some(port) = broker.prometheus_port() {
+        tracing::info!("Prometheus metrics: HTTP (non-TLS) listener started on port {port}");
     }
     if let Some(path) = ready_file {
         write_ready_file(broker, path)
@@ -151,12 +171,21 @@ struct Ports {
     amqp: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     amqps: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    management: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prometheus: Option<u16>,
 }
 
 /// Written aside and renamed: whoever sees the file sees all of it.
 fn write_ready_file(broker: &Broker, path: &Path) -> io::Result<()> {
     let port = |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port);
-    let ports = Ports { amqp: port(broker.addresses()), amqps: port(broker.tls_addresses()) };
+    let ports = Ports {
+        amqp: port(broker.addresses()),
+        amqps: port(broker.tls_addresses()),
+        management: broker.management_port(),
+        prometheus: broker.prometheus_port(),
+    };
     let ready = Ready { pid: std::process::id(), ports };
     let mut aside = path.as_os_str().to_owned();
     aside.push(".tmp");

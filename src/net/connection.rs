@@ -19,8 +19,11 @@ use super::link::{Incoming, Outgoing};
 use crate::protocol::connection::State;
 use crate::session::{Client, Host, Peer, Reading};
 
-/// A read of this size or more means that there is probably more to read.
-const BUSY_BYTES: usize = 16 * 1024;
+/// A client that keeps its socket full lets others in between after so many requests.
+const TURN_REQUESTS: u64 = 64;
+
+/// And after so many bytes.
+const TURN_BYTES: usize = 512 * 1024;
 
 /// How long a client may take to close its end after the goodbye, as with RabbitMQ.
 pub(super) const LINGER: Duration = Duration::from_secs(30);
@@ -103,7 +106,7 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
     async fn run(&mut self, shutdown: &CancellationToken) -> io::Result<()> {
         let mut timer = pin!(Alarm::new());
         let mut stopping = false;
-        let mut busy = false;
+        let mut turn = Turn::default();
         let mut time = now();
         loop {
             let reading = self.resume_input(time);
@@ -116,6 +119,7 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
                 return self.write_rest().await;
             }
             timer.as_mut().set(self.client.next_deadline());
+            let requests = self.client.requests();
             let has_output = self.client.output().has_remaining();
             if !has_output {
                 self.client.output().shrink();
@@ -133,12 +137,12 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
                     time = now();
                     self.client.sent(time);
                 }
-                read = read_some(&mut self.reader, &mut self.input, reading, busy) => {
+                read = read_some(&mut self.reader, &mut self.input, reading, &mut turn, requests) => {
                     let read = read?;
                     if read == 0 {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
-                    busy = read >= BUSY_BYTES;
+                    turn.bytes += read;
                     time = now();
                     self.client.received(time);
                 }
@@ -180,6 +184,24 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
     }
 }
 
+/// How much a client did since others were let in between, or since it had nothing more to read.
+#[derive(Debug, Default)]
+struct Turn {
+    bytes: usize,
+    /// Requests of the client when it began.
+    first_request: u64,
+}
+
+impl Turn {
+    fn begin(&mut self, requests: u64) {
+        (self.bytes, self.first_request) = (0, requests);
+    }
+
+    fn is_over(&self, requests: u64) -> bool {
+        self.bytes >= TURN_BYTES || requests - self.first_request >= TURN_REQUESTS
+    }
+}
+
 /// Reads what is there, or waits for the client to go if nothing is to be read.
 ///
 /// A client that keeps its socket full is made to let others in between: the consumer that its
@@ -188,16 +210,18 @@ async fn read_some(
     reader: &mut impl Incoming,
     input: &mut BytesMut,
     reading: Reading,
-    busy: bool,
+    turn: &mut Turn,
+    requests: u64,
 ) -> io::Result<usize> {
     if reading == Reading::Paused {
         reader.hang_up().await?;
         return Ok(0);
     }
-    if busy {
+    if turn.is_over(requests) {
+        turn.begin(requests);
         tokio::task::yield_now().await;
     }
-    reader.read(input).await
+    reader.read(input, || turn.begin(requests)).await
 }
 
 /// A timer that is moved rarely: deadlines mostly move away, so it is set again only when it fires

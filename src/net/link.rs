@@ -23,7 +23,8 @@ pub(super) trait Incoming {
     /// Reads what is there, once something is; 0 is the end. The buffer of a connection that has nothing to
     /// read is given back: ten thousand idle ones cost no buffers. Nothing is lost if the caller does not
     /// wait for it.
-    async fn read(&mut self, input: &mut BytesMut) -> io::Result<usize>;
+    /// `waits` is called each time there was nothing.
+    async fn read(&mut self, input: &mut BytesMut, waits: impl FnMut()) -> io::Result<usize>;
 
     /// Waits for the client to go, though what it wrote before is not read: one whose input is left alone
     /// for want of memory would otherwise keep all that it holds, that memory most of all. What its system
@@ -59,7 +60,7 @@ fn give_back_if_empty(input: &mut BytesMut) {
 // --- plain ---
 
 impl Incoming for tcp::ReadHalf<'_> {
-    async fn read(&mut self, input: &mut BytesMut) -> io::Result<usize> {
+    async fn read(&mut self, input: &mut BytesMut, mut waits: impl FnMut()) -> io::Result<usize> {
         loop {
             make_room(input);
             match self.try_read_buf(input) {
@@ -67,6 +68,7 @@ impl Incoming for tcp::ReadHalf<'_> {
                 result => return result,
             }
             give_back_if_empty(input);
+            waits();
             self.readable().await?;
         }
     }
@@ -204,7 +206,7 @@ pub(super) fn split<'a>(
 impl Incoming for TlsIncoming<'_> {
     /// A TLS record holds 16 KiB at most; as many are read as there are, up to what a plain socket is asked
     /// for.
-    async fn read(&mut self, input: &mut BytesMut) -> io::Result<usize> {
+    async fn read(&mut self, input: &mut BytesMut, mut waits: impl FnMut()) -> io::Result<usize> {
         poll_fn(|context| {
             let mut read = 0;
             while read < READ_BYTES {
@@ -216,6 +218,7 @@ impl Incoming for TlsIncoming<'_> {
                     Poll::Ready(result) => return Poll::Ready(result),
                     Poll::Pending => {
                         give_back_if_empty(input);
+                        waits();
                         return Poll::Pending;
                     }
                 }

@@ -9,5 +9,5 @@ mod timers;
 mod tls;
 
 pub use self::clock::{epoch, now, since_1970};
-pub use self::server::{Listeners, Server, ServerError};
+pub use self::server::{Listeners, Server, ServerError, listen};
 pub use self::tls::TlsListener;

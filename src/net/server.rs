@@ -24,14 +24,14 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// An address could not be listened on.
-    #[error("cannot listen on {address}: {source}; choose another with --bind or --{key}")]
+    #[error("cannot listen on {address}: {source}; choose another with --bind or {flag}")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// The flag that says which port.
-        key: &'static str,
         /// What the system said.
         source: io::Error,
+        /// The flag that chooses the port.
+        flag: &'static str,
     },
 }
 
@@ -44,6 +44,22 @@ pub struct Listeners<'a> {
     pub port: Option<u16>,
     /// AMQP over TLS.
     pub tls: Option<TlsListener>,
+}
+
+/// Listens on every address. With port 0 all of them share one free port. Needs a tokio runtime.
+///
+/// # Errors
+/// [`ServerError::Listen`], which names the flag that chooses the port.
+pub fn listen(
+    addresses: &[IpAddr],
+    port: u16,
+    flag: &'static str,
+) -> Result<Vec<TcpListener>, ServerError> {
+    listener::bind_all(addresses, port).map_err(|(address, source)| ServerError::Listen {
+        address,
+        source,
+        flag,
+    })
 }
 
 /// A broker's AMQP listeners and the tasks behind them.
@@ -62,14 +78,9 @@ impl Server {
     /// [`ServerError::Listen`], and nothing listens.
     pub fn start(listeners: Listeners<'_>, host: &Arc<Host>) -> Result<Self, ServerError> {
         let Listeners { addresses, port, tls } = listeners;
-        let bind =
-            |key, port| {
-                listener::bind_all(addresses, port)
-                    .map_err(|(address, source)| ServerError::Listen { address, key, source })
-            };
-        let plain = port.map_or(Ok(Vec::new()), |port| bind("port", port))?;
+        let plain = port.map_or(Ok(Vec::new()), |port| listen(addresses, port, "--port"))?;
         let encrypted = match &tls {
-            Some(listener) => bind("tls-port", listener.port)?,
+            Some(listener) => listen(addresses, listener.port, "--tls-port")?,
             None => Vec::new(),
         };
         let mut server = Self {

@@ -55,7 +55,7 @@ impl Confirmed {
                 }
                 Method::BasicNack(_) => {
                     let text = "the broker refused a message; is it short of memory or disk?";
-                    return Err(PerfError::Plan(text.to_owned()));
+                    return Err(PerfError::Failed(text.to_owned()));
                 }
                 method => super::notice::check_open(&method)?,
             }

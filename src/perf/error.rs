@@ -65,6 +65,9 @@ pub enum PerfError {
         /// What the system says.
         source: io::Error,
     },
+    /// What was to be measured did not happen.
+    #[error("{0}")]
+    Failed(String),
     /// The plan can't be carried out.
     #[error("{0}")]
     Plan(String),

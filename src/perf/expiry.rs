@@ -101,7 +101,7 @@ impl Expiry<'_> {
         if u64::from(there) != published {
             let text =
                 format!("of {published} messages {there} are in the queue before they expire");
-            return Err(PerfError::Plan(text));
+            return Err(PerfError::Failed(text));
         }
         let mut probe = Probe::open(&self.plan.uri, self.plan.probe_rate, control.now)?;
         let done = AtomicBool::new(false);
@@ -142,7 +142,7 @@ impl Expiry<'_> {
                 let text = format!(
                     "only {published} messages could be published in time; allow for more with --ttl"
                 );
-                return Err(PerfError::Plan(text));
+                return Err(PerfError::Failed(text));
             }
             let properties = BasicProperties {
                 delivery_mode: self.plan.persistent.then_some(2),
@@ -178,7 +178,7 @@ impl Expiry<'_> {
         let mut gone = (control.now)();
         while self.ready()? > 0 {
             if gone > end + PATIENCE {
-                return Err(PerfError::Plan(
+                return Err(PerfError::Failed(
                     "messages are there long after they expired".to_owned(),
                 ));
             }

@@ -11,6 +11,10 @@
 //!                       └─ Report ◀─ tally ◀────┘
 //! ```
 //!
+//! With `--verify` the frames carry marks, and an inspector at each consumer enters what arrives in a ledger.
+//! What is no stream of messages has a module each, on the same links: `churn`, `idle`, and `expiry` with its
+//! `probe`.
+//!
 //! It knows nothing of this broker: it stands on the codec alone.
 
 mod address;

@@ -139,6 +139,11 @@ impl Runner<'_> {
         let mut watches: Vec<Watch> =
             self.plan.pids.iter().map(|pid| Watch::start(*pid)).collect::<Result<_, _>>()?;
         let outcome = self.load(task, &mut threads, &mut watches)?;
+        let consumes = task.consumers > 0;
+        if !consumes {
+            // What was written and not taken in yet belongs to it, too. Where somebody consumes, it is the backlog.
+            threads.iter_mut().for_each(Connections::close);
+        }
         let messages = match outcome.total.counts {
             Counts { received: 0, sent, .. } => sent,
             Counts { received, .. } => received,
@@ -146,7 +151,9 @@ impl Runner<'_> {
         let processes = watches.iter().map(|watch| watch.finish(messages));
         let processes = processes.collect::<Result<_, _>>()?;
         let generator = own.finish(messages)?;
-        threads.iter_mut().for_each(Connections::close);
+        if consumes {
+            threads.iter_mut().for_each(Connections::close);
+        }
         let confirms = self.plan.confirm_window.is_some() && task.producers > 0;
         let Outcome { total, start, end, problem } = outcome;
         let Counts { sent, confirmed, nacked, returned, received } = total.counts;

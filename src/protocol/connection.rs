@@ -17,7 +17,7 @@ use amqp_codec::{
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
-use super::content::{ContentAssembler, Payload, SLICE_MIN, not_a_method};
+use super::content::{Content, ContentAssembler, Payload, SLICE_MIN, not_a_method};
 use super::exception::{ErlangBinary, Exception, ids};
 use super::handshake::{self, HANDSHAKE_FRAME_MAX, Limits, LoginError};
 use super::heartbeat::{Due, Heartbeat};
@@ -32,6 +32,10 @@ pub const REFUSAL_DELAY: Duration = Duration::from_secs(3);
 
 /// The buffer never grows by more than this for a frame that was only announced.
 const RESERVE_MAX: usize = 256 * 1024;
+
+/// Room behind a frame that is awaited, for the beginning of the next. That is copied where the frame stays
+/// where it was read; so it is little.
+const READ_AHEAD: usize = 4 * 1024;
 
 /// `connection.close-ok` as a frame: what a client says last.
 const CLOSE_OK_FRAME: &[u8] = b"\x01\0\0\0\0\0\x04\0\x0a\0\x33\xce";
@@ -133,6 +137,8 @@ pub struct Connection {
     /// When the handshake or the close has taken too long.
     deadline: Option<Instant>,
     capabilities: ClientCapabilities,
+    /// Requests that came so far.
+    requests: u64,
 }
 
 impl Connection {
@@ -147,6 +153,7 @@ impl Connection {
             heartbeat: Heartbeat::new(0, now),
             deadline: Some(now + settings.handshake_timeout),
             capabilities: ClientCapabilities::default(),
+            requests: 0,
             settings,
         }
     }
@@ -206,6 +213,7 @@ impl Connection {
                 Frame::Handled(request) => request,
             };
             if request.is_some() {
+                self.requests += 1;
                 return Ok(request);
             }
         }
@@ -252,7 +260,7 @@ impl Connection {
         let Some((RawFrame { kind, channel, payload }, frame_len)) = split else {
             if let Ok(Some(head)) = peek_frame_head(input, frame_max) {
                 let missing = head.frame_len().saturating_sub(input.len());
-                input.reserve(missing.min(RESERVE_MAX));
+                input.reserve(missing.min(RESERVE_MAX) + READ_AHEAD);
             }
             return Ok(Frame::Incomplete);
         };
@@ -341,7 +349,7 @@ impl Connection {
             (State::AwaitingStartOk, Method::ConnectionStartOk(start_ok)) => {
                 self.capabilities = ClientCapabilities::read(&start_ok.client_properties);
                 match handshake::login(start_ok, &handshake::mechanisms(&self.settings)) {
-                    Ok(login) => Ok(Some(Request::Login(login))),
+                    Ok(login) => Ok(Some(Request::Login(Box::new(login)))),
                     Err(error) => Err(login_exception(&error)),
                 }
             }
@@ -388,14 +396,20 @@ impl Connection {
         const OPEN: (u16, u16) = (channel::Open::CLASS_ID, channel::Open::METHOD_ID);
         const CLOSE: (u16, u16) = (channel::Close::CLASS_ID, channel::Close::METHOD_ID);
         const CLOSE_OK: (u16, u16) = (channel::CloseOk::CLASS_ID, channel::CloseOk::METHOD_ID);
+        const ACK: (u16, u16) = (basic::Ack::CLASS_ID, basic::Ack::METHOD_ID);
         const PUBLISH: (u16, u16) = (basic::Publish::CLASS_ID, basic::Publish::METHOD_ID);
 
         let blamed = ids_in(payload)?;
         match (self.channels.get_mut(&id), blamed) {
             (Some(Channel::Open(assembler)), PUBLISH) => {
-                let publish = basic::Publish::decode(&payload[4..]);
+                let publish = basic::PublishRef::decode(&payload[4..]);
                 assembler.method(publish.map_err(|_| cannot_decode(payload))?)?;
                 Ok(None)
+            }
+            (Some(Channel::Open(assembler)), ACK) => {
+                assembler.expect_method()?;
+                let ack = basic::Ack::decode(&payload[4..]).map_err(|_| cannot_decode(payload))?;
+                Ok(Some(Request::Ack(id, ack)))
             }
             (Some(Channel::Open(assembler)), _) => {
                 assembler.expect_method()?;
@@ -436,7 +450,7 @@ impl Connection {
             Method::ChannelFlow(_) => {
                 Err(Exception::new(ReplyCode::NotImplemented, "active=false").blame(blamed))
             }
-            method => Ok(Some(Request::Method(id, method))),
+            method => Ok(Some(Request::Method(id, Box::new(method)))),
         }
     }
 
@@ -464,18 +478,31 @@ impl Connection {
             None => return Err(not_a_method()),
         };
         let before = assembler.held();
-        let content = match kind {
+        let is_complete = match kind {
             FrameKind::Header => assembler.header(payload.as_slice(), self.settings.body_max),
             _ => assembler.body(payload),
         };
         self.held = self.held + assembler.held() - before;
-        Ok(content?.map(|content| Request::Publish(id, content)))
+        Ok(is_complete?.then_some(Request::Publish(id)))
     }
 
-    /// Gives a stored message's buffer back to its channel.
-    pub fn recycle(&mut self, id: ChannelId, bytes: Vec<u8>) {
+    /// Requests that came so far.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// The message of a [`Request::Publish`], and where answers to it go.
+    pub fn publishing(&mut self, id: ChannelId) -> Option<(&Content, &mut Output)> {
+        match self.channels.get(&id) {
+            Some(Channel::Open(assembler)) => Some((assembler.content(), &mut self.output)),
+            _ => None,
+        }
+    }
+
+    /// A message was taken: its place is free for the next one.
+    pub fn published(&mut self, id: ChannelId) {
         if let Some(Channel::Open(assembler)) = self.channels.get_mut(&id) {
-            assembler.recycle(bytes);
+            assembler.recycle();
         }
     }
 

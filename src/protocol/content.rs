@@ -1,6 +1,6 @@
 //! Method, header and body frames, put together to one message.
 
-use amqp_codec::method::basic;
+use amqp_codec::method::basic::{self, PublishRef};
 use amqp_codec::{RawContentHeader, ReplyCode};
 use bytes::{Bytes, BytesMut};
 
@@ -17,15 +17,21 @@ pub const SLICE_MIN: usize = 32 * 1024;
 /// The class of `basic`, the only one with content.
 const BASIC: u16 = 60;
 
-/// A complete message as the client published it.
-#[derive(Debug)]
+/// A message as the client published it.
+#[derive(Debug, Default)]
 pub struct Content {
-    /// The method in front of it.
-    pub publish: basic::Publish,
-    /// Length of the raw properties in `bytes`.
-    pub properties_len: u32,
     /// Exchange, routing key, raw properties and, if small, the body, one after the other.
     pub bytes: Vec<u8>,
+    /// Length of the exchange's name in `bytes`.
+    pub exchange_len: u8,
+    /// Length of the routing key in `bytes`.
+    pub routing_key_len: u8,
+    /// Its publisher wants it back if no queue gets it.
+    pub mandatory: bool,
+    /// It is for consumers only that wait at this moment: AMQP has it, RabbitMQ does not.
+    pub immediate: bool,
+    /// Length of the raw properties in `bytes`.
+    pub properties_len: u32,
     /// The body, if large.
     pub segments: Vec<Bytes>,
     /// Bytes in the body.
@@ -33,18 +39,49 @@ pub struct Content {
 }
 
 impl Content {
-    /// The raw property flags and list.
-    pub fn properties(&self) -> &[u8] {
-        let start =
-            self.publish.exchange.as_bytes().len() + self.publish.routing_key.as_bytes().len();
-        &self.bytes[start..start + self.properties_len as usize]
+    /// The name of the exchange.
+    pub fn exchange(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.exchange_len)]
     }
 
-    /// What of the body is not in segments.
+    /// The routing key.
+    pub fn routing_key(&self) -> &[u8] {
+        &self.bytes[usize::from(self.exchange_len)..self.names_len()]
+    }
+
+    /// The raw property flags and list.
+    pub fn properties(&self) -> &[u8] {
+        &self.bytes[self.names_len()..self.head_len()]
+    }
+
+    /// The body, if small.
     pub fn inline_body(&self) -> &[u8] {
-        let names =
-            self.publish.exchange.as_bytes().len() + self.publish.routing_key.as_bytes().len();
-        &self.bytes[names + self.properties_len as usize..]
+        &self.bytes[self.head_len()..]
+    }
+
+    /// Length of exchange and routing key in `bytes`.
+    pub fn names_len(&self) -> usize {
+        usize::from(self.exchange_len) + usize::from(self.routing_key_len)
+    }
+
+    fn head_len(&self) -> usize {
+        self.names_len() + self.properties_len as usize
+    }
+
+    /// Names of up to 255 octets each: that is what a short string has at most.
+    fn begin(&mut self, publish: PublishRef<'_>) {
+        let PublishRef { exchange, routing_key, mandatory, immediate } = publish;
+        self.clear();
+        self.bytes.extend_from_slice(exchange);
+        self.bytes.extend_from_slice(routing_key);
+        (self.exchange_len, self.routing_key_len) = (exchange.len() as u8, routing_key.len() as u8);
+        (self.mandatory, self.immediate) = (mandatory, immediate);
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.segments.clear();
+        (self.properties_len, self.body_len) = (0, 0);
     }
 }
 
@@ -67,28 +104,23 @@ impl Payload<'_> {
     }
 }
 
-/// Puts one channel's contents together.
+/// Puts one channel's contents together, one after the other in the same place.
 #[derive(Debug, Default)]
 pub struct ContentAssembler {
     awaiting: Awaiting,
-    /// A buffer that was used before and is to be used again.
-    spare: Vec<u8>,
-}
-
-#[derive(Debug, Default)]
-enum Awaiting {
-    #[default]
-    Method,
-    Header(Box<basic::Publish>),
-    Body(Box<Partial>),
-}
-
-#[derive(Debug)]
-struct Partial {
     content: Content,
+    /// Bytes of the body that have not come.
     missing: u64,
     /// Small pieces of a large body, gathered so that a body in tiny frames costs its own size.
     gather: BytesMut,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Awaiting {
+    #[default]
+    Method,
+    Header,
+    Body,
 }
 
 impl ContentAssembler {
@@ -96,9 +128,10 @@ impl ContentAssembler {
     ///
     /// # Errors
     /// 505 if another one is not complete.
-    pub fn method(&mut self, publish: basic::Publish) -> Result<(), Exception> {
+    pub fn method(&mut self, publish: PublishRef<'_>) -> Result<(), Exception> {
         self.expect_method()?;
-        self.awaiting = Awaiting::Header(Box::new(publish));
+        self.content.begin(publish);
+        self.awaiting = Awaiting::Header;
         Ok(())
     }
 
@@ -109,22 +142,22 @@ impl ContentAssembler {
     pub fn expect_method(&self) -> Result<(), Exception> {
         match self.awaiting {
             Awaiting::Method => Ok(()),
-            Awaiting::Header(_) => Err(not_a_header()),
-            Awaiting::Body(_) => Err(not_a_body()),
+            Awaiting::Header => Err(not_a_header()),
+            Awaiting::Body => Err(not_a_body()),
         }
     }
 
-    /// Takes a header frame; the whole content if it has no body.
+    /// Takes a header frame; whether the content is complete without a body.
     ///
     /// # Errors
     /// 505 if no method came before it or its class is not the method's; 406 if the body is larger
     /// than `body_max`; a decoding error for malformed properties.
-    pub fn header(&mut self, payload: &[u8], body_max: u64) -> Result<Option<Content>, Exception> {
-        let publish = match std::mem::take(&mut self.awaiting) {
-            Awaiting::Header(publish) => *publish,
+    pub fn header(&mut self, payload: &[u8], body_max: u64) -> Result<bool, Exception> {
+        match std::mem::take(&mut self.awaiting) {
+            Awaiting::Header => {}
             Awaiting::Method => return Err(not_a_method()),
-            Awaiting::Body(_) => return Err(not_a_body()),
-        };
+            Awaiting::Body => return Err(not_a_body()),
+        }
         let header = RawContentHeader::parse(payload).map_err(|_| not_a_header())?;
         if header.class_id != BASIC {
             return Err(unexpected(format!(
@@ -133,86 +166,76 @@ impl ContentAssembler {
             )));
         }
         if header.body_size > body_max {
-            return Err(Exception::new(
-                ReplyCode::PreconditionFailed,
-                format!(
-                    "message size {} is larger than configured max size {body_max}",
-                    header.body_size
-                ),
-            )
-            .blame(publish_ids()));
+            let size = header.body_size;
+            let text = format!("message size {size} is larger than configured max size {body_max}");
+            return Err(Exception::new(ReplyCode::PreconditionFailed, text).blame(publish_ids()));
         }
-        let content = self.begin(publish, header);
-        if content.body_len == 0 {
-            return Ok(Some(content));
+        self.content.bytes.extend_from_slice(header.properties);
+        self.content.properties_len = u32::try_from(header.properties.len()).unwrap_or(u32::MAX);
+        self.content.body_len = header.body_size;
+        self.missing = header.body_size;
+        if self.missing > 0 {
+            self.awaiting = Awaiting::Body;
         }
-        let missing = content.body_len;
-        self.awaiting =
-            Awaiting::Body(Box::new(Partial { content, missing, gather: BytesMut::new() }));
-        Ok(None)
+        Ok(self.missing == 0)
     }
 
-    /// Takes a body frame; the whole content if it was the last.
+    /// Takes a body frame; whether the content is complete with it.
     ///
     /// # Errors
     /// 505 if no header came before it, or if it is longer than what is missing.
-    pub fn body(&mut self, payload: Payload<'_>) -> Result<Option<Content>, Exception> {
-        let Awaiting::Body(partial) = &mut self.awaiting else {
-            return Err(match self.awaiting {
-                Awaiting::Header(_) => not_a_header(),
-                _ => not_a_method(),
-            });
-        };
+    pub fn body(&mut self, payload: Payload<'_>) -> Result<bool, Exception> {
+        match self.awaiting {
+            Awaiting::Body => {}
+            Awaiting::Header => return Err(not_a_header()),
+            Awaiting::Method => return Err(not_a_method()),
+        }
         let len = payload.as_slice().len() as u64;
-        if len > partial.missing {
+        if len > self.missing {
             return Err(unexpected(format!(
                 "content body is longer than its header says: {} bytes too many",
-                len - partial.missing
+                len - self.missing
             )));
         }
-        partial.missing -= len;
-        partial.append(payload);
-        if partial.missing > 0 {
-            return Ok(None);
+        self.missing -= len;
+        self.append(payload);
+        if self.missing == 0 {
+            self.flush();
+            self.awaiting = Awaiting::Method;
         }
-        let Awaiting::Body(partial) = std::mem::take(&mut self.awaiting) else { return Ok(None) };
-        Ok(Some(partial.finish()))
+        Ok(self.missing == 0)
+    }
+
+    /// The content that is complete.
+    pub fn content(&self) -> &Content {
+        &self.content
+    }
+
+    /// The content is published: its memory is used for the next one, unless it is large.
+    pub fn recycle(&mut self) {
+        const KEEP: usize = 4 * 1024;
+        self.content.clear();
+        if self.content.bytes.capacity() > KEEP {
+            self.content.bytes = Vec::new();
+        }
+        if self.content.segments.capacity() > 0 {
+            self.content.segments = Vec::new();
+        }
     }
 
     /// Bytes of an incomplete message held here: names, properties, and what has come of the body.
     pub fn held(&self) -> usize {
-        match &self.awaiting {
-            Awaiting::Body(partial) => partial.held(),
-            _ => 0,
+        let Self { awaiting, content, missing, .. } = self;
+        if *awaiting != Awaiting::Body {
+            return 0;
         }
+        if content.body_len <= INLINE_BODY_MAX {
+            return content.bytes.len();
+        }
+        let received = usize::try_from(content.body_len - missing).unwrap_or(usize::MAX);
+        content.bytes.len().saturating_add(received)
     }
 
-    /// Takes back a content's buffer once the message is stored.
-    pub fn recycle(&mut self, mut bytes: Vec<u8>) {
-        const KEEP: usize = 4 * 1024;
-        if bytes.capacity() <= KEEP {
-            bytes.clear();
-            self.spare = bytes;
-        }
-    }
-
-    fn begin(&mut self, publish: basic::Publish, header: RawContentHeader<'_>) -> Content {
-        let mut bytes = std::mem::take(&mut self.spare);
-        for part in [publish.exchange.as_bytes(), publish.routing_key.as_bytes(), header.properties]
-        {
-            bytes.extend_from_slice(part);
-        }
-        Content {
-            publish,
-            properties_len: u32::try_from(header.properties.len()).unwrap_or(u32::MAX),
-            bytes,
-            segments: Vec::new(),
-            body_len: header.body_size,
-        }
-    }
-}
-
-impl Partial {
     fn append(&mut self, payload: Payload<'_>) {
         if self.content.body_len <= INLINE_BODY_MAX {
             self.content.bytes.extend_from_slice(payload.as_slice());
@@ -232,24 +255,10 @@ impl Partial {
         }
     }
 
-    fn held(&self) -> usize {
-        let Self { content, missing, .. } = self;
-        if content.body_len <= INLINE_BODY_MAX {
-            return content.bytes.len();
-        }
-        let received = usize::try_from(content.body_len - missing).unwrap_or(usize::MAX);
-        content.bytes.len().saturating_add(received)
-    }
-
     fn flush(&mut self) {
         if !self.gather.is_empty() {
             self.content.segments.push(self.gather.split().freeze());
         }
-    }
-
-    fn finish(mut self) -> Content {
-        self.flush();
-        self.content
     }
 }
 

@@ -38,17 +38,24 @@ pub struct Output {
     chunks_len: usize,
     tail: BytesMut,
     frame_max: u32,
+    written: u64,
 }
 
 impl Output {
     /// Nothing to write; bodies are cut to frames of at most `frame_max` bytes.
     pub fn new(frame_max: u32) -> Self {
-        Self { chunks: VecDeque::new(), chunks_len: 0, tail: BytesMut::new(), frame_max }
+        let (chunks, tail) = (VecDeque::new(), BytesMut::new());
+        Self { chunks, chunks_len: 0, tail, frame_max, written: 0 }
     }
 
     /// Sets the negotiated size of a frame; 0 is unlimited.
     pub fn set_frame_max(&mut self, frame_max: u32) {
         self.frame_max = frame_max;
+    }
+
+    /// Bytes written so far.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// The buffer for whole small frames, for the codec's `write_…` functions.
@@ -126,6 +133,7 @@ impl Buf for Output {
     }
 
     fn advance(&mut self, mut count: usize) {
+        self.written += count as u64;
         while let Some(front) = self.chunks.front_mut() {
             let step = count.min(front.len());
             front.advance(step);

@@ -1,15 +1,14 @@
 //! What a client asks of the broker, once the protocol has been dealt with.
 
+use amqp_codec::method::basic;
 use amqp_codec::{ChannelId, FieldTable, Method, ShortString};
 use bytes::Bytes;
-
-use super::content::Content;
 
 /// A client's request.
 #[derive(Debug)]
 pub enum Request {
     /// Who it is: answered with `Connection::login_accepted` or `login_refused`.
-    Login(Login),
+    Login(Box<Login>),
     /// Which vhost it wants: answered with `Connection::opened`.
     OpenVHost(ShortString),
     /// A new password or token for the connection that is open.
@@ -20,10 +19,13 @@ pub enum Request {
     OpenChannel(ChannelId),
     /// A channel is closed, by the client. The answer follows with `Connection::channel_closed`.
     CloseChannel(ChannelId),
-    /// A complete message to publish.
-    Publish(ChannelId, Content),
-    /// Any other method of an open channel.
-    Method(ChannelId, Method),
+    /// A message to publish is complete: `Connection::publishing` has it, until `Connection::published`.
+    Publish(ChannelId),
+    /// Deliveries are acknowledged.
+    Ack(ChannelId, basic::Ack),
+    /// Any other method of an open channel. In a box, so that the two above, which come by the million, are
+    /// small.
+    Method(ChannelId, Box<Method>),
 }
 
 /// The client's answer to `connection.start`.

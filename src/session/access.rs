@@ -140,3 +140,52 @@ impl Host {
         self.access.authenticate(name, password, address, now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::auth::{LoginRefused, Tags};
+    use crate::session::admin::{NewPassword, NewUser};
+    use crate::session::tests::{origin, plain_host};
+
+    const HERE: [u8; 4] = [127, 0, 0, 1];
+    const ELSEWHERE: [u8; 4] = [192, 0, 2, 1];
+
+    #[test]
+    fn guest_comes_in_from_this_machine_only_and_others_from_anywhere() {
+        let (host, now) = (plain_host(), origin());
+        let password = NewPassword::Plain(b"pw".to_vec());
+        let user = NewUser { name: "u".to_owned(), password, tags: Tags::default() };
+        host.put_user(user).unwrap();
+        let login = |name, password: &str, address: [u8; 4]| {
+            host.authenticate(name, password.as_bytes(), address.into(), now).map(|_| ())
+        };
+        assert_eq!(login("guest", "guest", HERE), Ok(()));
+        assert_eq!(login("guest", "guest", ELSEWHERE), Err(LoginRefused::LoopbackOnly));
+        assert_eq!(login("guest", "wrong", ELSEWHERE), Err(LoginRefused::InvalidCredentials));
+        assert_eq!(login("u", "pw", ELSEWHERE), Ok(()));
+        let mapped = "::ffff:127.0.0.1".parse().unwrap();
+        assert!(host.authenticate("guest", b"guest", mapped, now).is_ok());
+    }
+
+    /// The right password is refused as well then, or guessing would go on all the same.
+    #[test]
+    fn who_guesses_has_to_wait() {
+        let (host, now) = (plain_host(), origin());
+        let login = |password: &[u8], now| {
+            host.authenticate("guest", password, ELSEWHERE.into(), now).map(|_| ())
+        };
+        let refusals: Vec<_> = (0..30).map(|_| login(b"wrong", now).unwrap_err()).collect();
+        let throttled = refusals.iter().filter(|why| **why == LoginRefused::Throttled).count();
+        assert_eq!(throttled, 10);
+        assert_eq!(login(b"guest", now), Err(LoginRefused::Throttled));
+        let later = now + Duration::from_secs(3);
+        assert_eq!(
+            login(b"guest", later),
+            Err(LoginRefused::LoopbackOnly),
+            "it is looked at again"
+        );
+        assert_eq!(host.authenticate("guest", b"guest", HERE.into(), now).map(|_| ()), Ok(()));
+    }
+}

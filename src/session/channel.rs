@@ -9,6 +9,7 @@ use foldhash::fast::RandomState;
 use super::remembered_routes::RememberedRoutes;
 use super::reply_to::ReplyConsumer;
 use super::source::Sources;
+use super::stats::ChannelStats;
 use crate::broker::credit::ChannelCredit;
 use crate::broker::message::Message;
 use crate::broker::queue::Return;
@@ -83,6 +84,7 @@ pub(super) struct SessionChannel {
     /// Where replies go that are meant for it.
     pub(super) reply_consumer: Option<ReplyConsumer>,
     pub(super) mode: Mode,
+    pub(super) stats: ChannelStats,
     /// `basic.qos` for consumers to come.
     pub(super) prefetch: u16,
     /// `basic.qos` with `global`.

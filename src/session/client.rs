@@ -1,5 +1,7 @@
 //! A client from its first byte to its last: the conversation and, once a vhost is open, the session.
 
+mod login;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,8 +18,10 @@ use super::host::Host;
 use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::peer::Peer;
+use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
+use super::stats::Tally;
 use crate::broker::effect::Effects;
 use crate::broker::queue::Announcement;
 use crate::broker::queue::{ConsumerHandle, Return};
@@ -63,9 +67,10 @@ pub struct Client {
     pub(super) connection: Connection,
     pub(super) user: String,
     pub(super) introduction: Introduction,
+    pub(super) about: About,
     pub(super) session: Option<Session>,
     /// A publisher that waits for memory, the disk, or the store.
-    blocked: bool,
+    pub(super) blocked: bool,
     /// It was told why. Where the store has a lot to write at the moment it is not.
     told_blocked: bool,
     /// A request that could not be answered yet.
@@ -111,6 +116,7 @@ pub(super) struct Session {
     pub(super) exclusive_queues: Vec<Arc<QueueCell>>,
     pub(super) batch: PublishBatch,
     pub(super) settlements: SettleBatch,
+    pub(super) tally: Tally,
     /// Channels whose consumers wait for credit that has come back.
     pub(super) starved: Vec<ChannelId>,
     /// The serial of the channel that was opened last.
@@ -145,7 +151,8 @@ impl Client {
     pub fn new(host: Arc<Host>, peer: Peer, wake: Wake, now: Instant) -> Self {
         let id = host.next_connection_id();
         let outbox = Arc::new(Outbox::new(wake));
-        host.registry.add(id, &outbox);
+        host.registry.add(id, peer.clone(), &outbox);
+        let about = About::new(host.epoch.timestamp(now));
         let external = peer.certificate().is_some();
         let connection = Connection::new(Settings { external, ..host.connection.clone() }, now);
         Self {
@@ -156,6 +163,7 @@ impl Client {
             connection,
             user: String::new(),
             introduction: Introduction::default(),
+            about,
             session: None,
             blocked: false,
             told_blocked: false,
@@ -166,6 +174,7 @@ impl Client {
 
     /// Bytes were received.
     pub fn received(&mut self, now: Instant) {
+        self.about.traffic.reads += 1;
         self.connection.heartbeat().received(now);
     }
 
@@ -176,7 +185,10 @@ impl Client {
         }
         loop {
             while !self.must_wait() {
-                match self.connection.next_request(input, now) {
+                let before = input.len();
+                let request = self.connection.next_request(input, now);
+                self.about.traffic.received_bytes += (before - input.len()) as u64;
+                match request {
                     Ok(Some(request)) => self.handle(request, now),
                     Ok(None) => break,
                     Err(failure) => self.fail(&failure, now),
@@ -210,6 +222,7 @@ impl Client {
         }
         self.answer_late(now);
         self.fail_channels(now);
+        self.tell();
     }
 
     /// A publisher that waited need not wait any more, unless there is another reason; one that was told so
@@ -270,6 +283,11 @@ impl Client {
             || self.connection.output().remaining() >= OUTPUT_BYTES_MAX
     }
 
+    /// Requests that it made so far.
+    pub fn requests(&self) -> u64 {
+        self.connection.requests()
+    }
+
     /// What is to be written to the socket.
     pub fn output(&mut self) -> &mut Output {
         self.connection.output()
@@ -277,6 +295,7 @@ impl Client {
 
     /// Bytes were written.
     pub fn sent(&mut self, now: Instant) {
+        self.about.traffic.writes += 1;
         self.connection.heartbeat().sent(now);
         if self.must_wait() {
             // Its heartbeats are not read meanwhile; that it takes in what is written shows as
@@ -335,8 +354,9 @@ impl Client {
 
     fn handle(&mut self, request: Request, now: Instant) {
         match request {
-            Request::Publish(id, content) => self.publish(id, content, now),
-            Request::Method(id, method) => self.method(id, method, now),
+            Request::Publish(id) => self.publish(id, now),
+            Request::Ack(id, ack) => self.method(id, Method::BasicAck(ack), now),
+            Request::Method(id, method) => self.method(id, *method, now),
             Request::OpenChannel(id) => {
                 let Some(session) = &mut self.session else { return };
                 match session.open_channel(id) {
@@ -356,7 +376,7 @@ impl Client {
                 self.log_closed();
                 self.end_session(now);
             }
-            Request::Login(login) => self.login(login, now),
+            Request::Login(login) => self.login(*login, now),
             Request::OpenVHost(name) => self.open_vhost(&name, now),
             Request::UpdateSecret(_) => {
                 let ok = connection::UpdateSecretOk {};
@@ -365,11 +385,13 @@ impl Client {
         }
     }
 
-    fn publish(&mut self, id: ChannelId, content: crate::protocol::content::Content, now: Instant) {
+    fn publish(&mut self, id: ChannelId, now: Instant) {
         let Some(session) = &mut self.session else { return };
-        match session.publish(id, content, self.connection.output(), now) {
-            Ok(buffer) => self.connection.recycle(id, buffer),
-            Err(exception) => self.fail(&Failure { channel: id, exception }, now),
+        let Some((content, output)) = self.connection.publishing(id) else { return };
+        let published = session.publish(id, content, output, now);
+        self.connection.published(id);
+        if let Err(exception) = published {
+            self.fail(&Failure { channel: id, exception }, now);
         }
         // The alarm stops a publisher at its next message, as in RabbitMQ; what it sent before
         // is taken in. The store stops it at the end of what was read at once.
@@ -493,6 +515,7 @@ impl Client {
             session.end(now);
             self.host.registry.closed(self.id);
         }
+        self.count_closed();
         self.blocked = false;
         self.told_blocked = false;
         self.unanswered = None;
@@ -528,6 +551,7 @@ impl Session {
         }
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
+        self.host.churn.channels_opened.add(1);
         self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
         self.tell_channel_opened(id);
         Ok(())
@@ -681,6 +705,7 @@ impl Session {
         self.settle_outbox(output, now);
         self.settle_held(id, Return::Released, now);
         if let Some(mut channel) = self.channels.remove(&id) {
+            self.count_channel_closed(&channel);
             self.host.registry.close_channels(&self.user, 1);
             for (tag, slot) in std::mem::take(&mut channel.consumers) {
                 let Some(source) = channel.sources.get(slot) else { continue };

@@ -16,7 +16,7 @@ use super::client::{AnnouncedUse, Answer, Session};
 use super::outbox::{Item, Outbox, Publisher};
 use super::publish::outgoing;
 use super::reply_to::REPLY_TO;
-use super::source::SourceConsumer;
+use super::source::{ConsumerRequest, SourceConsumer};
 use crate::broker::credit::OutboxBound;
 use crate::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
 use crate::broker::error::BrokerError;
@@ -73,6 +73,11 @@ impl Session {
             Some(SourceConsumer {
                 tag: tag.clone(),
                 no_ack: consume.no_ack,
+                request: ConsumerRequest {
+                    exclusive: consume.exclusive,
+                    prefetch: channel.prefetch,
+                    arguments: consume.arguments,
+                },
                 bound: Arc::clone(&bound),
                 handle: None,
             }),
@@ -173,6 +178,7 @@ impl Session {
         let Fetched { entry, number, behind } = match got {
             Get::Message(fetched) => fetched,
             Get::Empty => {
+                channel.stats.empty_gets += 1;
                 output.method(id, basic::GetEmpty {});
                 return Ok(());
             }
@@ -181,9 +187,12 @@ impl Session {
                 return Ok(());
             }
         };
+        channel.stats.redelivered += u64::from(entry.is_redelivered());
         let delivery_tag = if get.no_ack {
+            channel.stats.fetched_automatically += 1;
             channel.unacked.pass()
         } else {
+            channel.stats.fetched += 1;
             let slot = channel.sources.for_get(&queue);
             channel.owe(slot, Delivered { slot, number })
         };
@@ -389,6 +398,11 @@ impl Session {
             return;
         }
         if let Mode::Confirm(ledger) = &mut channel.mode {
+            if outcome == Outcome::Acked {
+                let count = range.end() + 1 - range.start();
+                channel.stats.confirmed += count;
+                self.tally.confirmed(count);
+            }
             for sequence in range {
                 ledger.settle(sequence, outcome);
             }
@@ -400,6 +414,10 @@ impl Session {
 
     /// Writes the confirms that have become due: one method for the longest run.
     pub(super) fn write_confirms(&mut self, output: &mut Output) {
+        if !self.to_confirm.is_empty() {
+            // Who is told can see that it is counted.
+            self.tally.flush(self.vhost.traffic());
+        }
         for id in self.to_confirm.drain(..) {
             let Some(channel) = self.channels.get_mut(&id) else { continue };
             let Mode::Confirm(ledger) = &mut channel.mode else { continue };
@@ -447,12 +465,15 @@ fn write_delivery(
     delivery: &Delivery,
     output: &mut Output,
 ) {
-    let SessionChannel { sources, unacked, closing, .. } = channel;
+    let SessionChannel { sources, unacked, closing, stats, .. } = channel;
     let Some(source) = sources.get(slot) else { return };
     let Some(consumer) = &source.consumer else { return };
+    stats.redelivered += u64::from(delivery.redelivered);
     let tag = if consumer.no_ack {
+        stats.delivered_automatically += 1;
         unacked.pass()
     } else {
+        stats.delivered += 1;
         source.unacked += 1;
         unacked.push(delivered)
     };

@@ -40,16 +40,15 @@ impl Traced<'_> {
         queues: &QueueSet,
         now: Instant,
     ) {
-        let publish = &content.publish;
-        let keys = std::iter::once(&publish.routing_key).chain(facts.more_keys());
-        let keys = keys.map(ShortString::as_bytes).map(text).collect();
+        let more = facts.more_keys().map(ShortString::as_bytes);
+        let keys = std::iter::once(content.routing_key()).chain(more).map(text).collect();
         let properties = facts.rewritten.as_deref().unwrap_or(content.properties());
-        let mut headers = self.headers(publish.exchange.as_bytes(), keys, properties);
+        let mut headers = self.headers(content.exchange(), keys, properties);
         let routed = queues.iter().map(|queue| text(queue.name.as_bytes())).collect();
         headers.insert(ShortString::truncated("routed_queues"), FieldValue::Array(routed));
         self.copy(
             "publish",
-            &publish.exchange,
+            content.exchange(),
             headers,
             content.inline_body(),
             &content.segments,
@@ -72,19 +71,26 @@ impl Traced<'_> {
         let mut headers = self.headers(message.exchange(), keys, message.properties());
         let redelivered = FieldValue::I32(redelivered.into());
         headers.insert(ShortString::truncated("redelivered"), redelivered);
-        self.copy("deliver", queue, headers, message.inline_body(), message.body_segments(), now);
+        self.copy(
+            "deliver",
+            queue.as_bytes(),
+            headers,
+            message.inline_body(),
+            message.body_segments(),
+            now,
+        );
     }
 
     fn copy(
         self,
         what: &str,
-        name: &ShortString,
+        name: &[u8],
         headers: FieldTable,
         body: &[u8],
         segments: &[bytes::Bytes],
         now: Instant,
     ) {
-        let key = [what.as_bytes(), b".", name.as_bytes()].concat();
+        let key = [what.as_bytes(), b".", name].concat();
         let own = OwnMessage {
             exchange: EXCHANGE,
             routing_key: ShortString::truncated(key),

@@ -17,6 +17,7 @@ use super::access::Access;
 use super::pages::Pages;
 use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
+use super::stats::ChurnCounters;
 use super::timers::Timers;
 use crate::auth::{AccessDefinition, InvalidAccessDefinition};
 use crate::broker::definition::{DefinitionError, Recovered};
@@ -83,6 +84,7 @@ pub struct Host {
     pub(super) outbox_bytes_max: usize,
     pub(super) store: Arc<dyn Store>,
     pub(super) registry: Registry,
+    pub(super) churn: ChurnCounters,
     pub(super) timers: Timers,
     pub(super) replies: ReplyAddresses,
     pub(super) epoch: Epoch,
@@ -126,6 +128,7 @@ impl Host {
             outbox_bytes_max: settings.outbox_bytes_max,
             store,
             registry: Registry::default(),
+            churn: ChurnCounters::default(),
             timers: Timers::default(),
             replies: ReplyAddresses::default(),
             epoch,
@@ -172,6 +175,11 @@ impl Host {
     /// All vhosts, by name.
     pub fn vhosts(&self) -> Vec<Arc<VHost>> {
         self.vhosts.read().values().map(Arc::clone).collect()
+    }
+
+    /// What ties its clock to the calendar.
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Bytes of message memory in use.

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use amqp_codec::{FieldTable, FieldValue, Method, ProtocolHeader, ReplyCode};
 
 use super::client::Client;
+use super::one_line::OneLine;
 use crate::protocol::connection::{Failure, State};
 use crate::protocol::exception::{ErlangBinary, Scope};
 
@@ -42,7 +43,7 @@ impl Introduction {
     fn read(&mut self, properties: &FieldTable) {
         let text = |name: &str| match properties.get(name) {
             Some(FieldValue::LongString(text)) => {
-                Some(String::from_utf8_lossy(text).escape_debug().to_string())
+                Some(OneLine(String::from_utf8_lossy(text)).to_string())
             }
             _ => None,
         };
@@ -104,8 +105,8 @@ impl Client {
             user,
             vhost = %vhost,
             product = self.introduction.product.as_deref(),
-            "connection {} ({}): user '{}' authenticated and granted access to vhost '{vhost}'",
-            self.pid(), self.named(), user.escape_debug()
+            "connection {} ({}): user '{}' authenticated and granted access to vhost '{}'",
+            self.pid(), self.named(), OneLine(user), OneLine(vhost)
         );
     }
 
@@ -118,7 +119,7 @@ impl Client {
             user,
             "Error on AMQP connection {} ({}, state: starting): {mechanism} login refused: \
              user '{}'{reason}",
-            self.pid(), self.peer.name(), user.escape_debug()
+            self.pid(), self.peer.name(), OneLine(user)
         );
     }
 
@@ -127,7 +128,7 @@ impl Client {
         let exception = &failure.exception;
         let method = Method::name_of(exception.class_id, exception.method_id).unwrap_or("none");
         let code = exception.code.name().to_ascii_lowercase();
-        let (text, channel) = (exception.text.escape_debug(), failure.channel.0);
+        let (text, channel) = (OneLine(&exception.text), failure.channel.0);
         if exception.scope(failure.channel) != Scope::Connection {
             tracing::error!(
                 connection = self.id.0,
@@ -225,10 +226,10 @@ impl Client {
         let mut place = String::new();
         // Writing to a string cannot fail.
         if let Some(session) = &self.session {
-            let _ = write!(place, ", vhost: '{}'", session.vhost.name());
+            let _ = write!(place, ", vhost: '{}'", OneLine(session.vhost.name()));
         }
         if !self.user.is_empty() {
-            let _ = write!(place, ", user: '{}'", self.user.escape_debug());
+            let _ = write!(place, ", user: '{}'", OneLine(&self.user));
         }
         place
     }

@@ -13,7 +13,7 @@ mod facts;
 mod firehose;
 mod host;
 mod log_lines;
-mod login;
+mod one_line;
 mod outbox;
 mod own_messages;
 mod pages;
@@ -23,10 +23,12 @@ mod publish;
 mod registry;
 mod remembered_routes;
 mod reply_to;
+mod report;
 mod restore;
 mod rights;
 mod settle;
 mod source;
+mod stats;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -35,10 +37,15 @@ mod topology;
 mod transaction;
 
 pub use self::admin::{
-    AdminError, Defaults, Definitions, ImportError, InvalidDefinitions, NewPassword, NewUser,
+    AdminError, Decision, Defaults, Definitions, Fetch, ImportError, InvalidDefinitions,
+    NewPassword, NewUser, Publish, Published, Refused, Taken, Visitor,
 };
 pub use self::client::{Client, Reading};
 pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;
 pub use self::peer::{Encryption, Peer};
+pub use self::report::{
+    Alarms, Answer, ChannelReport, ConnectionReport, ConnectionTraffic, ConsumerReport,
+};
+pub use self::stats::{ChannelStats, Churn, Logins};
 pub use self::stored::{DEFINITION_PREFIXES, definition_document};

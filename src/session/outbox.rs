@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use amqp_codec::ChannelId;
 use parking_lot::Mutex;
 
+use super::report::Answer;
 use crate::broker::credit::OutboxBound;
 use crate::broker::effect::{Delivery, DeliverySink, Subscription};
 use crate::broker::message::Message;
@@ -57,6 +58,10 @@ pub(super) struct Outbox {
     items: Mutex<Vec<Item>>,
     /// The client's publishes wait for memory.
     blocked: AtomicBool,
+    /// Those who want to be told of the connection.
+    questions: Mutex<Vec<Answer>>,
+    /// There are some.
+    is_asked: AtomicBool,
     /// Why its connection is to close, before anything else.
     closing: OnceLock<String>,
     wake: Wake,
@@ -67,6 +72,8 @@ impl Outbox {
         Self {
             items: Mutex::new(Vec::new()),
             blocked: AtomicBool::new(false),
+            questions: Mutex::new(Vec::new()),
+            is_asked: AtomicBool::new(false),
             closing: OnceLock::new(),
             wake,
         }
@@ -104,6 +111,21 @@ impl Outbox {
 
     pub(super) fn reply(&self, to: Publisher, bound: Arc<OutboxBound>, message: Message) {
         self.push(|items| items.push(Item::Reply(to, bound, message)));
+    }
+
+    /// Asks the connection to tell of itself. That does not wait behind what its client has not read.
+    pub(super) fn ask(&self, answer: Answer) {
+        self.questions.lock().push(answer);
+        self.is_asked.store(true, Ordering::SeqCst);
+        (self.wake)();
+    }
+
+    /// Those who asked; mostly nobody.
+    pub(super) fn take_questions(&self) -> Vec<Answer> {
+        if !self.is_asked.load(Ordering::Relaxed) || !self.is_asked.swap(false, Ordering::SeqCst) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *self.questions.lock())
     }
 
     fn push(&self, add: impl FnOnce(&mut Vec<Item>)) {

@@ -15,6 +15,7 @@ use super::outbox::{BatchConfirmation, Publisher};
 use super::remembered_routes::AsOf;
 use super::reply_to::is_reply;
 use super::rights::Caller;
+use super::stats::{ChurnCounters, Tally};
 use crate::auth::Permission;
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, MessageParts};
@@ -28,20 +29,19 @@ use crate::store::Confirmation;
 const TRANSACTION_BYTES_MAX: usize = 512 * 1024 * 1024;
 
 impl Session {
-    /// Publishes a message; its buffer comes back to be used again.
+    /// Publishes a message.
     ///
     /// # Errors
     /// 540 for `immediate`; 404 or 403 for the exchange; 406 for properties that make no sense.
     pub(super) fn publish(
         &mut self,
         id: ChannelId,
-        content: Content,
+        content: &Content,
         output: &mut Output,
         now: Instant,
-    ) -> Result<Vec<u8>, Exception> {
+    ) -> Result<(), Exception> {
         let blamed = (basic::Publish::CLASS_ID, basic::Publish::METHOD_ID);
-        self.accept(id, &content, output, now).map_err(|exception| exception.blame(blamed))?;
-        Ok(content.bytes)
+        self.accept(id, content, output, now).map_err(|exception| exception.blame(blamed))
     }
 
     fn accept(
@@ -51,7 +51,7 @@ impl Session {
         output: &mut Output,
         now: Instant,
     ) -> Result<(), Exception> {
-        if content.publish.immediate {
+        if content.immediate {
             return Err(Exception::new(ReplyCode::NotImplemented, "immediate=true"));
         }
         self.rights.refresh(&self.host, &self.user, &self.vhost);
@@ -68,14 +68,15 @@ impl Session {
             Ok(facts) => facts,
             Err(exception) => {
                 // What is wrong with the exchange is told before what is wrong with the message.
-                caller.check_exchange(Permission::Write, &content.publish.exchange)?;
-                caller.check_routing_keys(&content.publish, std::iter::empty())?;
-                self.vhost.check_target(&content.publish.exchange)?;
+                let exchange = ShortString::truncated(content.exchange());
+                caller.check_exchange(Permission::Write, &exchange)?;
+                caller.check_routing_keys(&exchange, content.routing_key(), std::iter::empty())?;
+                self.vhost.check_target(&exchange)?;
                 return Err(exception);
             }
         };
-        if is_reply(&content.publish) {
-            caller.check_exchange(Permission::Write, &content.publish.exchange)?;
+        if is_reply(content.exchange(), content.routing_key()) {
+            caller.check_exchange(Permission::Write, &ShortString::default())?;
             self.publish_reply(id, content, facts, output, now);
             return Ok(());
         }
@@ -91,7 +92,7 @@ impl Session {
             Mode::Confirm(ledger) => Some(ledger.publish()),
             Mode::Plain => None,
             Mode::Transaction(transaction) => {
-                let message = store(content, facts);
+                let message = message(content, facts);
                 if transaction.bytes + message.memory() > TRANSACTION_BYTES_MAX {
                     return Err(Exception::precondition_failed(
                         "transaction is larger than 512 MiB",
@@ -103,24 +104,25 @@ impl Session {
                 transaction.publishes.push(TransactedPublish {
                     message,
                     route,
-                    mandatory: content.publish.mandatory,
+                    mandatory: content.mandatory,
                 });
                 return Ok(());
             }
         };
+        channel.count(&route, content.mandatory, &mut self.tally, &self.host.churn);
         if self.settlements.is_of(&route.queues) {
             // A queue sees what its client does in order: a message that replaces one just settled is
             // no duplicate of it.
             self.flush(now);
         }
         if route.queues.is_empty() {
-            if content.publish.mandatory && route.is_unroutable() {
+            if content.mandatory && route.is_unroutable() {
                 return_unroutable(id, content, output);
             }
             // What confirms a duplicate is that the first one is safe.
             self.batch.stored |= route.duplicate && facts.persistent;
             if route.is_recorded() {
-                let message = store(content, facts);
+                let message = message(content, facts);
                 route.record(&message, &message.routing_keys());
             }
             if let Some(sequence) = sequence {
@@ -129,7 +131,7 @@ impl Session {
             }
             return Ok(());
         }
-        let message = store(content, facts);
+        let message = message(content, facts);
         if route.is_recorded() {
             route.record(&message, &message.routing_keys());
         }
@@ -159,13 +161,16 @@ impl Session {
         if self.vhost.is_traced() {
             self.traced(id).published(content, &facts, &QueueSet::new(), now);
         }
-        let delivered = self.reply(&content.publish.routing_key, store(content, facts));
-        if !delivered && content.publish.mandatory {
+        let delivered =
+            self.reply(&ShortString::truncated(content.routing_key()), message(content, facts));
+        if !delivered && content.mandatory {
             return_unroutable(id, content, output);
         }
-        if let Some(channel) = self.channels.get_mut(&id)
-            && let Mode::Confirm(ledger) = &mut channel.mode
-        {
+        let Some(channel) = self.channels.get_mut(&id) else { return };
+        self.host.churn.publishers_seen.add_once(channel.stats.published == 0);
+        channel.stats.published += 1;
+        self.tally.replied(matches!(channel.mode, Mode::Confirm(_)));
+        if let Mode::Confirm(ledger) = &mut channel.mode {
             let publisher = Publisher { channel: id, serial: channel.serial };
             self.batch.await_confirm(publisher, ledger.publish(), false);
         }
@@ -183,6 +188,7 @@ impl Session {
 
     /// As [`Session::flush_publishes`], for those who hold a unit of records together already.
     pub(super) fn flush_publishes_of_unit(&mut self, now: Instant) -> usize {
+        self.tally.flush(self.vhost.traffic());
         let refused = self.enter_queues(now);
         let stored = std::mem::take(&mut self.batch.stored);
         if !self.batch.awaits_confirms() {
@@ -248,6 +254,24 @@ impl Session {
 }
 
 impl SessionChannel {
+    /// Counts a message that was published along a route.
+    pub(super) fn count(
+        &mut self,
+        route: &Route,
+        mandatory: bool,
+        tally: &mut Tally,
+        churn: &ChurnCounters,
+    ) {
+        churn.publishers_seen.add_once(self.stats.published == 0);
+        self.stats.published += 1;
+        tally.published(route, matches!(self.mode, Mode::Confirm(_)));
+        if route.is_unroutable() {
+            self.stats.returned += u64::from(mandatory);
+            self.stats.dropped += u64::from(!mandatory);
+            tally.unroutable(mandatory);
+        }
+    }
+
     /// The queues for a message: those of an earlier one with the same exchange and key, unless
     /// something was declared, bound or deleted since, or permissions changed.
     fn route(
@@ -257,7 +281,7 @@ impl SessionChannel {
         facts: &Facts,
         now: Instant,
     ) -> Result<Arc<Route>, Exception> {
-        let basic::Publish { exchange, routing_key, .. } = &content.publish;
+        let (exchange, routing_key) = (content.exchange(), content.routing_key());
         let (rights, vhost) = (caller.rights.version(), caller.vhost);
         let as_of = AsOf { topology: vhost.version(), rights };
         if facts.has_one_key()
@@ -265,33 +289,32 @@ impl SessionChannel {
         {
             return Ok(Arc::clone(route));
         }
+        let exchange = &ShortString::truncated(exchange);
         if self.writable.as_ref().is_none_or(|(as_of, name)| *as_of != rights || name != exchange) {
             caller.check_exchange(Permission::Write, exchange)?;
             self.writable = Some((rights, exchange.clone()));
         }
-        caller.check_routing_keys(&content.publish, facts.more_keys())?;
+        caller.check_routing_keys(exchange, routing_key, facts.more_keys())?;
         let more = facts.more_keys().map(ShortString::as_bytes);
-        let keys: SmallVec<[&[u8]; 1]> =
-            std::iter::once(routing_key.as_bytes()).chain(more).collect();
+        let keys: SmallVec<[&[u8]; 1]> = std::iter::once(routing_key).chain(more).collect();
         let publication =
             Publication { exchange, routing_keys: &keys, properties: content.properties(), now };
         let route = Arc::new(vhost.route(&mut self.router, &publication)?);
         if route.by_key_alone {
             // It may have been found in a later topology.
             let as_of = AsOf { topology: route.version, rights };
-            self.routes.remember(as_of, exchange, routing_key, &route);
+            self.routes.remember(as_of, exchange.as_bytes(), routing_key, &route);
         }
         Ok(route)
     }
 }
 
 /// Keeps a message, with its properties as receivers are to see them.
-fn store(content: &Content, facts: Facts) -> Message {
-    let basic::Publish { exchange, routing_key, .. } = &content.publish;
+pub(super) fn message(content: &Content, facts: Facts) -> Message {
     let Facts { persistent, priority, extras, rewritten } = facts;
     let mut parts = MessageParts {
-        exchange_len: exchange.wire_len(),
-        routing_key_len: routing_key.wire_len(),
+        exchange_len: content.exchange_len,
+        routing_key_len: content.routing_key_len,
         properties_len: content.properties_len,
         bytes: &content.bytes,
         segments: &content.segments,
@@ -300,9 +323,8 @@ fn store(content: &Content, facts: Facts) -> Message {
         extras,
     };
     let Some(properties) = rewritten else { return Message::new(parts) };
-    let head = exchange.as_bytes().len() + routing_key.as_bytes().len();
-    let body = &content.bytes[head + content.properties_len as usize..];
-    let bytes = [&content.bytes[..head], &properties, body].concat();
+    let names = &content.bytes[..content.names_len()];
+    let bytes = [names, &properties, content.inline_body()].concat();
     parts.properties_len = u32::try_from(properties.len()).unwrap_or(u32::MAX);
     parts.bytes = &bytes;
     Message::new(parts)
@@ -314,8 +336,9 @@ fn no_route(exchange: ShortString, routing_key: ShortString) -> basic::Return {
 }
 
 fn return_unroutable(id: ChannelId, content: &Content, output: &mut Output) {
-    let basic::Publish { exchange, routing_key, .. } = &content.publish;
-    output.method(id, no_route(exchange.clone(), routing_key.clone()));
+    let [exchange, routing_key] =
+        [content.exchange(), content.routing_key()].map(ShortString::truncated);
+    output.method(id, no_route(exchange, routing_key));
     output.content(
         id,
         OutgoingContent {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use rustc_hash::FxBuildHasher;
 
 use super::outbox::Outbox;
+use super::peer::Peer;
 use crate::auth::UserLimits;
 use crate::broker::parameter::VHostLimits;
 use crate::broker::queue_cell::ConnectionId;
@@ -21,6 +22,8 @@ pub(super) struct Registry(Mutex<Connections>);
 #[derive(Debug, Default)]
 struct Connections {
     by_id: HashMap<ConnectionId, Registered, FxBuildHasher>,
+    /// By their names. A client does not choose it: it is its address and ours.
+    names: HashMap<String, ConnectionId>,
     of_vhost: HashMap<ShortString, u64, RandomState>,
     of_user: HashMap<String, u64, RandomState>,
     channels_of_user: HashMap<String, u64, RandomState>,
@@ -29,6 +32,7 @@ struct Connections {
 #[derive(Debug)]
 struct Registered {
     outbox: Weak<Outbox>,
+    peer: Peer,
     open: Option<Open>,
 }
 
@@ -47,19 +51,44 @@ pub(super) enum LimitReached {
 }
 
 impl Registry {
-    pub(super) fn add(&self, id: ConnectionId, outbox: &Arc<Outbox>) {
-        let registered = Registered { outbox: Arc::downgrade(outbox), open: None };
-        self.0.lock().by_id.insert(id, registered);
+    pub(super) fn add(&self, id: ConnectionId, peer: Peer, outbox: &Arc<Outbox>) {
+        let name = peer.name();
+        let registered = Registered { outbox: Arc::downgrade(outbox), peer, open: None };
+        let mut connections = self.0.lock();
+        connections.by_id.insert(id, registered);
+        connections.names.insert(name, id);
     }
 
     pub(super) fn len(&self) -> usize {
         self.0.lock().by_id.len()
     }
 
+    /// Another connection may have the name by now: a port that is free again is used again.
     pub(super) fn remove(&self, id: ConnectionId) {
         let mut connections = self.0.lock();
         connections.closed(id);
-        connections.by_id.remove(&id);
+        let Some(registered) = connections.by_id.remove(&id) else { return };
+        let name = registered.peer.name();
+        if connections.names.get(&name) == Some(&id) {
+            connections.names.remove(&name);
+        }
+    }
+
+    /// All of them, in no particular order.
+    pub(super) fn all(&self) -> Vec<Arc<Outbox>> {
+        let connections = self.0.lock();
+        connections.by_id.values().filter_map(|registered| registered.outbox.upgrade()).collect()
+    }
+
+    /// The one of this name.
+    pub(super) fn find(&self, name: &str) -> Option<Arc<Outbox>> {
+        let connections = self.0.lock();
+        connections.by_id.get(connections.names.get(name)?)?.outbox.upgrade()
+    }
+
+    /// Where the connection of this number comes from.
+    pub(super) fn peer(&self, id: ConnectionId) -> Option<Peer> {
+        self.0.lock().by_id.get(&id).map(|registered| registered.peer.clone())
     }
 
     /// A connection is open now.
@@ -135,12 +164,7 @@ impl Registry {
 
     /// Lets every publisher that waits for memory go on.
     pub(super) fn unblock_all(&self) {
-        let outboxes: Vec<Arc<Outbox>> = {
-            let connections = self.0.lock();
-            let registered = connections.by_id.values();
-            registered.filter_map(|registered| registered.outbox.upgrade()).collect()
-        };
-        for outbox in outboxes {
+        for outbox in self.all() {
             outbox.unblock();
         }
     }
@@ -180,7 +204,8 @@ mod tests {
 
     fn add(registry: &Registry, id: u64) -> Arc<Outbox> {
         let outbox = Arc::new(Outbox::new(Box::new(|| {})));
-        registry.add(ConnectionId(id), &outbox);
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], u16::try_from(id).unwrap()));
+        registry.add(ConnectionId(id), Peer { address, local: address, encryption: None }, &outbox);
         outbox
     }
 

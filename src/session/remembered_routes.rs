@@ -34,8 +34,8 @@ struct Remembered {
 }
 
 impl Remembered {
-    fn is_of(&self, exchange: &ShortString, routing_key: &ShortString) -> bool {
-        self.routing_key == *routing_key && self.exchange == *exchange
+    fn is_of(&self, exchange: &[u8], routing_key: &[u8]) -> bool {
+        self.routing_key.as_bytes() == routing_key && self.exchange.as_bytes() == exchange
     }
 }
 
@@ -45,8 +45,8 @@ impl RememberedRoutes {
     pub(super) fn find(
         &self,
         as_of: AsOf,
-        exchange: &ShortString,
-        routing_key: &ShortString,
+        exchange: &[u8],
+        routing_key: &[u8],
     ) -> Option<&Arc<Route>> {
         if self.as_of != as_of || self.places.is_empty() {
             return None;
@@ -59,8 +59,8 @@ impl RememberedRoutes {
     pub(super) fn remember(
         &mut self,
         as_of: AsOf,
-        exchange: &ShortString,
-        routing_key: &ShortString,
+        exchange: &[u8],
+        routing_key: &[u8],
         route: &Arc<Route>,
     ) {
         if self.as_of != as_of {
@@ -78,8 +78,8 @@ impl RememberedRoutes {
         }
         let place = self.place(exchange, routing_key);
         self.places[place] = Some(Remembered {
-            exchange: exchange.clone(),
-            routing_key: routing_key.clone(),
+            exchange: ShortString::truncated(exchange),
+            routing_key: ShortString::truncated(routing_key),
             route: Arc::clone(route),
         });
     }
@@ -88,18 +88,18 @@ impl RememberedRoutes {
         let first = self.places.pop().flatten();
         self.places.resize_with(ROUTES_MAX, || None);
         if let Some(first) = first {
-            let place = self.place(&first.exchange, &first.routing_key);
+            let place = self.place(first.exchange.as_bytes(), first.routing_key.as_bytes());
             self.places[place] = Some(first);
         }
     }
 
-    fn place(&self, exchange: &ShortString, routing_key: &ShortString) -> usize {
+    fn place(&self, exchange: &[u8], routing_key: &[u8]) -> usize {
         if self.places.len() == 1 {
             return 0;
         }
         let mut hasher = FxHasher::default();
-        hasher.write(exchange.as_bytes());
-        hasher.write(routing_key.as_bytes());
+        hasher.write(exchange);
+        hasher.write(routing_key);
         // The upper bits are the better mixed ones.
         (hasher.finish() >> 32) as usize % ROUTES_MAX
     }
@@ -109,12 +109,8 @@ impl RememberedRoutes {
 mod tests {
     use super::*;
 
-    fn name(text: &str) -> ShortString {
-        ShortString::new(text).expect("a short one")
-    }
-
     fn remembered(routes: &RememberedRoutes, as_of: AsOf, keys: &[String]) -> usize {
-        keys.iter().filter(|key| routes.find(as_of, &name("x"), &name(key)).is_some()).count()
+        keys.iter().filter(|key| routes.find(as_of, b"x", key.as_bytes()).is_some()).count()
     }
 
     #[test]
@@ -123,18 +119,18 @@ mod tests {
         let as_of = AsOf { topology: 1, rights: 1 };
         let keys: Vec<String> = (0..8).map(|number| format!("key-{number}")).collect();
         for key in &keys[..1] {
-            routes.remember(as_of, &name("x"), &name(key), &Arc::default());
-            routes.remember(as_of, &name("x"), &name(key), &Arc::default());
+            routes.remember(as_of, b"x", key.as_bytes(), &Arc::default());
+            routes.remember(as_of, b"x", key.as_bytes(), &Arc::default());
         }
         assert_eq!(routes.places.len(), 1);
         for key in &keys {
             let route = Arc::new(Route::default());
-            routes.remember(as_of, &name("x"), &name(key), &route);
-            let found = routes.find(as_of, &name("x"), &name(key)).expect("it is known");
+            routes.remember(as_of, b"x", key.as_bytes(), &route);
+            let found = routes.find(as_of, b"x", key.as_bytes()).expect("it is known");
             assert!(Arc::ptr_eq(found, &route));
         }
         assert!(remembered(&routes, as_of, &keys) > 4, "few share a place");
-        assert!(routes.find(as_of, &name("y"), &name("key-1")).is_none());
+        assert!(routes.find(as_of, b"y", b"key-1").is_none());
     }
 
     #[test]
@@ -144,13 +140,13 @@ mod tests {
         let keys: Vec<String> = (0..100).map(|number| format!("key-{number}")).collect();
         let route = Arc::default();
         for key in &keys {
-            routes.remember(before, &name("x"), &name(key), &route);
+            routes.remember(before, b"x", key.as_bytes(), &route);
         }
         for after in [AsOf { topology: 2, rights: 1 }, AsOf { topology: 1, rights: 2 }] {
             assert_eq!(remembered(&routes, after, &keys), 0);
         }
         let after = AsOf { topology: 2, rights: 1 };
-        routes.remember(after, &name("x"), &name("new"), &Arc::default());
+        routes.remember(after, b"x", b"new", &Arc::default());
         assert_eq!((remembered(&routes, after, &keys), Arc::strong_count(&route)), (0, 1));
     }
 }

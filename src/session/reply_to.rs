@@ -73,9 +73,8 @@ pub(super) fn is_reply_to(name: &ShortString) -> bool {
 }
 
 /// Whether a publish goes to a requester rather than to queues.
-pub(super) fn is_reply(publish: &basic::Publish) -> bool {
-    publish.exchange.is_empty()
-        && publish.routing_key.as_bytes().starts_with(ADDRESS_PREFIX.as_bytes())
+pub(super) fn is_reply(exchange: &[u8], routing_key: &[u8]) -> bool {
+    exchange.is_empty() && routing_key.starts_with(ADDRESS_PREFIX.as_bytes())
 }
 
 impl Session {

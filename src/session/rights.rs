@@ -1,12 +1,11 @@
 //! What a client may do: asked for with every request, and looked up once.
 
-use amqp_codec::method::basic;
-use amqp_codec::{ReplyCode, ShortString};
+use amqp_codec::{FieldTable, FieldValue, ReplyCode, ShortString};
 
 use super::client::Session;
 use super::host::Host;
 use crate::auth::{Grant, Permission};
-use crate::broker::error::{Resource, ResourceKind};
+use crate::broker::error::{BrokerError, Resource, ResourceKind};
 use crate::broker::exchange::ExchangeKind;
 use crate::broker::vhost::VHost;
 use crate::protocol::exception::Exception;
@@ -23,6 +22,11 @@ pub(super) struct Rights {
 }
 
 impl Rights {
+    /// Everything is allowed, whatever the permissions are.
+    pub(super) fn everything() -> Self {
+        Self { version: 0, grant: Some(Grant::everything()) }
+    }
+
     /// The version that was looked at last.
     pub(super) fn version(&self) -> u64 {
         self.version
@@ -123,17 +127,76 @@ impl Caller<'_> {
     /// 403 and 404.
     pub(super) fn check_routing_keys<'k>(
         self,
-        publish: &'k basic::Publish,
+        exchange: &ShortString,
+        routing_key: &'k [u8],
         more_keys: impl Iterator<Item = &'k ShortString>,
     ) -> Result<(), Exception> {
-        let exchange = &publish.exchange;
         if !self.rights.grant.as_ref().is_some_and(|grant| grant.has_topics(exchange)) {
             return Ok(());
         }
         self.vhost.check_target(exchange)?;
-        let keys = std::iter::once(publish.routing_key.as_bytes());
-        let keys = keys.chain(more_keys.map(ShortString::as_bytes));
+        let keys = std::iter::once(routing_key).chain(more_keys.map(ShortString::as_bytes));
         self.check_topic(Permission::Write, exchange, keys)
+    }
+
+    /// Who dead-letters to an exchange has to be allowed to: to read the queue, and to write there. Asked
+    /// for once, when the queue is new.
+    pub(super) fn may_declare_queue(
+        self,
+        name: &ShortString,
+        arguments: &FieldTable,
+    ) -> Result<(), Exception> {
+        self.check_queue(Permission::Configure, name)?;
+        if let Some(FieldValue::LongString(exchange)) = arguments.get("x-dead-letter-exchange")
+            && self.vhost.queue(name).is_err()
+        {
+            self.check_queue(Permission::Read, name)?;
+            self.check_exchange(Permission::Write, &ShortString::truncated(exchange))?;
+        }
+        Ok(())
+    }
+
+    /// The same for an alternate exchange.
+    pub(super) fn may_declare_exchange(
+        self,
+        name: &ShortString,
+        arguments: &FieldTable,
+    ) -> Result<(), Exception> {
+        check_not_default(name)?;
+        self.check_exchange(Permission::Configure, name)?;
+        if let Some(FieldValue::LongString(alternate)) = arguments.get("alternate-exchange")
+            && self.vhost.exchange_kind(name).is_none()
+        {
+            self.check_exchange(Permission::Read, name)?;
+            self.check_exchange(Permission::Write, &ShortString::truncated(alternate))?;
+        }
+        Ok(())
+    }
+
+    /// Who binds a queue, or takes a binding away, puts messages in and takes them from the source.
+    pub(super) fn may_bind_queue(
+        self,
+        source: &ShortString,
+        queue: &ShortString,
+        routing_key: &ShortString,
+    ) -> Result<(), Exception> {
+        self.check_queue(Permission::Write, queue)?;
+        check_not_default(source)?;
+        self.check_exchange(Permission::Read, source)?;
+        self.check_topic(Permission::Read, source, [routing_key.as_bytes()])
+    }
+
+    pub(super) fn may_bind_exchange(
+        self,
+        source: &ShortString,
+        destination: &ShortString,
+        routing_key: &ShortString,
+    ) -> Result<(), Exception> {
+        self.check_exchange(Permission::Write, destination)?;
+        check_not_default(destination)?;
+        check_not_default(source)?;
+        self.check_exchange(Permission::Read, source)?;
+        self.check_topic(Permission::Read, source, [routing_key.as_bytes()])
     }
 
     fn refused(self, permission: Permission, what: &impl std::fmt::Display) -> Exception {
@@ -148,4 +211,8 @@ impl Session {
         self.rights.refresh(&self.host, &self.user, &self.vhost);
         Caller { rights: &self.rights, user: &self.user, vhost: &self.vhost }
     }
+}
+
+fn check_not_default(exchange: &ShortString) -> Result<(), BrokerError> {
+    if exchange.is_empty() { Err(BrokerError::DefaultExchange) } else { Ok(()) }
 }

@@ -80,6 +80,7 @@ impl Session {
         now: Instant,
     ) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
+        channel.stats.acknowledged += u64::from(verdict == Verdict::Ack);
         if delivered == Delivered::TAKEN_BACK {
             channel.unanswered = channel.unanswered.saturating_sub(1);
             return;

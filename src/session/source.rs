@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use amqp_codec::ShortString;
+use amqp_codec::{FieldTable, ShortString};
 
 use crate::broker::credit::OutboxBound;
 use crate::broker::queue::{ConsumerHandle, Holder};
@@ -37,9 +37,18 @@ impl Source {
 pub(super) struct SourceConsumer {
     pub(super) tag: ShortString,
     pub(super) no_ack: bool,
+    pub(super) request: ConsumerRequest,
     pub(super) bound: Arc<OutboxBound>,
     /// Set once the queue has taken it in.
     pub(super) handle: Option<ConsumerHandle>,
+}
+
+/// What a consumer asked for, as an administrator is shown it.
+#[derive(Debug)]
+pub(super) struct ConsumerRequest {
+    pub(super) exclusive: bool,
+    pub(super) prefetch: u16,
+    pub(super) arguments: FieldTable,
 }
 
 /// The sources of a channel, by slot.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use amqp_codec::method::{exchange, queue};
-use amqp_codec::{ChannelId, FieldTable, FieldValue, ReplyCode, ShortString};
+use amqp_codec::{ChannelId, FieldTable, ReplyCode, ShortString};
 
 use super::client::{Answer, Session};
 use super::reply_to::is_reply_to;
@@ -35,7 +35,7 @@ impl Session {
             self.vhost.check_exchange(&name)?;
         } else {
             let kind = ExchangeKind::parse(&declare.kind)?;
-            self.may_declare_exchange(&name, &declare.arguments)?;
+            self.caller().may_declare_exchange(&name, &declare.arguments)?;
             let properties = ExchangeProperties {
                 kind,
                 durable: declare.durable,
@@ -70,7 +70,7 @@ impl Session {
     ) -> Result<Answer, Exception> {
         let destination = without_line_ends(bind.destination);
         let source = without_line_ends(bind.source);
-        self.may_bind_exchange(&source, &destination, &bind.routing_key)?;
+        self.caller().may_bind_exchange(&source, &destination, &bind.routing_key)?;
         let binding = Binding {
             source,
             destination: Destination::Exchange(destination),
@@ -88,7 +88,7 @@ impl Session {
     ) -> Result<Answer, Exception> {
         let source = without_line_ends(unbind.source);
         let destination = without_line_ends(unbind.destination);
-        self.may_bind_exchange(&source, &destination, &unbind.routing_key)?;
+        self.caller().may_bind_exchange(&source, &destination, &unbind.routing_key)?;
         let destination = Destination::Exchange(destination);
         self.must_last = true;
         // An auto-delete exchange goes with its last binding.
@@ -153,11 +153,11 @@ impl Session {
                 return Err(BrokerError::ServerNamed(kind).into());
             }
             let name = self.host.unique_name("amq.gen-");
-            self.may_declare_queue(&name, &properties.arguments)?;
+            self.caller().may_declare_queue(&name, &properties.arguments)?;
             self.vhost.declare_named(&name, properties, self.id, now)?
         } else {
             VHost::check_queue_name(&name)?;
-            self.may_declare_queue(&name, &properties.arguments)?;
+            self.caller().may_declare_queue(&name, &properties.arguments)?;
             self.vhost.declare_queue(&name, properties, self.id, now)?
         };
         if owner.is_some() && !self.exclusive_queues.iter().any(|known| known.id == queue.id) {
@@ -185,7 +185,7 @@ impl Session {
     ) -> Result<Answer, Exception> {
         let source = without_line_ends(bind.exchange);
         let (name, routing_key) = self.queue_and_key(id, bind.queue, bind.routing_key)?;
-        self.may_bind_queue(&source, &name, &routing_key)?;
+        self.caller().may_bind_queue(&source, &name, &routing_key)?;
         let queue = match self.vhost.queue(&name) {
             Ok(queue) => queue,
             // Where both ends are missing RabbitMQ names the exchange.
@@ -223,7 +223,7 @@ impl Session {
     ) -> Result<Answer, Exception> {
         let source = without_line_ends(unbind.exchange);
         let (name, routing_key) = self.queue_and_key(id, unbind.queue, unbind.routing_key)?;
-        self.may_bind_queue(&source, &name, &routing_key)?;
+        self.caller().may_bind_queue(&source, &name, &routing_key)?;
         if let Ok(queue) = self.vhost.queue(&name) {
             self.must_last = queue.properties.durable;
             self.unbind_found(&source, &queue, &routing_key, &unbind.arguments)?;
@@ -344,70 +344,6 @@ impl Session {
         Ok((last, key))
     }
 
-    /// Who dead-letters to an exchange has to be allowed to: to read the queue, and to write there. Asked
-    /// for once, when the queue is new.
-    fn may_declare_queue(
-        &mut self,
-        name: &ShortString,
-        arguments: &FieldTable,
-    ) -> Result<(), Exception> {
-        self.caller().check_queue(Permission::Configure, name)?;
-        if let Some(FieldValue::LongString(exchange)) = arguments.get("x-dead-letter-exchange")
-            && self.vhost.queue(name).is_err()
-        {
-            let caller = self.caller();
-            caller.check_queue(Permission::Read, name)?;
-            caller.check_exchange(Permission::Write, &ShortString::truncated(exchange))?;
-        }
-        Ok(())
-    }
-
-    /// The same for an alternate exchange.
-    fn may_declare_exchange(
-        &mut self,
-        name: &ShortString,
-        arguments: &FieldTable,
-    ) -> Result<(), Exception> {
-        check_not_default(name)?;
-        self.caller().check_exchange(Permission::Configure, name)?;
-        if let Some(FieldValue::LongString(alternate)) = arguments.get("alternate-exchange")
-            && self.vhost.exchange_kind(name).is_none()
-        {
-            let caller = self.caller();
-            caller.check_exchange(Permission::Read, name)?;
-            caller.check_exchange(Permission::Write, &ShortString::truncated(alternate))?;
-        }
-        Ok(())
-    }
-
-    /// Who binds a queue, or takes a binding away, puts messages in and takes them from the source.
-    fn may_bind_queue(
-        &mut self,
-        source: &ShortString,
-        queue: &ShortString,
-        routing_key: &ShortString,
-    ) -> Result<(), Exception> {
-        let caller = self.caller();
-        caller.check_queue(Permission::Write, queue)?;
-        check_not_default(source)?;
-        caller.check_exchange(Permission::Read, source)?;
-        caller.check_topic(Permission::Read, source, [routing_key.as_bytes()])
-    }
-
-    fn may_bind_exchange(
-        &mut self,
-        source: &ShortString,
-        destination: &ShortString,
-        routing_key: &ShortString,
-    ) -> Result<(), Exception> {
-        let caller = self.caller();
-        caller.check_exchange(Permission::Write, destination)?;
-        check_not_default(destination)?;
-        check_not_default(source)?;
-        caller.check_exchange(Permission::Read, source)?;
-        caller.check_topic(Permission::Read, source, [routing_key.as_bytes()])
-    }
-
     /// Carries out what a call on a queue left to do, which may delete an exclusive queue.
     pub(super) fn carry_out(
         &mut self,
@@ -431,10 +367,6 @@ fn conditional_delete(queue: &QueueCell, if_unused: bool) -> Exception {
         queue.resource()
     );
     Exception::new(ReplyCode::NotImplemented, text)
-}
-
-fn check_not_default(exchange: &ShortString) -> Result<(), BrokerError> {
-    if exchange.is_empty() { Err(BrokerError::DefaultExchange) } else { Ok(()) }
 }
 
 fn no_previous_queue() -> Exception {

@@ -92,6 +92,9 @@ impl Session {
         for TransactedPublish { message, route, mandatory } in publishes {
             self.host.free_memory(message.memory());
             let route = self.present_route(route, &message, now);
+            if let Some(channel) = self.channels.get_mut(&id) {
+                channel.count(&route, mandatory, &mut self.tally, &self.host.churn);
+            }
             if route.is_recorded() {
                 route.record(&message, &message.routing_keys());
             }

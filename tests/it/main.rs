@@ -7,6 +7,7 @@
 
 mod support;
 
+mod access;
 mod ack;
 mod binding;
 mod channel;

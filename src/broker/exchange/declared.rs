@@ -15,6 +15,7 @@ use crate::broker::effective::Sources;
 use crate::broker::error::BrokerError;
 use crate::broker::policy::AppliedPolicies;
 use crate::broker::routing::Publication;
+use crate::broker::traffic::ExchangeTraffic;
 
 /// What an exchange is declared with.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,7 @@ pub struct Exchange {
     /// Where messages go that no binding takes.
     pub alternate: Option<ShortString>,
     policies: AppliedPolicies,
+    traffic: Arc<ExchangeTraffic>,
     bindings: HashMap<BindingKey, BindingId, RandomState>,
     matcher: Matcher,
 }
@@ -56,7 +58,8 @@ impl Exchange {
     ) -> Result<Self, InvalidArgument> {
         let matcher = Matcher::new(name, properties.kind, &properties.arguments, memory)?;
         let alternate = alternate(&policies.sources(&properties.arguments));
-        Ok(Self { properties, alternate, policies, bindings: HashMap::default(), matcher })
+        let (traffic, bindings) = (Arc::default(), HashMap::default());
+        Ok(Self { properties, alternate, policies, traffic, bindings, matcher })
     }
 
     /// The policies that are in force for it.
@@ -71,6 +74,11 @@ impl Exchange {
         let changed = alternate != self.alternate;
         self.alternate = alternate;
         changed
+    }
+
+    /// What clients published to it.
+    pub fn traffic(&self) -> &Arc<ExchangeTraffic> {
+        &self.traffic
     }
 
     /// Whether any binding leads from it.

@@ -1,7 +1,7 @@
 //! Tables from JSON, in RabbitMQ's way.
 
-use amqp_codec::{FieldTable, FieldValue, ShortString};
-use bytes::Bytes;
+use amqp_codec::{DecodeError, FieldTable, FieldValue, ShortString};
+use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 
 /// Why JSON is no table.
@@ -13,6 +13,9 @@ pub enum NotATable {
     /// A number is larger than AMQP's integers.
     #[error("a number is out of range: {0}")]
     NumberOutOfRange(String),
+    /// It is nested deeper, or has more values, than a client's may be: it could not be read again.
+    #[error(transparent)]
+    TooLarge(#[from] DecodeError),
 }
 
 /// A table with the entries of an object: texts, 64-bit integers, doubles, booleans, arrays, tables.
@@ -20,6 +23,15 @@ pub enum NotATable {
 /// # Errors
 /// [`NotATable`], for the first entry that AMQP has no place for.
 pub fn from_json(object: &Map<String, Value>) -> Result<FieldTable, NotATable> {
+    let table = entries(object)?;
+    let mut bytes = BytesMut::new();
+    table.encode(&mut bytes);
+    let (_, encoded) = bytes.split_at(size_of::<u32>());
+    FieldTable::decode_entries(encoded)?;
+    Ok(table)
+}
+
+fn entries(object: &Map<String, Value>) -> Result<FieldTable, NotATable> {
     let entries = object.iter().map(|(key, value)| {
         let name = ShortString::new(key).map_err(|_| NotATable::KeyTooLong(key.clone()))?;
         Ok((name, field(value)?))
@@ -35,7 +47,7 @@ fn field(value: &Value) -> Result<FieldValue, NotATable> {
         Value::Array(values) => {
             FieldValue::Array(values.iter().map(field).collect::<Result<_, _>>()?)
         }
-        Value::Object(object) => FieldValue::Table(from_json(object)?),
+        Value::Object(object) => FieldValue::Table(entries(object)?),
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(integer), _) => FieldValue::I64(integer),
             (None, Some(float)) if number.is_f64() => FieldValue::F64(float),
@@ -46,6 +58,7 @@ fn field(value: &Value) -> Result<FieldValue, NotATable> {
 
 #[cfg(test)]
 mod tests {
+    use amqp_codec::NESTING_MAX;
     use serde_json::json;
 
     use super::*;
@@ -71,5 +84,14 @@ mod tests {
         let number = "18446744073709551615".to_owned();
         let nested = of(json!({ "a": [u64::MAX] }));
         assert_eq!(nested, Err(NotATable::NumberOutOfRange(number)));
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_refused() {
+        let nested = |depth| (0..depth).fold(json!(1), |inner, _| json!({ "a": inner }));
+        let of = |json: Value| from_json(json.as_object().unwrap());
+        assert!(of(nested(NESTING_MAX)).is_ok());
+        let refused = of(nested(NESTING_MAX + 2)).unwrap_err().to_string();
+        assert_eq!(refused, "tables and arrays nested deeper than 64 levels");
     }
 }

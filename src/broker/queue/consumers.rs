@@ -242,6 +242,16 @@ impl ConsumerSet {
         self.slots.iter().flatten().flat_map(|consumer| consumer.held.iter())
     }
 
+    /// Bytes in the bodies of what all of them hold.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.slots.iter().flatten().map(|consumer| consumer.held.bytes()).sum()
+    }
+
+    /// Whether a consumer gets messages when it is its turn: where one at a time does, only that one.
+    pub(super) fn is_active(&self, handle: ConsumerHandle) -> bool {
+        self.single_active.as_ref().is_none_or(|single| single.active == Some(handle.index))
+    }
+
     pub(super) fn get(&mut self, handle: ConsumerHandle) -> Option<&mut Consumer> {
         let consumer = self.slots.get_mut(handle.index as usize)?.as_mut()?;
         (consumer.serial == handle.serial).then_some(consumer)

@@ -62,6 +62,7 @@ impl Queue {
             };
             self.totals.count_delivery(&entry);
             if consumer.options.no_ack {
+                self.totals.delivered_automatically += 1;
                 delivery.number = consumer.held.pass();
                 consumer.batch.push(delivery);
                 self.acknowledged(&entry, out);

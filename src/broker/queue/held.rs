@@ -11,6 +11,8 @@ use crate::sparse::{Numbered, SparseDeque};
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
     deliveries: SparseDeque<Held>,
+    /// In their bodies.
+    bytes: u64,
     last: u64,
 }
 
@@ -33,6 +35,11 @@ impl Holdings {
         self.deliveries.len()
     }
 
+    /// Bytes in the bodies of their messages.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether there is none.
     pub(super) fn is_empty(&self) -> bool {
         self.deliveries.is_empty()
@@ -46,6 +53,7 @@ impl Holdings {
     /// Numbers a delivery that is made now.
     pub(super) fn add(&mut self, entry: Entry, now: Timestamp) -> u64 {
         let number = self.pass();
+        self.bytes += entry.message.body_len();
         self.deliveries.push_back(Held { number, entry, since: now });
         number
     }
@@ -58,7 +66,9 @@ impl Holdings {
 
     /// Takes the delivery of this number.
     pub(super) fn take(&mut self, number: u64) -> Option<Entry> {
-        self.deliveries.take(number).map(|held| held.entry)
+        let held = self.deliveries.take(number)?;
+        self.bytes -= held.entry.message.body_len();
+        Some(held.entry)
     }
 
     /// Takes a delivery that was made at `before` or earlier, the oldest first.
@@ -66,7 +76,9 @@ impl Holdings {
         if self.oldest()? > before {
             return None;
         }
-        self.deliveries.pop_front().map(|held| (held.number, held.entry))
+        let held = self.deliveries.pop_front()?;
+        self.bytes -= held.entry.message.body_len();
+        Some((held.number, held.entry))
     }
 
     /// When the oldest delivery was made.
@@ -81,6 +93,7 @@ impl Holdings {
 
     /// Takes everything, oldest first.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = (u64, Entry)> + use<> {
+        self.bytes = 0;
         self.deliveries.drain().map(|held| (held.number, held.entry))
     }
 }

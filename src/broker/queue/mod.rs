@@ -22,6 +22,7 @@ mod lane;
 mod paging;
 mod priorities;
 mod ready;
+mod report;
 mod schedule;
 mod settlement;
 mod stubs;
@@ -45,6 +46,7 @@ pub(in crate::broker) use self::in_doubt::decode as decode_in_doubt;
 use self::journal::Journal;
 pub use self::paging::Restored;
 use self::ready::{Drained, ReadyList};
+pub use self::report::QueueReport;
 use self::schedule::Schedule;
 pub use self::settlement::{Holder, Return};
 pub use self::window::Window;
@@ -168,10 +170,20 @@ pub struct Totals {
     pub delivered: u64,
     /// Those among them that were not the message's first.
     pub redelivered: u64,
+    /// Deliveries to consumers that need no answer.
+    pub delivered_automatically: u64,
+    /// Messages got with `basic.get`.
+    pub fetched: u64,
+    /// Those among them that need no answer.
+    pub fetched_automatically: u64,
+    /// Times that `basic.get` found nothing.
+    pub empty_gets: u64,
     /// Messages acknowledged, by the client or automatically.
     pub acknowledged: u64,
     /// Messages moved to a dead-letter exchange, or handed to one that leads nowhere.
     pub dead_lettered: u64,
+    /// The same by reason, those included that were refused and never accepted.
+    pub died: Dropped,
     /// Messages given up without one.
     pub dropped: Dropped,
     /// Messages purged, cancelled before their time, or deleted with the queue.
@@ -179,6 +191,34 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Adds those of another queue.
+    pub fn add(&mut self, more: &Self) {
+        self.accepted += more.accepted;
+        self.refused += more.refused;
+        self.duplicates += more.duplicates;
+        self.delivered += more.delivered;
+        self.redelivered += more.redelivered;
+        self.delivered_automatically += more.delivered_automatically;
+        self.fetched += more.fetched;
+        self.fetched_automatically += more.fetched_automatically;
+        self.empty_gets += more.empty_gets;
+        self.acknowledged += more.acknowledged;
+        self.dead_lettered += more.dead_lettered;
+        self.died.add(&more.died);
+        self.dropped.add(&more.dropped);
+        self.purged += more.purged;
+    }
+
+    /// Messages that clients acknowledged.
+    pub fn acknowledged_by_clients(&self) -> u64 {
+        self.acknowledged - self.delivered_automatically - self.fetched_automatically
+    }
+
+    /// Deliveries to consumers that are to be answered.
+    pub fn delivered_for_ack(&self) -> u64 {
+        self.delivered - self.fetched - self.delivered_automatically
+    }
+
     fn count_delivery(&mut self, entry: &Entry) {
         self.delivered += 1;
         self.redelivered += u64::from(entry.is_redelivered());
@@ -190,6 +230,12 @@ impl Totals {
 pub struct Dropped([u64; DeathReason::ALL.len()]);
 
 impl Dropped {
+    fn add(&mut self, more: &Self) {
+        for (sum, more) in self.0.iter_mut().zip(more.0) {
+            *sum += more;
+        }
+    }
+
     /// Those of one reason.
     pub fn count(&self, reason: DeathReason) -> u64 {
         self.0[reason as usize]
@@ -469,7 +515,10 @@ impl Queue {
                 self.waiting.push(Arc::clone(sink));
                 Get::Later
             }
-            None => Get::Empty,
+            None => {
+                self.totals.empty_gets += 1;
+                Get::Empty
+            }
         };
         self.run(now, out);
         got
@@ -477,7 +526,9 @@ impl Queue {
 
     fn fetch(&mut self, entry: Entry, no_ack: bool, now: Timestamp, out: &mut Effects) -> Fetched {
         self.totals.count_delivery(&entry);
+        self.totals.fetched += 1;
         let number = if no_ack {
+            self.totals.fetched_automatically += 1;
             self.acknowledged(&entry, out);
             self.fetched.pass()
         } else {
@@ -698,6 +749,7 @@ impl Queue {
         let now = self.epoch.timestamp(now);
         for departure in self.departures.arrived(refused, now) {
             self.totals.dead_lettered += u64::from(departure.recorded);
+            self.totals.died.0[departure.reason as usize] += 1;
             self.departed(&departure, out);
         }
         self.run(now, out);

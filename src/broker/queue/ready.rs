@@ -396,7 +396,6 @@ impl ReadyList {
     }
 
     /// How many messages it has only the places of.
-    #[cfg(test)]
     pub(super) fn stubs(&self) -> usize {
         self.stubs
     }

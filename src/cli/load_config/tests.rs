@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::args::parse_args;
 use super::super::keys::KEYS;
+use super::super::{EXIT_CONFIG, EXIT_USAGE};
 use super::*;
 use crate::config::{
     CertificateLogin, ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat, LogLevel,
@@ -116,6 +117,15 @@ fn rabbitmqs_variables_are_understood_and_ours_win() {
 }
 
 #[test]
+fn who_takes_any_port_for_amqp_gets_any_for_the_rest_unless_he_says_so() {
+    let ports = |config: Config| (config.management_port, config.prometheus_port);
+    assert_eq!(ports(config(&[], &[])), (Some(15_672), Some(15_692)));
+    assert_eq!(ports(config(&["--port", "0"], &[])), (Some(0), Some(0)));
+    let args = ["--port", "0", "--http-port", "off", "--metrics-port", "7"];
+    assert_eq!(ports(config(&args, &[])), (None, Some(7)));
+}
+
+#[test]
 fn every_key_can_be_set_by_file_and_by_environment() {
     let file = TestFile::new(
         "every",
@@ -130,7 +140,11 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         tls_fail_if_no_peer_cert = true
         tls_versions = ["1.3"]
         tls_login_from = "common_name"
+        management_port = 1
+        prometheus_port = "off"
+        management_bind = "localhost"
         ready_file = "/run/ready.json"
+        pid_file = "/run/pid"
         frame_max = 4096
         channel_max = 10
         heartbeat = 0
@@ -148,6 +162,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_user = "u"
         default_pass = "p"
         default_vhost = "v"
+        load_definitions = "/etc/definitions.json"
         loopback_users = []
         allow_anonymous = true
         log_level = "debug"
@@ -171,7 +186,14 @@ fn every_key_can_be_set_by_file_and_by_environment() {
             },
             login_from: CertificateLogin::CommonName,
         },
+        management_port: Some(1),
+        prometheus_port: None,
+        management_bind: vec!["127.0.0.1", "::1"]
+            .into_iter()
+            .map(|it| it.parse().unwrap())
+            .collect(),
         ready_file: Some("/run/ready.json".into()),
+        pid_file: Some("/run/pid".into()),
         frame_max: 4096,
         channel_max: 10,
         heartbeat_seconds: 0,
@@ -189,6 +211,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_user: "u".to_owned(),
         default_pass: Secret::new("p"),
         default_vhost: "v".to_owned(),
+        load_definitions: Some("/etc/definitions.json".into()),
         loopback_users: Vec::new(),
         allow_anonymous: true,
         log_level: LogLevel::Debug,
@@ -207,7 +230,11 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "true",
         "tlsv1.3",
         "common_name",
+        "1",
+        "off",
+        "localhost",
         "/run/ready.json",
+        "/run/pid",
         "4096",
         "10",
         "0",
@@ -225,6 +252,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "u",
         "p",
         "v",
+        "/etc/definitions.json",
         "none",
         "true",
         "debug",
@@ -233,6 +261,16 @@ fn every_key_can_be_set_by_file_and_by_environment() {
     let variables: Vec<String> = KEYS.iter().map(|key| variable_of(key.name)).collect();
     let environment: Vec<_> = variables.iter().map(String::as_str).zip(values).collect();
     assert_eq!(config(&[], &environment), expected);
+}
+
+/// Goal: the page of all keys tells the true defaults.
+#[test]
+fn the_defaults_that_keys_tell_are_the_defaults() {
+    let expected = config(&[], &[]);
+    for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
+        let variable = variable_of(key.name);
+        assert_eq!(config(&[], &[(&variable, key.default)]), expected, "{}", key.name);
+    }
 }
 
 #[test]
@@ -394,8 +432,12 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
     let [as_it_is, file] =
         [TestFile::new("example", example), TestFile::new("example-on", &uncommented)];
     assert_eq!(config(&["--config", as_it_is.path()], &[]), config(&[], &[]));
-    let mut expected =
-        Config { ready_file: Some("/run/leveret/ready.json".into()), ..config(&[], &[]) };
+    let mut expected = Config {
+        ready_file: Some("/run/leveret/ready.json".into()),
+        pid_file: Some("/run/leveret/pid".into()),
+        load_definitions: Some("/etc/leveret/definitions.json".into()),
+        ..config(&[], &[])
+    };
     let tls = &mut expected.tls.options;
     tls.cert_file = Some("/etc/leveret/server.pem".into());
     tls.key_file = Some("/etc/leveret/server.key".into());

@@ -16,7 +16,7 @@ use crate::broker::queue_cell::QueueId;
 use crate::store::offline::{OfflineMessage, OfflineStore};
 
 /// What is to be printed.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Selection {
     /// Print definitions only
     #[arg(long, conflicts_with_all = ["messages", "queue"])]

@@ -15,22 +15,17 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use self::export::Selection;
 use super::args::Stop;
+use super::{EXIT_IO, EXIT_NO_INPUT};
 use crate::store::StoreError;
 use crate::store::offline::RebuildError;
 
 /// Exit code for a directory in which something is wrong.
 const EXIT_PROBLEMS: u8 = 1;
 
-/// Exit code for what is no data directory that this version knows (`EX_NOINPUT` of sysexits.h).
-const EXIT_NO_INPUT: u8 = 66;
-
-/// Exit code for a system that refuses to read or write (`EX_IOERR`).
-const EXIT_IO: u8 = 74;
-
 /// Exit code for a directory that a broker has (`EX_TEMPFAIL`).
 const EXIT_IN_USE: u8 = 75;
 
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(
     name = "leveret store",
     bin_name = "leveret store",
@@ -38,12 +33,12 @@ const EXIT_IN_USE: u8 = 75;
     after_help = "Exit codes: 0 all is well, 1 something is wrong in the directory, 66 it is not there, \
                   not a data directory or of a newer version, 74 the system refused, 75 a broker runs on it."
 )]
-struct StoreArgs {
+pub(super) struct StoreArgs {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum Command {
     /// Read all of it, say what is there and what is wrong; nothing in it is changed
     Check {

@@ -1,14 +1,12 @@
 //! Contents in all the pieces they may come in.
 
-use amqp_codec::{BasicProperties, ContentHeader, ShortString};
+use amqp_codec::{BasicProperties, ContentHeader};
 use proptest::prelude::*;
 
 use super::*;
 
-fn publish() -> basic::Publish {
-    let (exchange, routing_key) = (ShortString::truncated("ex"), ShortString::truncated("key"));
-    basic::Publish { exchange, routing_key, mandatory: false, immediate: false }
-}
+const PUBLISH: PublishRef<'static> =
+    PublishRef { exchange: b"ex", routing_key: b"key", mandatory: true, immediate: false };
 
 fn header_of(class_id: u16, body_size: u64) -> BytesMut {
     let mut payload = BytesMut::new();
@@ -18,17 +16,20 @@ fn header_of(class_id: u16, body_size: u64) -> BytesMut {
 }
 
 fn body_of(content: &Content) -> Vec<u8> {
-    let names = content.publish.exchange.len() + content.publish.routing_key.len();
-    let mut body = content.bytes[names + content.properties_len as usize..].to_vec();
+    let mut body = content.inline_body().to_vec();
     content.segments.iter().for_each(|segment| body.extend_from_slice(segment));
     body
 }
 
-/// Announces a content and gives its body in frames of these sizes.
-fn assemble(assembler: &mut ContentAssembler, body: &[u8], frames: &[usize]) -> Option<Content> {
-    assembler.method(publish()).unwrap();
+/// Announces a content and gives its body in frames of these sizes; what is complete then.
+fn assemble<'a>(
+    assembler: &'a mut ContentAssembler,
+    body: &[u8],
+    frames: &[usize],
+) -> Option<&'a Content> {
+    assembler.method(PUBLISH).unwrap();
     let size = body.len() as u64;
-    let mut content = assembler.header(&header_of(60, size), u64::MAX).unwrap();
+    let mut is_complete = assembler.header(&header_of(60, size), u64::MAX).unwrap();
     let mut rest = body;
     for &frame in frames {
         let (now, later) = rest.split_at(frame.min(rest.len()));
@@ -38,43 +39,47 @@ fn assemble(assembler: &mut ContentAssembler, body: &[u8], frames: &[usize]) -> 
         } else {
             Payload::Borrowed(now)
         };
-        assert!(content.is_none(), "nothing comes behind a complete content");
-        content = assembler.body(payload).unwrap();
+        assert!(!is_complete, "nothing comes behind a complete content");
+        is_complete = assembler.body(payload).unwrap();
     }
-    content
+    is_complete.then(|| assembler.content())
 }
 
 #[test]
 fn an_empty_body_needs_no_frame() {
-    let content = assemble(&mut ContentAssembler::default(), b"", &[]).unwrap();
-    assert_eq!((body_of(&content), content.body_len), (vec![], 0));
-    assert_eq!(&content.bytes[..5], b"exkey");
+    let mut assembler = ContentAssembler::default();
+    let content = assemble(&mut assembler, b"", &[]).unwrap();
+    assert_eq!((body_of(content), content.body_len), (vec![], 0));
+    assert_eq!((content.exchange(), content.routing_key()), (&b"ex"[..], &b"key"[..]));
+    assert!(content.mandatory && !content.immediate);
     assert_eq!(content.properties(), &header_of(60, 0)[12..], "as they came");
 }
 
 #[test]
 fn an_empty_frame_inside_of_a_body_counts_for_nothing() {
-    let content = assemble(&mut ContentAssembler::default(), b"abc", &[0, 3]).unwrap();
-    assert_eq!(body_of(&content), b"abc");
+    let mut assembler = ContentAssembler::default();
+    let content = assemble(&mut assembler, b"abc", &[0, 3]).unwrap();
+    assert_eq!(body_of(content), b"abc");
 }
 
 /// Goal: a large body in tiny frames costs about its own size: its pieces are gathered.
 #[test]
 fn a_large_body_in_tiny_frames_is_gathered() {
     let body: Vec<u8> = (0..100_000_u32).map(|index| index.to_be_bytes()[3]).collect();
-    let content = assemble(&mut ContentAssembler::default(), &body, &vec![10; 10_000]).unwrap();
-    assert_eq!(body_of(&content), body);
+    let mut assembler = ContentAssembler::default();
+    let content = assemble(&mut assembler, &body, &vec![10; 10_000]).unwrap();
+    assert_eq!(body_of(content), body);
     assert!(content.segments.len() <= 4, "{} segments", content.segments.len());
 }
 
 #[test]
 fn a_large_frame_is_kept_without_a_copy() {
     let mut assembler = ContentAssembler::default();
-    assembler.method(publish()).unwrap();
+    assembler.method(PUBLISH).unwrap();
     assembler.header(&header_of(60, 40_000), u64::MAX).unwrap();
     let frame = Bytes::from(vec![1; 40_000]);
-    let content = assembler.body(Payload::Owned(frame.clone())).unwrap().unwrap();
-    assert_eq!(content.segments[0].as_ptr(), frame.as_ptr());
+    assert!(assembler.body(Payload::Owned(frame.clone())).unwrap());
+    assert_eq!(assembler.content().segments[0].as_ptr(), frame.as_ptr());
 }
 
 #[test]
@@ -84,7 +89,7 @@ fn what_is_held_is_counted_until_the_body_is_complete() {
     assert!(assemble(&mut assembler, &[0; 20_000], &[15_000]).is_none());
     // The body so far, and the eight bytes of names and properties.
     assert_eq!(assembler.held(), 15_000 + 8);
-    assembler.body(Payload::Borrowed(&[0; 5_000])).unwrap().unwrap();
+    assert!(assembler.body(Payload::Borrowed(&[0; 5_000])).unwrap());
     assert_eq!(assembler.held(), 0);
 }
 
@@ -93,10 +98,10 @@ fn a_buffer_is_used_again_and_starts_empty() {
     let mut assembler = ContentAssembler::default();
     let first = assemble(&mut assembler, b"first", &[5]).unwrap();
     let (at, capacity) = (first.bytes.as_ptr(), first.bytes.capacity());
-    assembler.recycle(first.bytes);
+    assembler.recycle();
     let second = assemble(&mut assembler, b"2nd", &[3]).unwrap();
     assert_eq!((second.bytes.as_ptr(), second.bytes.capacity()), (at, capacity));
-    assert_eq!(body_of(&second), b"2nd");
+    assert_eq!(body_of(second), b"2nd");
 }
 
 /// As measured on RabbitMQ 3.10.
@@ -121,7 +126,7 @@ fn frames_out_of_order_are_refused_in_rabbitmqs_words() {
     assert_eq!(text(body(&mut idle).map(|_| ())), (no_method.to_owned(), (0, 0)));
     let announced = || {
         let mut assembler = ContentAssembler::default();
-        assembler.method(publish()).unwrap();
+        assembler.method(PUBLISH).unwrap();
         assembler
     };
     let blamed = (60, 40);
@@ -140,7 +145,7 @@ fn frames_out_of_order_are_refused_in_rabbitmqs_words() {
 #[test]
 fn a_body_that_is_too_large_closes_the_channel() {
     let mut assembler = ContentAssembler::default();
-    assembler.method(publish()).unwrap();
+    assembler.method(PUBLISH).unwrap();
     let exception = assembler.header(&header_of(60, 11), 10).unwrap_err();
     assert_eq!(exception.code, ReplyCode::PreconditionFailed);
     assert_eq!(exception.text, "message size 11 is larger than configured max size 10");
@@ -163,7 +168,8 @@ proptest! {
             cuts.push(frame.min(left));
             left -= frame.min(left);
         }
-        let content = assemble(&mut ContentAssembler::default(), &body, &cuts).unwrap();
-        prop_assert_eq!(body_of(&content), body);
+        let mut assembler = ContentAssembler::default();
+    let content = assemble(&mut assembler, &body, &cuts).unwrap();
+        prop_assert_eq!(body_of(content), body);
     }
 }

@@ -1,12 +1,15 @@
 //! What an empty broker begins with.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
-use super::{AdminError, NewPassword, NewUser};
+use super::{AdminError, Definitions, ImportError, NewPassword, NewUser};
 use crate::auth::{Permissions, Tags};
 use crate::broker::parameter::GlobalParameter;
 use crate::broker::vhost::VHostMetadata;
 use crate::session::host::Host;
+use crate::session::one_line::OneLine;
 
 /// The parameter that tells a store which was in use before from an empty one. RabbitMQ has it, too, from
 /// its first start on.
@@ -33,30 +36,82 @@ impl Defaults {
 
 impl Host {
     /// Makes a user and a vhost where there never were any. What was there once and was deleted is not made
-    /// again; what definitions brought is left as it is: the user is made if they brought none, and the vhost
-    /// if they brought none.
+    /// again.
     ///
     /// # Errors
     /// [`AdminError`], for names that can't be.
     pub fn make_defaults(&self, defaults: Defaults) -> Result<(), AdminError> {
-        if self.global_parameter(CLUSTER_ID).is_some() {
+        if self.is_begun() {
             return Ok(());
         }
         let _unit = self.store.unit();
+        self.make_default_vhost(&defaults)?;
+        self.make_default_user(defaults)?;
+        self.begun();
+        Ok(())
+    }
+
+    /// The same, and puts definitions in force. What they bring takes the place of the defaults: where they
+    /// have users there is no default user, and where they have vhosts no default vhost. Where they have
+    /// none there is.
+    ///
+    /// # Errors
+    /// [`ImportError`].
+    pub fn begin_with(
+        &self,
+        definitions: Definitions,
+        defaults: Defaults,
+        now: Instant,
+    ) -> Result<(), ImportError> {
+        if self.is_begun() {
+            return self.import_definitions(definitions, now);
+        }
+        let refused = |error| ImportError::Refused { what: "the defaults".to_owned(), error };
+        if !definitions.has_vhosts() {
+            self.make_default_vhost(&defaults).map_err(refused)?;
+        }
+        self.import_definitions(definitions, now)?;
+        match self.users().is_empty() {
+            true => self.make_default_user(defaults).map_err(refused)?,
+            false => tracing::info!(
+                "the definitions have users: the default user '{}' is not made",
+                OneLine(&defaults.user)
+            ),
+        }
+        self.begun();
+        Ok(())
+    }
+
+    fn is_begun(&self) -> bool {
+        self.global_parameter(CLUSTER_ID).is_some()
+    }
+
+    fn begun(&self) {
+        if !self.is_begun() {
+            let id = self.unique_name("rabbitmq-cluster-id-").to_string();
+            let (name, value) = (CLUSTER_ID.to_owned(), Value::String(id));
+            self.put_global_parameter(GlobalParameter { name, value });
+        }
+    }
+
+    fn make_default_vhost(&self, defaults: &Defaults) -> Result<(), AdminError> {
         if self.vhosts().is_empty() {
             self.put_vhost(&defaults.vhost, VHostMetadata::default())?;
         }
-        if self.users().is_empty() {
-            let Defaults { user: name, password, .. } = defaults;
-            let tags = Tags::from_iter([Tags::ADMINISTRATOR]);
-            self.put_user(NewUser { name: name.clone(), password, tags })?;
-            for vhost in self.vhosts() {
-                self.set_permissions(&name, &vhost.name().to_str_lossy(), Permissions::all())?;
-            }
+        Ok(())
+    }
+
+    /// A user who may do everything everywhere.
+    fn make_default_user(&self, defaults: Defaults) -> Result<(), AdminError> {
+        if !self.users().is_empty() {
+            return Ok(());
         }
-        let id = self.unique_name("rabbitmq-cluster-id-").to_string();
-        let value = Value::String(id);
-        self.put_global_parameter(GlobalParameter { name: CLUSTER_ID.to_owned(), value });
+        let Defaults { user: name, password, .. } = defaults;
+        let tags = Tags::from_iter([Tags::ADMINISTRATOR]);
+        self.put_user(NewUser { name: name.clone(), password, tags })?;
+        for vhost in self.vhosts() {
+            self.set_permissions(&name, &vhost.name().to_str_lossy(), Permissions::all())?;
+        }
         Ok(())
     }
 }

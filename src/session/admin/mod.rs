@@ -7,16 +7,20 @@ mod connections;
 mod defaults;
 mod definitions;
 mod error;
+mod messages;
 mod parameters;
 mod permissions;
 mod topology;
 mod users;
 mod vhosts;
+mod visitor;
 
 pub use self::defaults::Defaults;
 pub use self::definitions::{Definitions, ImportError, InvalidDefinitions};
 pub use self::error::AdminError;
+pub use self::messages::{Decision, Fetch, Publish, Published, Taken};
 pub use self::users::{NewPassword, NewUser};
+pub use self::visitor::{Refused, Visitor};
 
 use super::host::Host;
 use crate::store::Confirmation;

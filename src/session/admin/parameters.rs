@@ -11,6 +11,7 @@ use crate::broker::parameter::{GlobalParameter, Parameter, ParameterError, VHost
 use crate::broker::policy::Policy;
 use crate::broker::vhost::VHost;
 use crate::session::host::Host;
+use crate::session::one_line::OneLine;
 
 /// The components that policies are, beside being policies.
 const POLICY: &str = "policy";
@@ -64,7 +65,7 @@ impl Host {
                 tracing::warn!(
                     "parameter '{}' of {component} is kept, and not acted on by this version of \
                      leveret",
-                    name.escape_debug()
+                    OneLine(&name)
                 );
                 let is_new = vhost.set_parameter(parameter);
                 Ok(Put::over(!is_new))

@@ -9,11 +9,17 @@ use crate::auth::{
     AccessDefinition, Permissions, Put, TopicPermissions, TopicPermissionsOf, UserPermissions,
 };
 use crate::session::host::Host;
+use crate::session::one_line::OneLine;
 
 impl Host {
     /// What all users may do, by user and vhost.
     pub fn permissions(&self) -> Vec<UserPermissions> {
         self.access.control().all_permissions().collect()
+    }
+
+    /// The vhosts that are open to a user, by name.
+    pub fn vhosts_of(&self, user: &str) -> Vec<ShortString> {
+        self.access.control().vhosts_of(user)
     }
 
     /// What a user may do in a vhost.
@@ -49,7 +55,7 @@ impl Host {
             }
         })?;
         self.tell_permission("permission.created", user, &vhost);
-        let user = user.escape_debug();
+        let user = OneLine(&user);
         tracing::info!(
             "Successfully set permissions for user '{user}' in virtual host '{vhost}' to {shown}"
         );

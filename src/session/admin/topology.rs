@@ -14,7 +14,7 @@ use crate::broker::vhost::VHost;
 use crate::session::host::Host;
 
 /// Stands for whoever is no client: exclusive queues are never its own.
-const NOBODY: ConnectionId = ConnectionId(0);
+pub(super) const NOBODY: ConnectionId = ConnectionId(0);
 
 impl Host {
     /// Declares a queue exactly as it is given: of no other type than its arguments say, and with any name.

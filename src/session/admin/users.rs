@@ -10,6 +10,7 @@ use crate::auth::{
 };
 use crate::broker::parameter::{limit, unknown_limit};
 use crate::session::host::Host;
+use crate::session::one_line::OneLine;
 
 /// A user who is to be made, or to be changed.
 #[derive(Debug, Clone)]
@@ -88,7 +89,7 @@ impl Host {
             Put::Replaced => "user.password.changed",
         };
         self.tell_named(key, &name, None);
-        let name = name.escape_debug();
+        let name = OneLine(name);
         match put {
             Put::Created => tracing::info!("Created user '{name}'"),
             Put::Replaced => tracing::info!("Changed password or tags of user '{name}'"),
@@ -111,7 +112,7 @@ impl Host {
         if deleted {
             let reason = format!("user '{name}' is deleted");
             self.registry.force_close(|_, open| open.user == name, &reason);
-            tracing::info!("Deleted user '{}'", name.escape_debug());
+            tracing::info!("Deleted user '{}'", OneLine(name));
             self.tell_named("user.deleted", name, None);
         }
         deleted

@@ -12,6 +12,7 @@ use crate::broker::parameter::{VHostLimits, limit, unknown_limit};
 use crate::broker::persist::Persist;
 use crate::broker::vhost::{QueueEffects, VHost, VHostMetadata};
 use crate::session::host::Host;
+use crate::session::one_line::OneLine;
 use crate::store::Store;
 
 impl Host {
@@ -47,7 +48,7 @@ impl Host {
         vhost.set_metadata(metadata);
         vhosts.insert(key, Arc::new(vhost));
         drop(vhosts);
-        tracing::info!("Adding vhost '{}'", name.escape_debug());
+        tracing::info!("Adding vhost '{}'", OneLine(name));
         self.tell_named("vhost.created", name, None);
         Ok(Put::Created)
     }
@@ -62,7 +63,7 @@ impl Host {
         let metadata = VHostMetadata { tracing, ..(*found.metadata()).clone() };
         found.set_metadata(metadata);
         let verb = if tracing { "Enabling" } else { "Disabling" };
-        tracing::info!("{verb} tracing for vhost '{}'", vhost.escape_debug());
+        tracing::info!("{verb} tracing for vhost '{}'", OneLine(vhost));
         Ok(())
     }
 
@@ -97,7 +98,7 @@ impl Host {
         for (queue, mut effects) in effects {
             self.carry_out(&queue, &mut effects, now);
         }
-        tracing::info!("Deleted vhost '{}'", name.escape_debug());
+        tracing::info!("Deleted vhost '{}'", OneLine(name));
         self.tell_named("vhost.deleted", name, None);
         Ok(true)
     }

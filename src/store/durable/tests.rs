@@ -113,7 +113,9 @@ fn publishers_on_several_threads_find_everything_after_a_power_loss() {
     let (store, recovered) = on(&disk, &Arc::new(kv.crash(1)));
     assert_eq!(recovered.first_free, QueueId(4));
     for (queue, restored) in &recovered.queues {
-        assert_eq!((restored.ready, restored.next_position), (10, 91));
+        // What entered and was settled between two writes left no trace; what did not, its position.
+        assert!((91..=100).contains(&restored.next_position), "{}", restored.next_position);
+        assert_eq!(restored.ready, 10);
         let expected = (0..100).step_by(10).map(|at| (at, format!("key-{}", 100 * queue.0 + at)));
         assert_eq!(fetched(&store, queue.0), expected.collect::<Vec<_>>());
     }

@@ -70,6 +70,11 @@ impl Definitions {
         })
     }
 
+    /// Whether there are vhosts among them.
+    pub(in crate::session) fn has_vhosts(&self) -> bool {
+        !self.vhosts.is_empty()
+    }
+
     /// Reads the definitions of one vhost. What is not in a vhost is passed over, and so is the name of the
     /// vhost that the document may have.
     ///
@@ -109,7 +114,7 @@ impl<'a> Document<'a> {
     fn list<T>(
         &self,
         name: &str,
-        read: impl Fn(Value) -> Result<T, String>,
+        read: impl Fn(&Value) -> Result<T, String>,
     ) -> Result<Vec<T>, InvalidDefinitions> {
         let entries = match self.lists.get(name) {
             None | Some(Value::Null) => return Ok(Vec::new()),
@@ -121,7 +126,7 @@ impl<'a> Document<'a> {
         };
         let entries = entries.iter().enumerate().map(|(index, entry)| {
             let refused = |reason| InvalidDefinitions { place: format!("{name}[{index}]"), reason };
-            read(entry.clone()).map_err(refused)
+            read(entry).map_err(refused)
         });
         entries.collect()
     }
@@ -132,7 +137,7 @@ impl<'a> Document<'a> {
         self.vhost.cloned().or(own).ok_or_else(|| "missing field `vhost`".to_owned())
     }
 
-    fn parameter(&self, json: Value) -> Result<(ShortString, Parameter), String> {
+    fn parameter(&self, json: &Value) -> Result<(ShortString, Parameter), String> {
         let ParameterForm { vhost, component, name, value } = form(json)?;
         let parameter = Parameter { component, name, value };
         let Parameter { component, name, value } = &parameter;
@@ -149,13 +154,13 @@ impl<'a> Document<'a> {
         Ok((self.vhost(vhost)?, parameter))
     }
 
-    fn policy(&self, json: Value) -> Result<(ShortString, Policy), String> {
-        let PolicyForm { vhost, name } = form(json.clone())?;
-        let policy = Policy::from_parameter(&name, &json).map_err(|error| error.to_string())?;
+    fn policy(&self, json: &Value) -> Result<(ShortString, Policy), String> {
+        let PolicyForm { vhost, name } = form(json)?;
+        let policy = Policy::from_parameter(&name, json).map_err(|error| error.to_string())?;
         Ok((self.vhost(vhost)?, policy))
     }
 
-    fn queue(&self, json: Value) -> Result<(ShortString, ShortString, QueueProperties), String> {
+    fn queue(&self, json: &Value) -> Result<(ShortString, ShortString, QueueProperties), String> {
         let QueueForm { vhost, name: Name(name), kind, durable, auto_delete, arguments } =
             form(json)?;
         let mut arguments = table(&arguments)?;
@@ -172,7 +177,7 @@ impl<'a> Document<'a> {
 
     fn exchange(
         &self,
-        json: Value,
+        json: &Value,
     ) -> Result<(ShortString, ShortString, ExchangeProperties), String> {
         let ExchangeForm { vhost, name, kind, durable, auto_delete, internal, arguments } =
             form(json)?;
@@ -183,7 +188,7 @@ impl<'a> Document<'a> {
         Ok((self.vhost(vhost)?, name.0, properties))
     }
 
-    fn binding(&self, json: Value) -> Result<(ShortString, BindingDefinition), String> {
+    fn binding(&self, json: &Value) -> Result<(ShortString, BindingDefinition), String> {
         let BindingForm { vhost, source, destination, destination_type, routing_key, arguments } =
             form(json)?;
         let binding = BindingDefinition {
@@ -303,8 +308,8 @@ fn yes() -> bool {
     true
 }
 
-fn form<T: DeserializeOwned>(json: Value) -> Result<T, String> {
-    serde_json::from_value(json).map_err(|error| error.to_string())
+fn form<T: DeserializeOwned>(json: &Value) -> Result<T, String> {
+    T::deserialize(json).map_err(|error| error.to_string())
 }
 
 /// Arguments. An Erlang broker writes none as `[]` at times.
@@ -317,7 +322,7 @@ fn table(json: &Value) -> Result<FieldTable, String> {
     }
 }
 
-fn user(json: Value) -> Result<(NewUser, UserLimits), String> {
+fn user(json: &Value) -> Result<(NewUser, UserLimits), String> {
     let form: UserForm = form(json)?;
     let algorithm = form.hashing_algorithm().map_err(|error| error.to_string())?;
     let password = match (form.password, form.password_hash.as_deref()) {
@@ -334,10 +339,10 @@ fn user(json: Value) -> Result<(NewUser, UserLimits), String> {
     Ok((NewUser { name: form.name, password, tags: form.tags }, form.limits))
 }
 
-fn vhost(json: Value) -> Result<VHostEntry, String> {
+fn vhost(json: &Value) -> Result<VHostEntry, String> {
     let VHostForm { name, metadata, limits, description, tags, default_queue_type } = form(json)?;
     let nested: Option<MetadataForm> = match metadata {
-        Some(metadata @ Value::Object(_)) => Some(form(metadata)?),
+        Some(metadata @ Value::Object(_)) => Some(form(&metadata)?),
         _ => None,
     };
     let is_known =
@@ -370,7 +375,7 @@ fn queue_kind(name: &str) -> Option<QueueKind> {
     QueueKind::parse(name.strip_suffix("_queue").unwrap_or(name))
 }
 
-fn global_parameter(json: Value) -> Result<GlobalParameter, String> {
+fn global_parameter(json: &Value) -> Result<GlobalParameter, String> {
     let GlobalParameterForm { name, value } = form(json)?;
     Ok(GlobalParameter { name, value })
 }

@@ -23,7 +23,7 @@ impl Host {
         let mut document = versions();
         let vhosts = self.vhosts();
         let of_vhosts = |vhost: &Arc<VHost>| {
-            Definition::VHost(VHost::metadata(vhost).as_ref().clone()).to_json(vhost.name())
+            Definition::VHost(vhost.metadata().as_ref().clone()).to_json(vhost.name())
         };
         document.insert("vhosts".to_owned(), vhosts.iter().map(of_vhosts).collect());
         let users = self.users().into_iter().map(AccessDefinition::User);

@@ -1,6 +1,7 @@
 //! A document comes into force.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use amqp_codec::ShortString;
@@ -11,9 +12,10 @@ use crate::broker::binding::{Binding, Destination};
 use crate::broker::definition::BindingDefinition;
 use crate::broker::error::BrokerError;
 use crate::broker::parameter::{Parameter, ParameterError};
-use crate::broker::vhost::VHostMetadata;
+use crate::broker::vhost::{VHost, VHostMetadata};
 use crate::session::admin::AdminError;
 use crate::session::host::Host;
+use crate::session::one_line::OneLine;
 
 /// Why definitions are not, or not all, in force.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -153,8 +155,8 @@ impl Host {
             Err(AdminError::Parameter(ParameterError::UnknownComponent(component))) => {
                 tracing::warn!(
                     "parameter '{}' of the unknown component '{}' is kept, and not acted on",
-                    parameter.name.escape_debug(),
-                    component.escape_debug()
+                    OneLine(&parameter.name),
+                    OneLine(&component)
                 );
                 self.vhost_of_import(vhost)?.set_parameter(parameter);
                 Ok(())
@@ -184,10 +186,7 @@ impl Host {
     }
 
     /// A vhost that was checked to be there. It may be deleted meanwhile.
-    fn vhost_of_import(
-        &self,
-        name: &ShortString,
-    ) -> Result<std::sync::Arc<crate::broker::vhost::VHost>, ImportError> {
+    fn vhost_of_import(&self, name: &ShortString) -> Result<Arc<VHost>, ImportError> {
         self.vhost(name).ok_or_else(|| ImportError::UnknownVHost(name.to_string()))
     }
 }

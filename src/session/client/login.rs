@@ -7,13 +7,14 @@ use std::time::Instant;
 use amqp_codec::method::connection;
 use amqp_codec::{ChannelId, ShortString};
 
-use super::batch::PublishBatch;
-use super::client::{Client, Session};
-use super::rights::Rights;
-use super::settle::SettleBatch;
+use super::{Client, Session};
 use crate::config::CertificateLogin;
 use crate::protocol::connection::Failure;
 use crate::protocol::request::{Login, Mechanism};
+use crate::session::batch::PublishBatch;
+use crate::session::rights::Rights;
+use crate::session::settle::SettleBatch;
+use crate::session::stats::Tally;
 
 impl Client {
     /// It said who it is.
@@ -34,9 +35,12 @@ impl Client {
             Ok(()) => {
                 self.tell_login(&user, mechanism, None);
                 self.user = user;
+                self.host.churn.logins_succeeded.add(1);
+                self.introduce(mechanism, client_properties);
                 self.connection.login_accepted();
             }
             Err(reason) => {
+                self.host.churn.logins_failed.add(1);
                 self.log_refused(mechanism, &user, &reason);
                 self.tell_login(&user, mechanism, Some(&reason));
                 self.connection.login_refused(mechanism, now);
@@ -88,6 +92,7 @@ impl Client {
             exclusive_queues: Vec::new(),
             batch: PublishBatch::default(),
             settlements: SettleBatch::default(),
+            tally: Tally::default(),
             starved: Vec::new(),
             last_serial: 0,
             to_confirm: Vec::new(),
@@ -102,6 +107,7 @@ impl Client {
             announced: None,
             taken: Vec::new(),
         });
+        self.count_opened();
         self.connection.opened();
         self.log_opened();
         self.tell_opened();

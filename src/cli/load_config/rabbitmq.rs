@@ -1,0 +1,201 @@
+//! RabbitMQ's files and variables become leveret's keys.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+
+use super::{ConfigError, Loading, Origin, Warning};
+use crate::cli::environment::Environment;
+use crate::cli::given::Given;
+use crate::cli::memory;
+use crate::cli::rabbitmq_conf::{
+    Line, Meaning, Places, Variable, application_settings, lines, meaning, variable,
+};
+use crate::config::Config;
+
+/// What several lines say together.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    addresses: Vec<(String, Origin)>,
+    everywhere: bool,
+    port: Option<(String, Origin)>,
+    /// Who may log in from this machine only, once somebody said something about it.
+    loopback: Option<(BTreeSet<String>, Origin)>,
+}
+
+impl Loading {
+    /// Reads the files that are there.
+    pub(super) fn read_places(&mut self, places: &Places) -> Result<(), ConfigError> {
+        for file in &places.conf {
+            self.read_conf(&file.display().to_string())?;
+        }
+        for file in &places.erlang {
+            self.warnings.push(Warning::Erlang(file.display().to_string()));
+        }
+        self.put_listeners()
+    }
+
+    /// Reads a `rabbitmq.conf`.
+    pub(super) fn read_conf(&mut self, path: &str) -> Result<(), ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+        for Line { number, entry } in lines(&text) {
+            let Some((key, value)) = entry else {
+                return Err(ConfigError::NotSysctl { path: path.to_owned(), line: number });
+            };
+            let origin = Origin::File { path: path.to_owned(), line: number, key: key.clone() };
+            self.read_rabbitmq_key(&key, &value, origin)?;
+        }
+        Ok(())
+    }
+
+    fn read_rabbitmq_key(
+        &mut self,
+        key: &str,
+        value: &str,
+        origin: Origin,
+    ) -> Result<(), ConfigError> {
+        match meaning(key, value, memory::available()) {
+            Meaning::Set(key, given) => return self.set(key, &given, || origin),
+            Meaning::Listener { address, port } => self.listen_on(address, port, origin),
+            Meaning::Loopback { user, only } => self.listeners.restrict(user, only, origin),
+            Meaning::NoEffect => {}
+            Meaning::Missing => self.warnings.push(Warning::Missing(origin)),
+            Meaning::Unknown => self.warnings.push(Warning::UnknownKey(origin)),
+            Meaning::Wrong(expects) => {
+                let given = format!("'{value}'");
+                return Err(ConfigError::WrongValue { origin, expects, given });
+            }
+        }
+        Ok(())
+    }
+
+    fn listen_on(&mut self, address: Option<String>, port: String, origin: Origin) {
+        let Listeners { addresses, everywhere, port: first, .. } = &mut self.listeners;
+        match first {
+            Some((first, _)) if *first != port => {
+                self.warnings.push(Warning::SecondPort(origin));
+                return;
+            }
+            _ => *first = Some((port, origin.clone())),
+        }
+        match address {
+            Some(address) => addresses.push((address, origin)),
+            None => *everywhere = true,
+        }
+    }
+
+    /// Sets what the lines of RabbitMQ's files say together.
+    pub(super) fn put_listeners(&mut self) -> Result<(), ConfigError> {
+        let Listeners { addresses, everywhere, port, loopback } =
+            std::mem::take(&mut self.listeners);
+        if let Some((port, origin)) = port {
+            self.set("port", &Given::Text(port), || origin)?;
+        }
+        if let Some((_, origin)) = addresses.first().filter(|_| !everywhere) {
+            let origin = origin.clone();
+            let addresses = addresses.into_iter().map(|(address, _)| address).collect();
+            self.set("bind", &Given::List(addresses), || origin)?;
+        }
+        if let Some((users, origin)) = loopback {
+            self.set("loopback_users", &Given::List(users.into_iter().collect()), || origin)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the variables that RabbitMQ knows, except where leveret's own is there.
+    pub(super) fn read_rabbitmq_variables(
+        &mut self,
+        environment: &Environment,
+    ) -> Result<(), ConfigError> {
+        for (name, value) in environment.iter() {
+            if let Some(variable) = variable(name) {
+                self.read_rabbitmq_variable(name, variable, value, environment)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_rabbitmq_variable(
+        &mut self,
+        name: &str,
+        variable: Variable,
+        value: &OsStr,
+        environment: &Environment,
+    ) -> Result<(), ConfigError> {
+        let origin = || Origin::Variable(name.to_owned());
+        let text = value.to_string_lossy().into_owned();
+        let is_ours = |key: &str| environment.get(&super::variable_of(key)).is_some();
+        match variable {
+            // RabbitMQ's word for "every address", which is the default.
+            Variable::Key("bind") if text == "auto" => Ok(()),
+            Variable::Key(key) if !is_ours(key) => self.set_variable(name, key, value),
+            Variable::File(key) if !is_ours(key) => {
+                let read = fs::read_to_string(Path::new(value));
+                let read = read.map_err(|cause| ConfigError::Unreadable { path: text, cause })?;
+                let line = read.lines().next().unwrap_or_default();
+                self.set(key, &Given::Text(line.to_owned()), origin)
+            }
+            Variable::DataBase if !is_ours("data_dir") => {
+                // RabbitMQ has a directory for each node in it; what it left there is not ours.
+                let dir = Path::new(value).join("leveret").display().to_string();
+                if environment.get("RABBITMQ_MNESIA_DIR").is_some() {
+                    return Ok(());
+                }
+                self.set("data_dir", &Given::Text(dir), origin)
+            }
+            Variable::LogLevel if !is_ours("log_level") => {
+                // `debug`, or `connection.debug,default.info`: what has no category is for all.
+                let mut levels = text.split(',').map(str::trim);
+                let level = levels.rfind(|level| !level.contains(['.', '=', '+', '-']));
+                level.map_or(Ok(()), |level| self.read_rabbitmq_key("log.level", level, origin()))
+            }
+            Variable::Watermark if !is_ours("memory_high_watermark") => {
+                let is_share = text.parse().is_ok_and(|share: f64| share <= 1.0);
+                let kind = if is_share { "relative" } else { "absolute" };
+                let key = format!("vm_memory_high_watermark.{kind}");
+                self.read_rabbitmq_key(&key, &text, origin())
+            }
+            Variable::ErlangArguments => self.read_erlang_arguments(name, &text),
+            Variable::Missing => {
+                self.warnings.push(Warning::Missing(origin()));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn read_erlang_arguments(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
+        let (settings, others) = application_settings(text);
+        for (key, value) in settings {
+            self.read_rabbitmq_key(key, &value, Origin::Variable(name.to_owned()))?;
+        }
+        if !others.is_empty() {
+            let (variable, arguments) = (name.to_owned(), others.join(" "));
+            self.warnings.push(Warning::ErlangArguments { variable, arguments });
+        }
+        self.put_listeners()
+    }
+}
+
+impl Listeners {
+    fn restrict(&mut self, user: Option<String>, only: bool, origin: Origin) {
+        let (users, place) = self.loopback.get_or_insert_with(|| {
+            (Config::default().loopback_users.into_iter().collect(), origin.clone())
+        });
+        *place = origin;
+        match (user, only) {
+            (None, _) => users.clear(),
+            (Some(user), true) => {
+                users.insert(user);
+            }
+            (Some(user), false) => {
+                users.remove(&user);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

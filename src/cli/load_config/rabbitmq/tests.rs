@@ -1,0 +1,214 @@
+//! RabbitMQ's files and variables, and which of them wins.
+
+use std::path::PathBuf;
+
+use super::super::{Loading, load_config};
+use super::*;
+use crate::cli::args::parse_args;
+use crate::config::{DefaultQueueType, LogLevel, Secret};
+
+/// A directory of this test's own, removed when it ends.
+struct TestDir(PathBuf);
+
+impl TestDir {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let root = std::env::temp_dir().join(format!("leveret-conf-{}-{name}", std::process::id()));
+        for (name, text) in files {
+            let file = root.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        Self(root)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+}
+
+impl Drop for TestDir {
+    fn drop(&mut self) {
+        let _gone_is_fine = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn load(flags: &[&str], variables: &[(&str, &str)]) -> Result<(Config, Vec<String>), ConfigError> {
+    let line = ["leveret"].iter().chain(flags).map(std::ffi::OsString::from);
+    let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+    let (config, warnings) = load_config(&parse_args(line).unwrap(), variables)?;
+    Ok((config, warnings.iter().map(ToString::to_string).collect()))
+}
+
+/// What a container of RabbitMQ's may have been given.
+const CONF: &str = "\
+# comment
+listeners.tcp.1 = 127.0.0.1:5680
+listeners.tcp.2 = ::1:5680
+default_user = joe
+default_pass = s3cret
+default_vhost = app
+loopback_users.guest = false
+heartbeat = 30
+handshake_timeout = 5000
+vm_memory_high_watermark.absolute = 1GB
+disk_free_limit.absolute = 1GB
+default_queue_type = quorum
+log.console = true
+log.console.level = debug
+management.tcp.port = 15680
+collect_statistics_interval = 10000
+";
+
+#[test]
+fn a_rabbitmq_conf_is_understood() {
+    let dir = TestDir::new("all", &[("rabbitmq.conf", CONF)]);
+    for (flags, variables) in [
+        (vec!["--config", "FILE"], vec![]),
+        (vec![], vec![("RABBITMQ_CONFIG_FILE", "FILE")]),
+        (vec![], vec![("LEVERET_CONFIG", "FILE")]),
+    ] {
+        let file = dir.file("rabbitmq.conf");
+        let named = |text| if text == "FILE" { &*file } else { text };
+        let flags: Vec<&str> = flags.into_iter().map(named).collect();
+        let variables: Vec<_> =
+            variables.into_iter().map(|(name, value)| (name, named(value))).collect();
+        let (config, warnings) = load(&flags, &variables).unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
+        let addresses = ["127.0.0.1", "::1"].map(|address| address.parse().unwrap());
+        assert_eq!((config.port, &config.bind[..]), (5680, &addresses[..]));
+        assert_eq!(config.default_user, "joe");
+        assert_eq!(config.default_pass, Secret::new("s3cret"));
+        assert_eq!((&*config.default_vhost, config.heartbeat_seconds), ("app", 30));
+        assert_eq!(config.loopback_users, Vec::<String>::new());
+        assert_eq!(config.handshake_timeout.as_secs(), 5);
+        assert_eq!(config.memory_high_watermark_bytes, 1_000_000_000);
+        assert_eq!(config.disk_free_limit, 1_000_000_000);
+        assert_eq!(config.default_queue_type, DefaultQueueType::Quorum);
+        assert_eq!((config.log_level, config.management_port), (LogLevel::Debug, Some(15_680)));
+    }
+}
+
+#[test]
+fn conf_d_wins_over_the_main_file_leverets_file_over_both_and_variables_over_all() {
+    let dir = TestDir::new(
+        "order",
+        &[
+            ("rabbitmq.conf", "heartbeat = 1\nframe_max = 5000\nchannel_max = 1\n"),
+            ("conf.d/10.conf", "heartbeat = 2\nframe_max = 6000\n"),
+            ("conf.d/20.conf", "heartbeat = 3\n"),
+            ("leveret.toml", "channel_max = 4\n"),
+        ],
+    );
+    let (main, more, own) = (dir.file("rabbitmq"), dir.file("conf.d"), dir.file("leveret.toml"));
+    let variables = [
+        ("RABBITMQ_CONFIG_FILE", &*main),
+        ("RABBITMQ_CONFIG_FILES", &*more),
+        ("LEVERET_CONFIG", &*own),
+        ("LEVERET_FRAME_MAX", "7000"),
+    ];
+    let (config, _) = load(&[], &variables).unwrap();
+    assert_eq!((config.heartbeat_seconds, config.channel_max, config.frame_max), (3, 4, 7000));
+}
+
+#[test]
+fn what_is_not_understood_is_told_and_strictness_refuses_what_nobody_knows() {
+    let text = "ssl_options.depth = 2\nfrobnicate = 1\nlisteners.tcp.1 = 1\n\
+                listeners.tcp.2 = 2\n";
+    let dir = TestDir::new("odd", &[("rabbitmq.conf", text), ("advanced.config", "[].")]);
+    let (file, erlang) = (dir.file("rabbitmq.conf"), dir.file("advanced.config"));
+    let variables = [("RABBITMQ_CONFIG_FILE", &*file), ("RABBITMQ_ADVANCED_CONFIG_FILE", &*erlang)];
+    let (config, warnings) = load(&[], &variables).unwrap();
+    assert_eq!(config.port, 1);
+    assert_eq!(
+        warnings,
+        [
+            format!(
+                "{file}:1: ssl_options.depth is about something that leveret does not have; it is \
+                 passed over"
+            ),
+            format!("{file}:2: frobnicate is not a key that leveret knows"),
+            format!(
+                "{file}:4: listeners.tcp.2 names a second port; leveret listens on one for AMQP, it is \
+                 passed over"
+            ),
+            format!(
+                "{erlang} is in Erlang's terms, which leveret does not read; write rabbitmq.conf instead"
+            ),
+        ]
+    );
+    let error = load(&["--strict-config"], &variables).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{file}:2: frobnicate is not a key")), "{error}");
+}
+
+#[test]
+fn mistakes_are_named_with_their_line() {
+    for (text, expected) in [
+        ("heartbeat", "FILE:1: this is not 'key = value'"),
+        (
+            "\nlisteners.tcp.default = http",
+            "FILE:2: listeners.tcp.default must be a port, or an address and a port such as \
+             127.0.0.1:5672, not 'http'",
+        ),
+        (
+            "frame_max = 1",
+            "FILE:1: frame_max must be a number of bytes from 4096 to 134217728, not '1'",
+        ),
+        (
+            "loopback_users.guest = no",
+            "FILE:1: loopback_users.guest must be true or false, not 'no'",
+        ),
+    ] {
+        let dir = TestDir::new("mistakes", &[("rabbitmq.conf", text)]);
+        let file = dir.file("rabbitmq.conf");
+        let error = load(&["--config", &file], &[]).unwrap_err();
+        assert_eq!(error.to_string(), expected.replace("FILE", &file));
+        assert_eq!(error.exit_code(), crate::cli::EXIT_CONFIG);
+    }
+}
+
+#[test]
+fn more_of_rabbitmqs_variables_are_understood() {
+    let dir = TestDir::new("files", &[("pass", "from a file\n")]);
+    let pass = dir.file("pass");
+    let variables = [
+        ("RABBITMQ_DEFAULT_PASS_FILE", &*pass),
+        ("RABBITMQ_MNESIA_BASE", "/var/lib/rabbitmq/mnesia"),
+        ("RABBITMQ_VM_MEMORY_HIGH_WATERMARK", "512MiB"),
+        ("RABBITMQ_LOG", "connection.error,debug"),
+        ("RABBITMQ_PID_FILE", "/run/pid"),
+        ("RABBITMQ_ERLANG_COOKIE", "x"),
+        (
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+            "-rabbit disk_free_limit 2147483648 -rabbit loopback_users [] +P 1",
+        ),
+    ];
+    let (config, warnings) = load(&[], &variables).unwrap();
+    assert_eq!(config.default_pass, Secret::new("from a file"));
+    assert_eq!(config.data_dir, Some("/var/lib/rabbitmq/mnesia/leveret".into()));
+    assert_eq!(config.memory_high_watermark_bytes, 512 << 20);
+    assert_eq!((config.log_level, config.pid_file), (LogLevel::Debug, Some("/run/pid".into())));
+    assert_eq!((config.disk_free_limit, config.loopback_users), (1 << 31, Vec::new()));
+    assert_eq!(
+        warnings,
+        ["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: +P 1 is passed over: there is no Erlang here"]
+    );
+    // leveret's own win.
+    let ours =
+        [&variables[..], &[("LEVERET_DATA_DIR", "/d"), ("LEVERET_LOG_LEVEL", "warn")]].concat();
+    let (config, _) = load(&[], &ours).unwrap();
+    assert_eq!((config.data_dir, config.log_level), (Some("/d".into()), LogLevel::Warn));
+}
+
+#[test]
+fn where_a_value_was_written_is_remembered() {
+    let dir = TestDir::new("origin", &[("rabbitmq.conf", "heartbeat = 1\ndefault_pass = x\n")]);
+    let file = dir.file("rabbitmq.conf");
+    let args = parse_args(["leveret", "--config", &file, "--port", "1"].map(Into::into)).unwrap();
+    let environment = Environment::of([("LEVERET_FRAME_MAX".into(), "5000".into())]);
+    let loading = Loading::of(&args, &environment).unwrap();
+    let place = |key: &str| loading.setting(key).map(|setting| setting.origin.place());
+    assert_eq!(place("heartbeat"), Some(format!("{file}:1")));
+    assert_eq!(place("frame_max"), Some("LEVERET_FRAME_MAX".to_owned()));
+    assert_eq!(place("port"), Some("--port".to_owned()));
+    assert_eq!(place("channel_max"), None);
+}

@@ -1,0 +1,139 @@
+//! How commands on a broker's own machine find it, and are let in: a file that only its user can read.
+//!
+//! RabbitMQ's tools have Erlang's cookie for this. Here the broker writes where its management API is, and a
+//! token that makes whoever sends it an administrator, into `leveret.token`: in the data directory, or where
+//! there is none in the directory for run-time files.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::environment::Environment;
+use super::load_config::data_dir;
+use crate::config::Secret;
+
+/// The file's name.
+const FILE: &str = "leveret.token";
+
+/// The broker on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LocalBroker {
+    /// Its management API.
+    pub(super) url: String,
+    /// What lets an administrator in.
+    pub(super) token: Secret,
+}
+
+/// The file's contents.
+#[derive(Serialize, Deserialize)]
+struct Contents {
+    url: String,
+    token: String,
+}
+
+impl LocalBroker {
+    /// The broker that left its file where this environment looks.
+    pub(super) fn find(environment: &Environment) -> Option<Self> {
+        let places = [Some(data_dir(environment)), run_dir(environment)];
+        places.iter().flatten().find_map(|dir| {
+            let text = fs::read(dir.join(FILE)).ok()?;
+            let Contents { url, token } = serde_json::from_slice(&text).ok()?;
+            Some(Self { url, token: Secret::new(token) })
+        })
+    }
+
+    /// Whether this is the broker that is meant: none was named, or this one.
+    pub(super) fn is_at(&self, url: Option<&str>) -> bool {
+        url.is_none_or(|url| url.trim_end_matches('/') == self.url)
+    }
+
+    /// Leaves the file for commands on this machine: in the data directory if there is one, and in the directory
+    /// for run-time files. It is removed when what is returned is dropped.
+    pub(super) fn leave(
+        &self,
+        data_dir: Option<&Path>,
+        environment: &Environment,
+    ) -> io::Result<LeftFiles> {
+        let Self { url, token } = self;
+        let contents = Contents { url: url.clone(), token: token.expose().to_owned() };
+        let text = serde_json::to_vec(&contents)?;
+        let mut files = LeftFiles { files: Vec::new(), text };
+        for dir in [data_dir.map(Path::to_owned), run_dir(environment)].into_iter().flatten() {
+            let file = dir.join(FILE);
+            write_for_its_user_only(&file, &files.text)?;
+            files.files.push(file);
+        }
+        Ok(files)
+    }
+}
+
+/// Files that are removed with this, if they are still what was written.
+#[derive(Debug)]
+pub(super) struct LeftFiles {
+    files: Vec<PathBuf>,
+    text: Vec<u8>,
+}
+
+impl Drop for LeftFiles {
+    fn drop(&mut self) {
+        for file in &self.files {
+            // A broker that was started since has its own there.
+            if fs::read(file).is_ok_and(|text| text == self.text) {
+                let _gone_is_fine = fs::remove_file(file);
+            }
+        }
+    }
+}
+
+/// Written aside and renamed: nobody sees half of it, and nobody else ever may read it.
+fn write_for_its_user_only(file: &Path, text: &[u8]) -> io::Result<()> {
+    let mut aside = file.as_os_str().to_owned();
+    aside.push(".tmp");
+    // One that an earlier process left may be readable by others.
+    let _gone_is_fine = fs::remove_file(&aside);
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(0o600).open(&aside)?.write_all(text)?;
+    fs::rename(&aside, file)
+}
+
+/// Where files of this run lie, if that is prepared: they are gone after the next start of the machine.
+fn run_dir(environment: &Environment) -> Option<PathBuf> {
+    let run = environment.get("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let run = run.unwrap_or_else(|| PathBuf::from("/run/leveret"));
+    run.is_dir().then_some(run)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn who_may_read_the_file_finds_the_broker_and_the_file_goes_with_it() {
+        let dir = std::env::temp_dir().join(format!("leveret-local-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let environment = Environment::of([("LEVERET_DATA_DIR".into(), dir.clone().into())]);
+        let broker = LocalBroker { url: "http://localhost:1".into(), token: Secret::new("secret") };
+        assert_eq!(LocalBroker::find(&environment), None);
+
+        let left = broker.leave(Some(&dir), &Environment::default()).unwrap();
+        let mode = fs::metadata(dir.join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(LocalBroker::find(&environment), Some(broker.clone()));
+        assert!(broker.is_at(None) && broker.is_at(Some("http://localhost:1/")));
+        assert!(!broker.is_at(Some("http://localhost:2")));
+
+        // A second one takes its place, and the end of the first leaves it there.
+        let other = LocalBroker { token: Secret::new("other"), ..broker };
+        let newer = other.leave(Some(&dir), &Environment::default()).unwrap();
+        drop(left);
+        assert_eq!(LocalBroker::find(&environment), Some(other));
+        drop(newer);
+        assert_eq!(LocalBroker::find(&environment), None);
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -1,0 +1,143 @@
+//! The node: versions, environment, feature flags, and what leveret has nothing for.
+
+use serde_json::Value;
+
+use super::call::Call;
+use super::command;
+use super::failure::Failure;
+use super::formatter::Column;
+use super::lists::chosen;
+use crate::cli::api::ApiPath;
+use crate::cli::output::field;
+
+const FLAGS: [Column; 5] = [
+    Column::plain("name"),
+    Column::plain("state"),
+    Column::plain("stability"),
+    Column::plain("provided_by"),
+    Column::plain("desc"),
+];
+
+const DEPRECATED: [Column; 4] = [
+    Column::plain("name"),
+    Column::plain("deprecation_phase"),
+    Column::plain("provided_by"),
+    Column::plain("desc"),
+];
+
+pub(super) fn version(call: &mut Call<'_>) -> Result<(), Failure> {
+    call.line(env!("CARGO_PKG_VERSION"))
+}
+
+pub(super) fn server_version(call: &mut Call<'_>) -> Result<(), Failure> {
+    let node = call.node.clone();
+    call.banner(&format!("Asking node {node} for its RabbitMQ version..."))?;
+    let overview = call.api.get(&ApiPath::of(&["overview"]))?;
+    call.result(field(&overview, "rabbitmq_version").as_str().unwrap_or_default())
+}
+
+pub(super) fn erlang_version(call: &mut Call<'_>) -> Result<(), Failure> {
+    let node = call.node.clone();
+    call.banner(&format!("Asking node {node} for its Erlang/OTP version..."))?;
+    let overview = call.api.get(&ApiPath::of(&["overview"]))?;
+    let version = field(&overview, "erlang_version").as_str().unwrap_or_default();
+    call.result(&format!("Erlang/OTP {version}"))
+}
+
+pub(super) fn autocomplete(call: &mut Call<'_>) -> Result<(), Failure> {
+    let start = call.word(0);
+    command::starting_with(&start).try_for_each(|name| call.line(name))
+}
+
+pub(super) fn help(call: &mut Call<'_>) -> Result<(), Failure> {
+    if call.has("list-commands") {
+        return command::starting_with("").try_for_each(|name| call.line(name));
+    }
+    let tool = call.tool;
+    match call.words.first().map(|name| command::find(name)) {
+        None => call.line(&format!("\n{}", command::overview(tool))),
+        Some(Some(command)) => call.line(&format!("\nUsage\n\n{}", command.usage(tool))),
+        Some(None) => {
+            let problem = format!("\nCommand '{}' not found. \n", call.word(0));
+            Err(Failure::bare(crate::cli::EXIT_USAGE, &problem))
+        }
+    }
+}
+
+/// The environment of this process: a container's tools have the broker's.
+pub(super) fn os_env(call: &mut Call<'_>) -> Result<(), Failure> {
+    let node = call.node.clone();
+    call.banner(&format!(
+        "Listing RabbitMQ-specific environment variables defined on node {node}..."
+    ))?;
+    let is_secret = |name: &str| name.contains("PASS") || name.contains("COOKIE");
+    let ours = call.environment.iter().filter(|(name, _)| {
+        (name.starts_with("RABBITMQ_") || name.starts_with("LEVERET_")) && !is_secret(name)
+    });
+    let lines: Vec<String> =
+        ours.map(|(name, value)| format!("{name}={}", value.to_string_lossy())).collect();
+    lines.iter().try_for_each(|line| call.line(line))
+}
+
+pub(super) fn environment(call: &mut Call<'_>) -> Result<(), Failure> {
+    let node = call.node.clone();
+    call.banner(&format!("Application environment of node {node} ..."))?;
+    Err(Failure::not_here("environment", "'leveret config show' prints the configuration"))
+}
+
+pub(super) fn list_feature_flags(call: &mut Call<'_>) -> Result<(), Failure> {
+    let columns = chosen(call, &FLAGS, &["name", "state"])?;
+    call.banner("Listing feature flags ...")?;
+    let flags = call.api.list(&ApiPath::of(&["feature-flags"]))?;
+    call.rows(&columns, &flags)
+}
+
+/// All that there are, are on.
+pub(super) fn enable_feature_flag(call: &mut Call<'_>) -> Result<(), Failure> {
+    let flag = call.word(0);
+    if flag == "all" {
+        return call.banner("Enabling all feature flags ...");
+    }
+    call.banner(&format!("Enabling feature flag: {flag} ..."))?;
+    let flags = call.api.list(&ApiPath::of(&["feature-flags"]))?;
+    if flags.iter().any(|known| field(known, "name") == flag.as_str()) {
+        return Ok(());
+    }
+    Err(Failure::unavailable(&format!("The feature flag \"{flag}\" is not supported")))
+}
+
+pub(super) fn list_deprecated_features(call: &mut Call<'_>) -> Result<(), Failure> {
+    let columns = chosen(call, &DEPRECATED, &["name", "deprecation_phase"])?;
+    call.banner("Listing deprecated features ...")?;
+    let path = match call.has("used") {
+        true => ApiPath::of(&["deprecated-features", "used"]),
+        false => ApiPath::of(&["deprecated-features"]),
+    };
+    let features: Vec<Value> = call.api.list(&path)?;
+    call.rows(&columns, &features)
+}
+
+/// There is no garbage to collect.
+pub(super) fn force_gc(call: &mut Call<'_>) -> Result<(), Failure> {
+    let node = call.node.clone();
+    call.banner(&format!("Will ask all processes on node {node} to schedule a full sweep GC"))
+}
+
+pub(super) fn rotate_logs(_call: &mut Call<'_>) -> Result<(), Failure> {
+    Err(Failure::unavailable("This command does not rotate logs anymore [deprecated]"))
+}
+
+/// What RabbitMQ does, and leveret does not.
+pub(super) fn not_here(call: &mut Call<'_>) -> Result<(), Failure> {
+    let name = call.command.name;
+    let instead = match name {
+        "set_vm_memory_high_watermark" => "start it with LEVERET_MEMORY_HIGH_WATERMARK",
+        "set_disk_free_limit" => "start it with LEVERET_DISK_FREE_LIMIT",
+        "set_log_level" => "start it with LEVERET_LOG_LEVEL",
+        "reset" | "force_reset" => "stop it and remove its data directory",
+        "stop_app" | "suspend_listeners" | "resume_listeners" => "stop it, and start it again",
+        "join_cluster" | "force_boot" => "it is a single node",
+        _ => "see 'leveret --help' for what it can do",
+    };
+    Err(Failure::not_here(name, instead))
+}

@@ -1,0 +1,380 @@
+//! What each key of `rabbitmq.conf` is here.
+
+use crate::cli::given::Given;
+
+/// What a key of RabbitMQ's is here.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::cli) enum Meaning {
+    /// One of leveret's keys, and its value.
+    Set(&'static str, Given),
+    /// A place to listen on for AMQP: an address, or every one, and a port.
+    Listener { address: Option<String>, port: String },
+    /// Whether a user may log in from this machine only; without a name, that nobody is so restricted.
+    Loopback { user: Option<String>, only: bool },
+    /// It says what is so anyway, or steers what leveret has no need for.
+    NoEffect,
+    /// It is about something that leveret does not have.
+    Missing,
+    /// The value is not what the key takes.
+    Wrong(&'static str),
+    /// RabbitMQ has no such key, either.
+    Unknown,
+}
+
+use Meaning::{Missing, NoEffect, Unknown, Wrong};
+
+/// Keys that are leveret's by another name, or the same, and take the same values.
+pub(super) const SAME: [(&str, &str); 25] = [
+    ("listeners.ssl.default", "tls_port"),
+    ("ssl_options.certfile", "tls_cert_file"),
+    ("ssl_options.keyfile", "tls_key_file"),
+    ("ssl_options.cacertfile", "tls_ca_file"),
+    ("ssl_options.verify", "tls_verify"),
+    ("ssl_options.fail_if_no_peer_cert", "tls_fail_if_no_peer_cert"),
+    ("ssl_cert_login_from", "tls_login_from"),
+    ("default_user", "default_user"),
+    ("default_pass", "default_pass"),
+    ("default_vhost", "default_vhost"),
+    ("heartbeat", "heartbeat"),
+    ("frame_max", "frame_max"),
+    ("channel_max", "channel_max"),
+    ("max_message_size", "max_message_size"),
+    ("consumer_timeout", "consumer_timeout"),
+    ("disk_free_limit.absolute", "disk_free_limit"),
+    ("vm_memory_high_watermark.absolute", "memory_high_watermark"),
+    ("management.tcp.port", "management_port"),
+    ("management.listener.port", "management_port"),
+    ("management.tcp.ip", "management_bind"),
+    ("management.listener.ip", "management_bind"),
+    ("prometheus.tcp.port", "prometheus_port"),
+    ("load_definitions", "load_definitions"),
+    ("management.load_definitions", "load_definitions"),
+    ("definitions.local.path", "load_definitions"),
+];
+
+/// Beginnings of keys that have no effect: what they tune, leveret does by itself, or is a cluster's.
+pub(super) const NO_EFFECT: [&str; 44] = [
+    "num_acceptors.",
+    "tcp_listen_options.",
+    "collect_statistics",
+    "management.rates_mode",
+    "management.sample_retention_policies.",
+    "management_agent.",
+    "management.http_log_dir",
+    "management.db_cache_multiplier",
+    "cluster_partition_handling",
+    "cluster_keepalive_interval",
+    "cluster_name",
+    "cluster_formation.",
+    "cluster_tags.",
+    "net_ticktime",
+    "distribution.",
+    "queue_master_locator",
+    "queue_leader_locator",
+    "queue_index_",
+    "classic_queue.",
+    "quorum_queue.",
+    "quorum_",
+    "queue_types.",
+    "raft.",
+    "mirroring_sync_batch_size",
+    "msg_store_",
+    "delegate_count",
+    "background_gc_",
+    "vm_memory_calculation_strategy",
+    "vm_memory_high_watermark_paging_ratio",
+    "memory_monitor_interval",
+    "disk_monitor_",
+    "reverse_dns_lookups",
+    "hipe_compile",
+    "product.",
+    "motd_file",
+    "feature_flags.",
+    "deprecated_features.permit.",
+    "credential_validator.",
+    "ssl_handshake_timeout",
+    "track_auth_attempt_source",
+    "tracking_execution_timeout",
+    "sysmon_handler.",
+    "runtime.",
+    "osiris.",
+];
+
+/// Beginnings of keys about what leveret does not have, or not by a configuration file.
+pub(super) const MISSING: [&str; 34] = [
+    "listeners.ssl",
+    "ssl_options.",
+    "management.ssl.",
+    "management.listener.ssl",
+    "management.path_prefix",
+    "management.cors.",
+    "management.oauth",
+    "management.login_session_timeout",
+    "management.",
+    "prometheus.",
+    "auth_backends.",
+    "auth_ldap.",
+    "auth_http.",
+    "auth_oauth2.",
+    "auth_cache.",
+    "ldap_",
+    "mqtt.",
+    "stomp.",
+    "stream.",
+    "web_mqtt.",
+    "web_stomp.",
+    "shovel.",
+    "federation.",
+    "trust_store.",
+    "amqp1_0.",
+    "definitions.",
+    "default_users.",
+    "default_limits.",
+    "default_policies.",
+    "message_interceptors.",
+    "proxy_protocol",
+    "max_channels_per_connection",
+    "consumer_max_per_channel",
+    "password_hashing_module",
+];
+
+/// What a key with its value is here. `memory` is what this machine has, for shares of it.
+pub(in crate::cli) fn meaning(key: &str, value: &str, memory: Option<u64>) -> Meaning {
+    let text = || Given::Text(value.to_owned());
+    if let Some((_, ours)) = SAME.iter().find(|(theirs, _)| *theirs == key) {
+        return Meaning::Set(ours, text());
+    }
+    match key {
+        "listeners.tcp" if value == "none" => return Meaning::Set("port", text()),
+        "listeners.ssl" if value == "none" => return NoEffect,
+        "max_connections" | "connection_max" => return number_or_infinity(value),
+        "default_queue_type" => return queue_type(value),
+        "handshake_timeout" => return milliseconds(value),
+        "anonymous_login_user" => {
+            return if value == "none" {
+                Meaning::Set("allow_anonymous", Given::Bool(false))
+            } else {
+                Missing
+            };
+        }
+        "anonymous_login_pass" => return NoEffect,
+        "loopback_users" if value == "none" => {
+            return Meaning::Loopback { user: None, only: false };
+        }
+        "vm_memory_high_watermark.relative" => return watermark_share(value),
+        "disk_free_limit.relative" => return disk_share(value, memory),
+        "definitions.import_backend" if value == "local_filesystem" => return NoEffect,
+        "definitions.skip_if_unchanged" => return NoEffect,
+        "password_hashing_module" if value == "rabbit_password_hashing_sha256" => return NoEffect,
+        "proxy_protocol" if value == "false" => return NoEffect,
+        _ => {}
+    }
+    if let Some(listener) = key.strip_prefix("listeners.tcp.") {
+        return listener_at(listener, value);
+    }
+    if let Some(user) = key.strip_prefix("loopback_users.") {
+        return match value {
+            "true" => Meaning::Loopback { user: Some(user.to_owned()), only: true },
+            "false" => Meaning::Loopback { user: Some(user.to_owned()), only: false },
+            _ => Wrong("true or false"),
+        };
+    }
+    of_group(key, value)
+}
+
+/// Keys of which only the beginning counts, and which may say what is so anyway.
+fn of_group(key: &str, value: &str) -> Meaning {
+    if let Some(rest) = key.strip_prefix("log.") {
+        return log(rest, value);
+    }
+    if key.starts_with("default_permissions.") {
+        return if value == ".*" { NoEffect } else { Missing };
+    }
+    if key.starts_with("default_user_tags.") {
+        let is_so = value == if key.ends_with(".administrator") { "true" } else { "false" };
+        return if is_so { NoEffect } else { Missing };
+    }
+    if key.starts_with("auth_backends.")
+        && matches!(value, "internal" | "rabbit_auth_backend_internal")
+    {
+        return NoEffect;
+    }
+    if key.starts_with("auth_mechanisms.") {
+        let is_there =
+            matches!(value, "PLAIN" | "AMQPLAIN" | "ANONYMOUS" | "EXTERNAL" | "RABBIT-CR-DEMO");
+        return if is_there { NoEffect } else { Missing };
+    }
+    let begins =
+        |beginnings: &[&str]| beginnings.iter().any(|beginning| key.starts_with(beginning));
+    match key {
+        _ if begins(&NO_EFFECT) => NoEffect,
+        _ if begins(&MISSING) => Missing,
+        _ => Unknown,
+    }
+}
+
+fn number_or_infinity(value: &str) -> Meaning {
+    let value = if value == "infinity" { "0" } else { value };
+    Meaning::Set("max_connections", Given::Text(value.to_owned()))
+}
+
+fn queue_type(value: &str) -> Meaning {
+    let name = value.strip_prefix("rabbit_").unwrap_or(value).trim_end_matches("_queue");
+    match name {
+        "stream" => Missing,
+        name => Meaning::Set("default_queue_type", Given::Text(name.to_owned())),
+    }
+}
+
+/// RabbitMQ counts milliseconds where leveret counts seconds.
+fn milliseconds(value: &str) -> Meaning {
+    match value.parse::<i64>() {
+        Ok(milliseconds @ 1..) => {
+            let seconds = (milliseconds - 1) / 1000 + 1;
+            Meaning::Set("handshake_timeout", Given::Integer(seconds))
+        }
+        _ => Wrong("a number of milliseconds"),
+    }
+}
+
+fn share(value: &str) -> Option<f64> {
+    value.parse::<f64>().ok().filter(|share| share.is_finite() && *share > 0.0)
+}
+
+fn watermark_share(value: &str) -> Meaning {
+    match share(value) {
+        Some(share) => {
+            let percent = (share * 100.0).round().clamp(1.0, 100.0);
+            Meaning::Set("memory_high_watermark", Given::Text(format!("{percent}%")))
+        }
+        None => Wrong("a share of the memory such as 0.4"),
+    }
+}
+
+fn disk_share(value: &str, memory: Option<u64>) -> Meaning {
+    match (share(value), memory) {
+        (Some(share), Some(memory)) => {
+            let bytes = (memory as f64 * share) as i64;
+            Meaning::Set("disk_free_limit", Given::Integer(bytes))
+        }
+        (Some(_), None) => Missing,
+        (None, _) => Wrong("a share of the memory such as 1.5"),
+    }
+}
+
+/// `listeners.tcp.default = 5672`, `listeners.tcp.1 = 127.0.0.1:5672` or `:::5672`.
+fn listener_at(listener: &str, value: &str) -> Meaning {
+    let is_number = listener.parse::<u32>().is_ok();
+    if listener != "default" && listener != "local" && !is_number {
+        return Unknown;
+    }
+    let (address, port) = match value.rsplit_once(':') {
+        Some((address, port)) => (Some(address), port),
+        None => (None, value),
+    };
+    if port.parse::<u16>().is_err() {
+        return Wrong("a port, or an address and a port such as 127.0.0.1:5672");
+    }
+    let address = address.map(|address| address.trim_matches(['[', ']']).to_owned());
+    Meaning::Listener { address, port: port.to_owned() }
+}
+
+/// Levels of any output and category are the level; where it goes is standard output.
+fn log(rest: &str, value: &str) -> Meaning {
+    match rest {
+        "console.level" | "default.level" | "level" => {
+            let level =
+                if matches!(value, "critical" | "alert" | "emergency") { "error" } else { value };
+            let level = if value == "notice" { "info" } else { level };
+            Meaning::Set("log_level", Given::Text(level.to_owned()))
+        }
+        "console.formatter" if value == "json" => {
+            Meaning::Set("log_format", Given::Text("json".to_owned()))
+        }
+        "syslog" | "exchange" if value == "true" => Missing,
+        _ if rest.starts_with("syslog.") || rest.starts_with("exchange.") => Missing,
+        _ => NoEffect,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(key: &'static str, value: &str) -> Meaning {
+        Meaning::Set(key, Given::Text(value.to_owned()))
+    }
+
+    #[test]
+    fn keys_become_leverets() {
+        for (key, value, expected) in [
+            ("default_user", "joe", set("default_user", "joe")),
+            ("vm_memory_high_watermark.relative", "0.6", set("memory_high_watermark", "60%")),
+            ("vm_memory_high_watermark.absolute", "2GB", set("memory_high_watermark", "2GB")),
+            ("disk_free_limit.absolute", "50MB", set("disk_free_limit", "50MB")),
+            (
+                "disk_free_limit.relative",
+                "1.5",
+                Meaning::Set("disk_free_limit", Given::Integer(1500)),
+            ),
+            ("handshake_timeout", "10001", Meaning::Set("handshake_timeout", Given::Integer(11))),
+            ("max_connections", "infinity", set("max_connections", "0")),
+            ("default_queue_type", "quorum", set("default_queue_type", "quorum")),
+            ("log.console.level", "warning", set("log_level", "warning")),
+            ("log.console.formatter", "json", set("log_format", "json")),
+            ("management.tcp.port", "15673", set("management_port", "15673")),
+            ("prometheus.tcp.port", "15693", set("prometheus_port", "15693")),
+            ("load_definitions", "/d.json", set("load_definitions", "/d.json")),
+        ] {
+            assert_eq!(meaning(key, value, Some(1000)), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn listeners_have_addresses_and_ports() {
+        let listener = |address: Option<&str>, port: &str| Meaning::Listener {
+            address: address.map(str::to_owned),
+            port: port.to_owned(),
+        };
+        for (key, value, expected) in [
+            ("listeners.tcp.default", "5672", listener(None, "5672")),
+            ("listeners.tcp.1", "127.0.0.1:5673", listener(Some("127.0.0.1"), "5673")),
+            ("listeners.tcp.2", ":::5672", listener(Some("::"), "5672")),
+            ("listeners.tcp.3", "[::1]:5672", listener(Some("::1"), "5672")),
+            ("listeners.tcp", "none", Meaning::Set("port", Given::Text("none".to_owned()))),
+            ("listeners.ssl.default", "1", Meaning::Set("tls_port", Given::Text("1".to_owned()))),
+            ("listeners.tcp.other", "1", Unknown),
+        ] {
+            assert_eq!(meaning(key, value, None), expected, "{key} {value}");
+        }
+        assert!(matches!(meaning("listeners.tcp.1", "x", None), Wrong(_)));
+    }
+
+    #[test]
+    fn the_rest_has_no_effect_or_is_missing_or_nobodys() {
+        for (key, value, expected) in [
+            ("log.console", "true", NoEffect),
+            ("log.file", "rabbit.log", NoEffect),
+            ("log.file.level", "debug", NoEffect),
+            ("default_permissions.read", ".*", NoEffect),
+            ("default_permissions.read", "^a", Missing),
+            ("default_user_tags.administrator", "true", NoEffect),
+            ("auth_backends.1", "internal", NoEffect),
+            ("auth_backends.1", "ldap", Missing),
+            ("auth_mechanisms.1", "PLAIN", NoEffect),
+            ("collect_statistics_interval", "5000", NoEffect),
+            ("cluster_formation.peer_discovery_backend", "k8s", NoEffect),
+            ("listeners.ssl", "none", NoEffect),
+            ("ssl_options.depth", "2", Missing),
+            ("mqtt.allow_anonymous", "true", Missing),
+            ("loopback_users.guest", "maybe", Wrong("true or false")),
+            ("frobnicate", "1", Unknown),
+        ] {
+            assert_eq!(meaning(key, value, None), expected, "{key} {value}");
+        }
+        let loopback =
+            |user: Option<&str>, only| Meaning::Loopback { user: user.map(str::to_owned), only };
+        assert_eq!(meaning("loopback_users.guest", "false", None), loopback(Some("guest"), false));
+        assert_eq!(meaning("loopback_users", "none", None), loopback(None, false));
+    }
+}

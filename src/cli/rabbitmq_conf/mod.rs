@@ -1,0 +1,18 @@
+//! RabbitMQ's own configuration: `rabbitmq.conf`, and the variables `RABBITMQ_*`. Each key of it becomes one of
+//! leveret's, has no effect here, or is about something that leveret does not have.
+
+mod erlang_args;
+mod meaning;
+mod places;
+#[cfg(test)]
+mod reference;
+mod sysctl;
+mod variables;
+
+pub(super) use erlang_args::application_settings;
+pub(super) use meaning::{Meaning, meaning};
+pub(super) use places::Places;
+#[cfg(test)]
+pub(super) use reference::reference;
+pub(super) use sysctl::{Line, lines};
+pub(super) use variables::{Variable, variable};

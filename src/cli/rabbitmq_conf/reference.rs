@@ -1,0 +1,75 @@
+//! What is understood of RabbitMQ's configuration, as Markdown.
+
+use std::fmt::Write;
+
+use super::meaning::{MISSING, NO_EFFECT, SAME};
+use super::variables::{VARIABLES, Variable};
+
+const FILES: &str = "\
+## RabbitMQ's files
+
+`rabbitmq.conf` and `conf.d/*.conf` are read from `/etc/rabbitmq` where leveret is called `rabbitmq-server`, as in
+its container; and by any name from where `RABBITMQ_CONFIG_FILE` and `RABBITMQ_CONFIG_FILES` say, or `--config` with
+a name that ends with `.conf`. `advanced.config` and other files in Erlang's terms are reported and not read.
+`enabled_plugins` is read and written by `rabbitmq-plugins` only: what leveret has of RabbitMQ's plugins is always on.
+
+| in `rabbitmq.conf` | here |
+|---|---|
+";
+
+const MORE: &str = "\
+| `listeners.tcp.default`, `listeners.tcp.N` | `port` and `bind`; there is one port |
+| `handshake_timeout` | `handshake_timeout`, in milliseconds |
+| `max_connections`, `connection_max` | `max_connections`; `infinity` is 0 |
+| `vm_memory_high_watermark.relative` | `memory_high_watermark` in per cent |
+| `disk_free_limit.relative` | `disk_free_limit`, for the memory of this machine |
+| `default_queue_type` | `default_queue_type` |
+| `loopback_users.NAME`, `loopback_users` | `loopback_users` |
+| `anonymous_login_user = none` | `allow_anonymous = false` |
+| `log.console.level`, `log.default.level` | `log_level` |
+| `log.console.formatter = json` | `log_format = json` |
+| other `log.*` | no effect: the log is on standard output |
+";
+
+/// The tables of keys and variables.
+pub(in crate::cli) fn reference() -> String {
+    let mut text = FILES.to_owned();
+    for (theirs, ours) in SAME {
+        writeln!(text, "| `{theirs}` | `{ours}` |").expect("a String");
+    }
+    text.push_str(MORE);
+    let list = |beginnings: &[&str]| {
+        let mut beginnings: Vec<String> =
+            beginnings.iter().map(|beginning| format!("`{beginning}*`")).collect();
+        beginnings.sort();
+        beginnings.join(", ")
+    };
+    write!(
+        text,
+        "\nNo effect, and no report, for they steer what leveret does by itself or has no need for: {}.\n\n\
+         Reported as missing, for leveret does not have it: {}.\n\n",
+        list(&NO_EFFECT),
+        list(&MISSING)
+    )
+    .expect("a String");
+    text.push_str("## RabbitMQ's variables\n\n| variable | here |\n|---|---|\n");
+    for (name, variable) in VARIABLES {
+        let here = match variable {
+            Variable::Key(key) => format!("`{key}`"),
+            Variable::File(key) => format!("`{key}`, the first line of this file"),
+            Variable::DataBase => "`data_dir`, a directory `leveret` in it".to_owned(),
+            Variable::LogLevel => "`log_level`, where it names one for all categories".to_owned(),
+            Variable::Watermark => {
+                "`memory_high_watermark`: a share such as 0.4, or a size".to_owned()
+            }
+            Variable::ErlangArguments => {
+                "settings such as `-rabbit disk_free_limit 50000000` in it".to_owned()
+            }
+            Variable::Place => "where a file is".to_owned(),
+            Variable::NoEffect => "no effect".to_owned(),
+            Variable::Missing => "reported as missing".to_owned(),
+        };
+        writeln!(text, "| `RABBITMQ_{name}` | {here} |").expect("a String");
+    }
+    text
+}

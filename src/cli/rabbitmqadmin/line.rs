@@ -1,0 +1,315 @@
+//! Command lines of both versions: `declare queue name=q` and `queues declare --name q`.
+
+use std::collections::BTreeMap;
+
+use super::Problem;
+use super::lists::LISTABLE;
+use super::objects::Object;
+use super::options::{OPTIONS, Options};
+
+/// A command line.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) options: Options,
+    pub(super) request: Request,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(super) enum Request {
+    /// Print this.
+    Answer(String),
+    List {
+        what: String,
+        columns: Vec<String>,
+    },
+    Show {
+        columns: Vec<String>,
+    },
+    Declare(&'static Object, BTreeMap<String, String>),
+    Delete(&'static Object, BTreeMap<String, String>),
+    Close(BTreeMap<String, String>),
+    Purge(BTreeMap<String, String>),
+    Publish(BTreeMap<String, String>),
+    Get(BTreeMap<String, String>),
+    Export(String),
+    Import(String),
+    HealthCheck(String),
+}
+
+const USAGE: &str = "Usage
+=====
+rabbitmqadmin [options] subcommand
+
+Options
+=======
+-H, --host HOST; -P, --port PORT; -u, --username NAME; -p, --password PASSWORD;
+-V, --vhost VHOST; -U, --base-uri URI; -c, --config FILE; -N, --node SECTION;
+-f, --format table|tsv|long|kvp|bash|raw_json|pretty_json; -S, --sort COLUMN;
+-R, --sort-reverse; -d, --depth N; -t, --request-timeout SECONDS; -q, --quiet
+
+  where subcommand is one of:
+
+  list WHAT [<column>...]          show overview [<column>...]
+  declare WHAT name=value...       delete WHAT name=value...
+  purge queue name=...             close connection name=...
+  publish routing_key=... [payload=... exchange=... properties=... payload_encoding=...]
+  get queue=... [count=... ackmode=... encoding=... payload_file=...]
+  export <file>                    import <file>
+
+  The second version's syntax is understood, too: queues declare --name q --durable true";
+
+impl Line {
+    /// Reads the words behind the program's name.
+    pub(super) fn parse(given: &[String]) -> Result<Self, Problem> {
+        let mut split = Split::default();
+        let mut rest = given.iter();
+        while let Some(word) = rest.next() {
+            split.take(word, &mut rest)?;
+        }
+        let Split { options, words, arguments } = split;
+        let request = request(&words, arguments)?;
+        Ok(Self { options, request })
+    }
+}
+
+/// Words, options, and arguments that look like options.
+#[derive(Default)]
+struct Split {
+    options: Options,
+    words: Vec<String>,
+    arguments: BTreeMap<String, String>,
+}
+
+impl Split {
+    fn take<'a>(
+        &mut self,
+        word: &str,
+        rest: &mut impl Iterator<Item = &'a String>,
+    ) -> Result<(), Problem> {
+        if let Some(long) = word.strip_prefix("--").filter(|long| !long.is_empty()) {
+            let (name, value) = match long.split_once('=') {
+                Some((name, value)) => (name, Some(value.to_owned())),
+                None => (long, None),
+            };
+            return self.take_long(&name.replace('-', "_"), value, rest);
+        }
+        let letter = word.strip_prefix('-').and_then(|letters| letters.chars().next());
+        let Some(letter) = letter.filter(char::is_ascii_alphabetic) else {
+            self.words.push(word.to_owned());
+            return Ok(());
+        };
+        if letter == 'h' {
+            self.words.insert(0, "help".to_owned());
+            return Ok(());
+        }
+        let known = OPTIONS.iter().find(|(_, short, _)| *short == Some(letter));
+        let Some((name, _, takes_value)) = known else {
+            return Err(Problem::Usage(format!("no such option: -{letter}")));
+        };
+        // `-uguest` is `-u guest`.
+        let value = Some(word[2..].to_owned()).filter(|value| !value.is_empty());
+        let value = if *takes_value { value.or_else(|| rest.next().cloned()) } else { value };
+        self.options.set(name, value.unwrap_or_default());
+        Ok(())
+    }
+
+    fn take_long<'a>(
+        &mut self,
+        name: &str,
+        value: Option<String>,
+        rest: &mut impl Iterator<Item = &'a String>,
+    ) -> Result<(), Problem> {
+        match name {
+            "help" => self.words.insert(0, "help".to_owned()),
+            "version" => self.words.insert(0, "version".to_owned()),
+            "idempotently" => {
+                self.arguments.insert(name.to_owned(), String::new());
+            }
+            _ => {
+                // Before the command these are options; behind it `--password` is what is declared.
+                let known = OPTIONS.iter().find(|(known, _, _)| *known == name);
+                let is_argument = self.words.len() >= 2 && matches!(name, "password" | "node");
+                match known.filter(|_| !is_argument) {
+                    Some((name, _, true)) => {
+                        let value = value.or_else(|| rest.next().cloned());
+                        self.options.set(name, value.unwrap_or_default());
+                    }
+                    Some((name, _, false)) => self.options.set(name, String::new()),
+                    None if self.words.is_empty() => {
+                        return Err(Problem::Usage(format!("no such option: --{name}")));
+                    }
+                    None => {
+                        let value = value.or_else(|| rest.next().cloned()).unwrap_or_default();
+                        self.arguments.insert(name.to_owned(), value);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the words ask for. The second version has the noun first, and the plural.
+fn request(words: &[String], arguments: BTreeMap<String, String>) -> Result<Request, Problem> {
+    let Some(first) = words.first() else {
+        return Err(Problem::Usage("Action not specified".to_owned()));
+    };
+    let second = words.get(1).map(String::as_str);
+    let (verb, noun, rest) = match (first.as_str(), second) {
+        ("help", _) => return Ok(Request::Answer(USAGE.to_owned())),
+        ("version", _) => {
+            let version = env!("CARGO_PKG_VERSION");
+            return Ok(Request::Answer(format!("rabbitmqadmin {version}")));
+        }
+        (
+            noun,
+            Some(verb @ ("list" | "declare" | "delete" | "purge" | "close" | "set" | "clear")),
+        ) => (verb, noun, &words[2..]),
+        ("messages", Some(verb @ ("publish" | "get"))) => (verb, "messages", &words[2..]),
+        ("publish" | "get", Some("message" | "messages")) => {
+            (first.as_str(), "messages", &words[2..])
+        }
+        ("overview", _) => ("show", "overview", &words[1..]),
+        ("publish" | "get" | "export" | "import", _) => (first.as_str(), "", &words[1..]),
+        (verb, noun) => (verb, noun.unwrap_or_default(), words.get(2..).unwrap_or_default()),
+    };
+    match verb {
+        "list" => list(noun, rest),
+        "show" if noun == "overview" || noun.is_empty() => {
+            Ok(Request::Show { columns: rest.to_vec() })
+        }
+        "show" => Err(Problem::Usage(format!("Don't know how to show {noun}"))),
+        "declare" | "set" => Ok(Request::Declare(object(noun)?, pairs(rest, arguments)?)),
+        "delete" | "clear" => Ok(Request::Delete(object(noun)?, pairs(rest, arguments)?)),
+        "close" => Ok(Request::Close(pairs(rest, arguments)?)),
+        "purge" => Ok(Request::Purge(pairs(rest, arguments)?)),
+        "publish" => Ok(Request::Publish(pairs(rest, arguments)?)),
+        "get" => {
+            let mut arguments = pairs(rest, arguments)?;
+            if let Some(mode) = arguments.remove("ack_mode") {
+                arguments.insert("ackmode".to_owned(), mode);
+            }
+            Ok(Request::Get(arguments))
+        }
+        "export" => Ok(Request::Export(file(rest, &arguments)?)),
+        "import" => Ok(Request::Import(file(rest, &arguments)?)),
+        "definitions" if noun == "export" => Ok(Request::Export(file(rest, &arguments)?)),
+        "definitions" if noun == "import" => Ok(Request::Import(file(rest, &arguments)?)),
+        "health_check" => Ok(Request::HealthCheck(noun.to_owned())),
+        other => Err(Problem::Usage(format!("Action {other} not understood"))),
+    }
+}
+
+fn list(noun: &str, columns: &[String]) -> Result<Request, Problem> {
+    let what = noun.replace('-', "_");
+    let plural = if what.ends_with('s') { what } else { format!("{what}s") };
+    if !LISTABLE.iter().any(|list| list.name == plural) {
+        return Err(Problem::Usage(format!("Don't know how to list {noun}")));
+    }
+    Ok(Request::List { what: plural, columns: columns.to_vec() })
+}
+
+fn object(noun: &str) -> Result<&'static Object, Problem> {
+    if noun.is_empty() {
+        return Err(Problem::Usage("Type not specified".to_owned()));
+    }
+    Object::named(noun).ok_or_else(|| Problem::Usage(format!("Type {noun} not recognised")))
+}
+
+/// `name=value`, added to what was written as options.
+fn pairs(
+    words: &[String],
+    mut arguments: BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Problem> {
+    for word in words {
+        let Some((name, value)) = word.split_once('=') else {
+            let problem = format!("Argument \"{word}\" not in the name=value format");
+            return Err(Problem::Usage(problem));
+        };
+        arguments.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(arguments)
+}
+
+fn file(words: &[String], arguments: &BTreeMap<String, String>) -> Result<String, Problem> {
+    match (words, arguments.get("file")) {
+        ([file], None) => Ok(file.clone()),
+        ([], Some(file)) => Ok(file.clone()),
+        ([], None) if arguments.contains_key("stdout") => Ok("-".to_owned()),
+        _ => Err(Problem::Usage("Exactly one argument required".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Line, Problem> {
+        Line::parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    fn declared(line: &str) -> (String, Vec<(String, String)>) {
+        match parse(line).unwrap().request {
+            Request::Declare(object, arguments) | Request::Delete(object, arguments) => {
+                (object.name.to_owned(), arguments.into_iter().collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_syntaxes_say_the_same() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let queue = ("queue".to_owned(), vec![pair("durable", "true"), pair("name", "q")]);
+        for line in [
+            "declare queue name=q durable=true",
+            "-u joe declare queue name=q durable=true -V /",
+            "declare queue --name q --durable true",
+            "queues declare --name=q --durable true",
+            "--vhost v queues declare --durable=true --name q",
+        ] {
+            assert_eq!(declared(line), queue, "{line}");
+        }
+        let user =
+            ("user".to_owned(), vec![pair("name", "u"), pair("password", "p"), pair("tags", "")]);
+        assert_eq!(declared("--password x declare user --name u --password p --tags ="), {
+            let mut user = user.clone();
+            user.1[2].1 = "=".to_owned();
+            user
+        });
+        assert_eq!(declared("declare user name=u password=p tags="), user);
+        assert_eq!(declared("delete policies --name p").0, "policy");
+    }
+
+    #[test]
+    fn options_stand_anywhere() {
+        let line = parse("list queues name -H host --port 1 -uguest messages -q").unwrap();
+        assert_eq!(line.options.get("host"), Some("host"));
+        assert_eq!(line.options.get("port"), Some("1"));
+        assert_eq!(line.options.get("username"), Some("guest"));
+        assert!(line.options.quiet);
+        let Request::List { what, columns } = line.request else { panic!("it is a list") };
+        assert_eq!(
+            (what.as_str(), columns),
+            ("queues", vec!["name".to_owned(), "messages".to_owned()])
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (line, text) in [
+            ("", "Action not specified"),
+            ("frobnicate x", "Action frobnicate not understood"),
+            ("list nonsense", "Don't know how to list nonsense"),
+            ("declare thing name=x", "Type thing not recognised"),
+            ("declare", "Type not specified"),
+            ("declare queue q", "Argument \"q\" not in the name=value format"),
+            ("export", "Exactly one argument required"),
+            ("--nonsense list queues", "no such option: --nonsense"),
+        ] {
+            let Err(Problem::Usage(problem)) = parse(line) else { panic!("{line} is fine") };
+            assert_eq!(problem, text);
+        }
+    }
+}

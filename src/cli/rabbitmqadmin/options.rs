@@ -1,0 +1,201 @@
+//! Options that every command takes: which broker, who asks, how to print. They may be in a file, too.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use super::Problem;
+use crate::cli::api::{Address, Client, Wishes};
+use crate::cli::environment::Environment;
+use crate::config::Secret;
+
+/// How long a request may take, as in the Python tool.
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Options {
+    /// What was given, by long names with underscores.
+    given: BTreeMap<String, String>,
+    /// `--vhost`: for lists, only this one.
+    pub(super) vhost: Option<String>,
+    /// Whether to print answers only.
+    pub(super) quiet: bool,
+}
+
+/// Long names, the letter for each, and whether a value follows. Both versions have them; where they differ in
+/// what a letter means the first one counts.
+pub(super) const OPTIONS: [(&str, Option<char>, bool); 26] = [
+    ("config", Some('c'), true),
+    ("node", Some('N'), true),
+    ("host", Some('H'), true),
+    ("hostname", None, true),
+    ("port", Some('P'), true),
+    ("path_prefix", None, true),
+    ("vhost", Some('V'), true),
+    ("username", Some('u'), true),
+    ("password", Some('p'), true),
+    ("base_uri", Some('U'), true),
+    ("quiet", Some('q'), false),
+    ("ssl", Some('s'), false),
+    ("use_tls", None, false),
+    ("tls", None, false),
+    ("ssl_key_file", None, true),
+    ("ssl_cert_file", None, true),
+    ("ssl_ca_cert_file", None, true),
+    ("ssl_disable_hostname_verification", None, false),
+    ("ssl_insecure", Some('k'), false),
+    ("request_timeout", Some('t'), true),
+    ("format", Some('f'), true),
+    ("sort", Some('S'), true),
+    ("sort_reverse", Some('R'), false),
+    ("depth", Some('d'), true),
+    ("non_interactive", None, false),
+    ("table_style", None, true),
+];
+
+impl Options {
+    /// Takes an option's value.
+    pub(super) fn set(&mut self, name: &str, value: String) {
+        match name {
+            "vhost" => self.vhost = Some(value),
+            "quiet" | "non_interactive" => self.quiet = true,
+            name => {
+                let name = if name == "hostname" { "host" } else { name };
+                self.given.insert(name.to_owned(), value);
+            }
+        }
+    }
+
+    /// An option's value.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.given.get(name).map(String::as_str)
+    }
+
+    /// Adds what a section of a file says, where the command line says nothing.
+    pub(super) fn with_file(mut self, environment: &Environment) -> Result<Self, Problem> {
+        let home = environment.text("HOME").map(|home| format!("{home}/.rabbitmqadmin.conf"));
+        let named = self.get("config").map(str::to_owned);
+        let Some(file) = named.clone().or(home) else { return Ok(self) };
+        let text = match fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(_) if named.is_none() => return Ok(self),
+            Err(_) => return Err(Problem::Usage(format!("Could not read config file '{file}'"))),
+        };
+        let section = self.get("node").unwrap_or("default").to_owned();
+        let Some(entries) = section_of(&text, &section) else {
+            if self.get("node").is_none() {
+                return Ok(self);
+            }
+            let problem = format!("Could not read section '{section}' in config file '{file}'");
+            return Err(Problem::Usage(problem));
+        };
+        for (name, value) in entries {
+            let name = if name == "hostname" { "host".to_owned() } else { name };
+            match (name.as_str(), value.as_str()) {
+                (_, "False") => {}
+                ("vhost", _) => {
+                    self.vhost.get_or_insert(value);
+                }
+                _ => {
+                    self.given.entry(name).or_insert(value);
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// The vhost of what is declared and deleted.
+    pub(super) fn vhost_or_default(&self) -> String {
+        self.vhost.as_deref().or(self.get("declare_vhost")).unwrap_or("/").to_owned()
+    }
+
+    /// The broker's machine, for messages.
+    pub(super) fn host(&self) -> &str {
+        self.get("host").unwrap_or("localhost")
+    }
+
+    /// How to ask the broker. Without any wish it is this machine's.
+    pub(super) fn client(&self, environment: &Environment) -> Result<Client, Problem> {
+        if ["ssl", "use_tls", "tls"].iter().any(|name| self.get(name).is_some()) {
+            let problem = "TLS is not spoken here; use the port of plain HTTP, or a tunnel";
+            return Err(Problem::Usage(problem.to_owned()));
+        }
+        let base = self.get("base_uri").map(base).transpose()?.unwrap_or_default();
+        let is_named = ["host", "port", "path_prefix"].iter().any(|name| self.get(name).is_some());
+        let url = is_named.then(|| {
+            let port = self.get("port").unwrap_or("15672");
+            format!("http://{}:{port}{}", self.host(), self.get("path_prefix").unwrap_or_default())
+        });
+        let wishes = Wishes {
+            url: base.url.or(url),
+            user: base.user.or(self.get("username").map(str::to_owned)),
+            password: base.password.or(self.get("password").map(Secret::new)),
+            vhost: self.vhost.clone(),
+            profile: None,
+        };
+        let seconds = self.get("request_timeout").map(str::parse).transpose();
+        let seconds = seconds
+            .map_err(|_| Problem::Usage("--request-timeout must be a number of seconds".into()))?;
+        let timeout = seconds.map_or(TIMEOUT, |seconds: u64| Duration::from_secs(seconds.max(1)));
+        Ok(Client::new(Address::find(wishes, environment)?, timeout))
+    }
+}
+
+/// `http://user:password@host:port`, whose path is passed over.
+fn base(uri: &str) -> Result<Wishes, Problem> {
+    let malformed = || Problem::Usage(format!("'{uri}' is no URI such as http://localhost:15672"));
+    let (scheme, rest) = uri.split_once("://").ok_or_else(malformed)?;
+    let authority = rest.split('/').next().unwrap_or_default();
+    let (login, host) = match authority.rsplit_once('@') {
+        Some((login, host)) => (Some(login), host),
+        None => (None, authority),
+    };
+    let (user, password) = match login.and_then(|login| login.split_once(':')) {
+        Some((user, password)) => (Some(user.to_owned()), Some(Secret::new(password))),
+        None => (login.map(str::to_owned), None),
+    };
+    Ok(Wishes { url: Some(format!("{scheme}://{host}")), user, password, ..Wishes::default() })
+}
+
+/// The entries of a section of an INI file.
+fn section_of(text: &str, section: &str) -> Option<Vec<(String, String)>> {
+    let header = format!("[{section}]");
+    let mut lines = text.lines().map(str::trim).skip_while(|line| *line != header);
+    lines.next()?;
+    let entries = lines.take_while(|line| !line.starts_with('[')).filter_map(|line| {
+        let line = line.split(" #").next().unwrap_or_default().trim();
+        let is_comment = line.starts_with(['#', ';']);
+        let (name, value) = line.split_once(['=', ':']).filter(|_| !is_comment)?;
+        Some((name.trim().to_owned(), value.trim().to_owned()))
+    });
+    Some(entries.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_of_a_file_is_read() {
+        let text = "[other]\nport = 1\n[host_normal]\n# no\nhostname = h\nvhost = / # default\n[x]\nport=2";
+        let expected = [("hostname", "h"), ("vhost", "/")];
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        assert_eq!(section_of(text, "host_normal"), Some(expected));
+        assert_eq!(section_of(text, "none"), None);
+    }
+
+    #[test]
+    fn a_base_uri_may_say_who_asks() {
+        let wishes = base("http://joe:s@host:1/api").unwrap();
+        assert_eq!(wishes.url.as_deref(), Some("http://host:1"));
+        assert_eq!(
+            (wishes.user.as_deref(), wishes.password),
+            (Some("joe"), Some(Secret::new("s")))
+        );
+        assert!(base("host:1").is_err());
+    }
+}

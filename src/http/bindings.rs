@@ -1,0 +1,203 @@
+//! `/api/bindings`.
+
+use std::sync::Arc;
+
+use amqp_codec::{ReplyCode, ShortString};
+use axum::body::Bytes;
+use axum::extract::{Path, Query as QueryOf, State};
+use axum::http::header::LOCATION;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use super::body::Body;
+use super::caller::Caller;
+use super::forms;
+use super::listing::{Query, list, one};
+use super::path::{exchange_name, name};
+use super::problem::Problem;
+use super::properties_key::properties_key;
+use super::site::Site;
+use crate::broker::binding::{Binding, Destination};
+use crate::broker::error::BrokerError;
+use crate::broker::vhost::VHost;
+
+type Shared = State<Arc<Site>>;
+
+/// What stands as it is in a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Bindings in RabbitMQ's order, which is that of their fields.
+pub(super) fn list_bindings(vhost: &VHost, mut bindings: Vec<Binding>) -> Vec<Value> {
+    bindings.sort_by(|one, other| key(one).cmp(&key(other)));
+    bindings.iter().map(|binding| forms::binding(vhost.name(), binding)).collect()
+}
+
+fn key(binding: &Binding) -> (&ShortString, bool, &ShortString, &ShortString) {
+    let (to_queue, destination) = match &binding.destination {
+        Destination::Queue(queue) => (true, &queue.name),
+        Destination::Exchange(name) => (false, name),
+    };
+    (&binding.source, to_queue, destination, &binding.routing_key)
+}
+
+/// Those of all queues to the default exchange.
+pub(super) fn default_bindings(vhost: &VHost) -> Vec<Value> {
+    let mut queues = vhost.queues();
+    queues.sort_by(|one, other| one.name.cmp(&other.name));
+    queues.iter().map(|queue| forms::default_binding(vhost.name(), &queue.name)).collect()
+}
+
+fn all_of(vhosts: &[Arc<VHost>]) -> Vec<Value> {
+    let mut items = Vec::new();
+    for vhost in vhosts {
+        items.extend(default_bindings(vhost));
+        items.extend(list_bindings(vhost, vhost.made_bindings()));
+    }
+    items
+}
+
+/// `GET /api/bindings`.
+pub(super) async fn all(
+    State(site): Shared,
+    caller: Caller,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    let vhosts = site.visible_vhosts(&caller);
+    list(&query, move || all_of(&vhosts)).await
+}
+
+/// `GET /api/bindings/{vhost}`.
+pub(super) async fn of_vhost(
+    State(site): Shared,
+    caller: Caller,
+    Path(vhost): Path<String>,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    let vhost = site.vhost(&vhost)?;
+    caller.must_see(vhost.name())?;
+    list(&query, move || all_of(&[vhost])).await
+}
+
+/// The two ends that a path names.
+struct Ends {
+    vhost: Arc<VHost>,
+    source: ShortString,
+    destination: Destination,
+}
+
+impl Ends {
+    fn find(site: &Site, path: &(String, String, String, String)) -> Result<Self, Problem> {
+        let (vhost, source, kind, destination) = path;
+        let vhost = site.vhost(vhost)?;
+        let source = exchange_name(source)?;
+        let missing = |error: BrokerError| Problem::missing(error.to_string());
+        let destination = match kind.as_str() {
+            "q" => Destination::Queue(vhost.queue(&name(destination)?).map_err(missing)?),
+            "e" => Destination::Exchange(exchange_name(destination)?),
+            _ => return Err(Problem::not_found()),
+        };
+        Ok(Self { vhost, source, destination })
+    }
+
+    /// The bindings between them.
+    fn bindings(&self) -> Vec<Binding> {
+        let to_there = match &self.destination {
+            Destination::Queue(queue) => self.vhost.bindings_to_queue(queue),
+            Destination::Exchange(name) => self.vhost.bindings_to_exchange(name),
+        };
+        to_there.into_iter().filter(|binding| binding.source == self.source).collect()
+    }
+
+    /// The one with this key.
+    fn binding(&self, key: &str) -> Result<Binding, Problem> {
+        let has_key = |it: &Binding| properties_key(&it.routing_key, &it.arguments).as_str() == key;
+        self.bindings().into_iter().find(has_key).ok_or_else(Problem::not_found)
+    }
+
+    /// The name of a queue that the default exchange leads to.
+    fn default_target(&self) -> Option<&ShortString> {
+        match &self.destination {
+            Destination::Queue(queue) if self.source.is_empty() => Some(&queue.name),
+            _ => None,
+        }
+    }
+}
+
+/// `GET /api/bindings/{vhost}/e/{source}/{q|e}/{destination}`.
+pub(super) async fn between(
+    State(site): Shared,
+    caller: Caller,
+    Path(path): Path<(String, String, String, String)>,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    let ends = Ends::find(&site, &path)?;
+    caller.must_see(ends.vhost.name())?;
+    if !ends.source.is_empty() && ends.vhost.exchange_report(&ends.source).is_none() {
+        return Err(Problem::not_found());
+    }
+    list(&query, move || match ends.default_target() {
+        Some(queue) => vec![forms::default_binding(ends.vhost.name(), queue)],
+        None => list_bindings(&ends.vhost, ends.bindings()),
+    })
+    .await
+}
+
+/// `POST /api/bindings/{vhost}/e/{source}/{q|e}/{destination}`.
+pub(super) async fn add(
+    State(site): Shared,
+    caller: Caller,
+    Path(path): Path<(String, String, String, String)>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let Ends { vhost, source, destination } = Ends::find(&site, &path)?;
+    caller.must_enter(vhost.name())?;
+    let body = Body::read(&body)?;
+    let routing_key = body.text("routing_key")?.unwrap_or_default();
+    let routing_key = ShortString::new(routing_key)
+        .map_err(|_| Problem::bad_request("routing_key is longer than 255 bytes"))?;
+    let arguments = body.table("arguments")?;
+    let key = properties_key(&routing_key, &arguments);
+    let binding = Binding { source, destination, routing_key, arguments };
+    let bound = caller.visitor(&site, &vhost).bind(binding, site.now());
+    bound.map_err(|refused| match refused.code {
+        ReplyCode::NotFound => Problem::missing(refused.text),
+        _ => refused.into(),
+    })?;
+    site.durable().await;
+    let encoded = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
+    let location = format!("{}/{}", encoded(&path.3), encoded(&key));
+    let mut response = StatusCode::CREATED.into_response();
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+type OnePath = Path<(String, String, String, String, String)>;
+
+/// `GET /api/bindings/{vhost}/e/{source}/{q|e}/{destination}/{key}`.
+pub(super) async fn get(
+    State(site): Shared,
+    caller: Caller,
+    Path((vhost, source, kind, destination, key)): OnePath,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    let ends = Ends::find(&site, &(vhost, source, kind, destination))?;
+    caller.must_see(ends.vhost.name())?;
+    one(&query, forms::binding(ends.vhost.name(), &ends.binding(&key)?))
+}
+
+/// `DELETE /api/bindings/{vhost}/e/{source}/{q|e}/{destination}/{key}`.
+pub(super) async fn delete(
+    State(site): Shared,
+    caller: Caller,
+    Path((vhost, source, kind, destination, key)): OnePath,
+) -> Result<Response, Problem> {
+    let ends = Ends::find(&site, &(vhost, source, kind, destination))?;
+    caller.must_enter(ends.vhost.name())?;
+    caller.visitor(&site, &ends.vhost).unbind(&ends.binding(&key)?)?;
+    site.durable().await;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

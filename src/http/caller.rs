@@ -1,0 +1,207 @@
+//! Who asks, and what he may see and do.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use amqp_codec::ShortString;
+use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use subtle::ConstantTimeEq;
+
+use super::problem::Problem;
+use super::site::Site;
+use crate::auth::{Tags, User};
+use crate::broker::vhost::VHost;
+use crate::session::Visitor;
+
+/// What the one who runs the broker is called.
+const LOCAL_ADMINISTRATOR: &str = "local administrator";
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct From(pub(super) SocketAddr);
+
+/// A user who may use the API.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    user: Arc<User>,
+    /// The vhosts that are open to him.
+    vhosts: Vec<ShortString>,
+    /// Whether it is who runs the broker: no permissions restrict him.
+    is_local: bool,
+}
+
+impl Caller {
+    pub(super) fn name(&self) -> &str {
+        &self.user.name
+    }
+
+    pub(super) fn tags(&self) -> &Tags {
+        &self.user.tags
+    }
+
+    /// The user in a vhost, to do something there.
+    pub(super) fn visitor<'a>(&'a self, site: &'a Site, vhost: &'a VHost) -> Visitor<'a> {
+        match self.is_local {
+            true => site.host().unrestricted_visitor(self.name(), vhost),
+            false => site.host().visitor(self.name(), vhost),
+        }
+    }
+
+    fn has(&self, tag: &str) -> bool {
+        self.user.tags.contains(tag)
+    }
+
+    pub(super) fn is_administrator(&self) -> bool {
+        self.has(Tags::ADMINISTRATOR)
+    }
+
+    /// Whether he sees what belongs to others.
+    pub(super) fn is_monitor(&self) -> bool {
+        self.is_administrator() || self.has(Tags::MONITORING)
+    }
+
+    fn is_policymaker(&self) -> bool {
+        self.is_administrator() || self.has(Tags::POLICYMAKER)
+    }
+
+    /// # Errors
+    /// 401, for everybody but administrators.
+    pub(super) fn must_administer(&self) -> Result<(), Problem> {
+        if self.is_administrator() { Ok(()) } else { Err(not("Not administrator user")) }
+    }
+
+    /// # Errors
+    /// 401, for those who see only what is theirs.
+    pub(super) fn must_monitor(&self) -> Result<(), Problem> {
+        if self.is_monitor() { Ok(()) } else { Err(not("Not monitor user")) }
+    }
+
+    /// # Errors
+    /// 401, for those who make no policies.
+    pub(super) fn must_make_policies(&self) -> Result<(), Problem> {
+        let may = self.is_policymaker();
+        if may { Ok(()) } else { Err(not("User not authorised to access virtual host")) }
+    }
+
+    /// Whether he has any permission in a vhost.
+    pub(super) fn may_enter(&self, vhost: &ShortString) -> bool {
+        self.is_local || self.vhosts.contains(vhost)
+    }
+
+    /// Whether he sees what is in a vhost.
+    pub(super) fn sees(&self, vhost: &ShortString) -> bool {
+        self.is_monitor() || self.may_enter(vhost)
+    }
+
+    /// # Errors
+    /// 401, for those who see nothing in a vhost.
+    pub(super) fn must_see(&self, vhost: &ShortString) -> Result<(), Problem> {
+        if self.sees(vhost) { Ok(()) } else { Err(not_here()) }
+    }
+
+    /// # Errors
+    /// 401, for those without any permission in a vhost.
+    pub(super) fn must_enter(&self, vhost: &ShortString) -> Result<(), Problem> {
+        if self.may_enter(vhost) { Ok(()) } else { Err(not_here()) }
+    }
+
+    /// Whether he sees what a user does: his own, and as a monitor everything.
+    pub(super) fn sees_user(&self, user: &str) -> bool {
+        self.is_monitor() || self.name() == user
+    }
+}
+
+fn not(reason: &str) -> Problem {
+    Problem::not_authorised(reason)
+}
+
+fn not_here() -> Problem {
+    not("User not authorised to access virtual host")
+}
+
+impl FromRequestParts<Arc<Site>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
+        let header = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let Some(From(from)) = parts.extensions.get::<From>().copied() else {
+            return Err(Problem::login_failed());
+        };
+        if header.is_some_and(|it| is_local_administrator(it, from, site)) {
+            site.logins().succeeded();
+            return Ok(Self { user: local_administrator(), vhosts: Vec::new(), is_local: true });
+        }
+        let (name, password) = header.and_then(credentials).ok_or_else(Problem::login_failed)?;
+        match site.host().authenticate(&name, &password, from.ip(), site.now()) {
+            Ok(user) if user.tags.may_manage() => {
+                site.logins().succeeded();
+                let vhosts = site.host().vhosts_of(&user.name);
+                Ok(Self { user, vhosts, is_local: false })
+            }
+            Ok(_) => {
+                site.logins().failed();
+                Err(Problem::not_authorised("Not management user"))
+            }
+            Err(reason) => {
+                site.logins().failed();
+                // The name is anybody's text: it is not to end the line.
+                let name = name.escape_debug();
+                tracing::warn!(peer = %from, "HTTP access denied: user '{name}' - {reason}");
+                Err(Problem::login_failed())
+            }
+        }
+    }
+}
+
+/// Whether it is who runs the broker: he is on its machine, and can read the token that is in a file of its
+/// user's. RabbitMQ's tools have Erlang's cookie for this.
+fn is_local_administrator(header: &[u8], from: SocketAddr, site: &Site) -> bool {
+    let Some(token) = header.strip_prefix(b"Bearer ") else { return false };
+    let expected = site.local_token().expose().as_bytes();
+    from.ip().to_canonical().is_loopback()
+        && !expected.is_empty()
+        && bool::from(token.ct_eq(expected))
+}
+
+/// He is no user of the broker's, and may do everything.
+fn local_administrator() -> Arc<User> {
+    let tags = Tags::from_iter([Tags::ADMINISTRATOR]);
+    Arc::new(User { tags, ..User::new(LOCAL_ADMINISTRATOR) })
+}
+
+/// User and password of `Basic ...`.
+fn credentials(header: &[u8]) -> Option<(String, Vec<u8>)> {
+    let header = std::str::from_utf8(header).ok()?;
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let decoded = STANDARD.decode(encoded.trim()).ok()?;
+    let colon = decoded.iter().position(|&byte| byte == b':')?;
+    let name = String::from_utf8(decoded[..colon].to_vec()).ok()?;
+    Some((name, decoded[colon + 1..].to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_may_have_colons_and_a_name_may_not() {
+        let header = format!("basic {}", STANDARD.encode("user:pass:word"));
+        let expected = Some(("user".to_owned(), b"pass:word".to_vec()));
+        assert_eq!(credentials(header.as_bytes()), expected);
+    }
+
+    #[test]
+    fn what_is_no_basic_authentication_is_nobody() {
+        for header in ["", "Basic", "Bearer abc", "Basic !!!", "Basic dXNlcg=="] {
+            assert_eq!(credentials(header.as_bytes()), None, "{header}");
+        }
+    }
+}

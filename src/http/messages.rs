@@ -1,0 +1,260 @@
+//! Publishing, and getting messages to look at.
+
+use std::sync::Arc;
+
+use amqp_codec::{BasicProperties, FieldTable, ReplyCode, ShortString};
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
+
+use super::body::Body;
+use super::caller::Caller;
+use super::listing::json_of;
+use super::path::{exchange_name, name};
+use super::problem::Problem;
+use super::site::Site;
+use crate::broker::json::{from_json, properties};
+use crate::broker::queue::{Fetched, Return};
+use crate::session::{Decision, Publish, Taken};
+
+/// Messages that one request may get: it holds all of them.
+const GET_MAX: i64 = 10_000;
+
+/// `POST /api/exchanges/{vhost}/{exchange}/publish`.
+pub(super) async fn publish(
+    State(site): State<Arc<Site>>,
+    caller: Caller,
+    Path((vhost, exchange)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let vhost = site.vhost(&vhost)?;
+    caller.must_enter(vhost.name())?;
+    let keys = ["routing_key", "properties", "payload", "payload_encoding"];
+    let body = Body::with(&body, &keys)?;
+    let routing_key = body.text("routing_key")?.unwrap_or_default();
+    let routing_key = ShortString::new(routing_key)
+        .map_err(|_| Problem::bad_request("routing_key is longer than 255 bytes"))?;
+    let payload = body.text("payload")?.unwrap_or_default();
+    let payload = match body.text("payload_encoding")?.as_deref() {
+        Some("string") => payload.into_bytes(),
+        Some("base64") => STANDARD
+            .decode(&payload)
+            .map_err(|_| Problem::bad_request(json!(["not_base64", payload])))?,
+        other => return Err(Problem::bad_request(json!(["unsupported_encoding", other]))),
+    };
+    let publish = Publish {
+        exchange: exchange_name(&exchange)?,
+        routing_key,
+        properties: properties_from(body.get("properties"))?,
+        body: payload.into(),
+    };
+    let published = caller.visitor(&site, &vhost).publish(publish, site.now());
+    let published = published.map_err(|refused| match refused.code {
+        ReplyCode::AccessRefused => refused.into(),
+        code => Problem::bad_request(format!("{} {}", code.code(), refused.reply_text())),
+    })?;
+    site.durable().await;
+    if !published.accepted {
+        return Err(Problem::bad_request("a queue refused the message: it is full"));
+    }
+    Ok(json_of(&json!({ "routed": published.routed })))
+}
+
+fn properties_from(given: Option<&Value>) -> Result<BasicProperties, Problem> {
+    let object = match given {
+        None => return Ok(BasicProperties::default()),
+        Some(Value::Object(object)) => object,
+        // How some clients write an empty object.
+        Some(Value::Array(items)) if items.is_empty() => return Ok(BasicProperties::default()),
+        Some(other) => return Err(Problem::bad_request(json!(["properties_not_object", other]))),
+    };
+    Ok(BasicProperties {
+        content_type: short_text(object, "content_type")?,
+        content_encoding: short_text(object, "content_encoding")?,
+        headers: headers(object)?,
+        delivery_mode: integer(object, "delivery_mode")?,
+        priority: integer(object, "priority")?,
+        correlation_id: short_text(object, "correlation_id")?,
+        reply_to: short_text(object, "reply_to")?,
+        expiration: short_text(object, "expiration")?,
+        message_id: short_text(object, "message_id")?,
+        timestamp: integer(object, "timestamp")?,
+        kind: short_text(object, "type")?,
+        user_id: short_text(object, "user_id")?,
+        app_id: short_text(object, "app_id")?,
+        cluster_id: short_text(object, "cluster_id")?,
+    })
+}
+
+fn short_text(object: &Map<String, Value>, key: &str) -> Result<Option<ShortString>, Problem> {
+    let text = match object.get(key) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Number(number)) => number.to_string(),
+        Some(_) => return Err(Problem::bad_request(json!(["not_string", key]))),
+    };
+    ShortString::new(text)
+        .map(Some)
+        .map_err(|_| Problem::bad_request(json!(["longer_than_255_bytes", key])))
+}
+
+fn integer<T: TryFrom<u64>>(object: &Map<String, Value>, key: &str) -> Result<Option<T>, Problem> {
+    let number = match object.get(key) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(text)) => text.parse().ok(),
+        Some(value) => value.as_u64(),
+    };
+    let number = number.and_then(|number| T::try_from(number).ok());
+    number.map(Some).ok_or_else(|| Problem::bad_request(json!(["not_int", key])))
+}
+
+fn headers(object: &Map<String, Value>) -> Result<Option<FieldTable>, Problem> {
+    match object.get("headers") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::Object(headers)) => {
+            let table = from_json(headers);
+            table.map(Some).map_err(|error| Problem::bad_request(error.to_string()))
+        }
+        Some(Value::Array(items)) if items.is_empty() => Ok(None),
+        Some(_) => Err(Problem::bad_request(json!(["not_object", "headers"]))),
+    }
+}
+
+/// `POST /api/queues/{vhost}/{queue}/get`.
+pub(super) async fn get(
+    State(site): State<Arc<Site>>,
+    caller: Caller,
+    Path((vhost, queue)): Path<(String, String)>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let vhost = site.vhost(&vhost)?;
+    caller.must_enter(vhost.name())?;
+    let queue = vhost
+        .queue(&name(&queue)?)
+        .map_err(|error| Problem::missing(format!("NOT_FOUND - {error}")))?;
+    let body = Body::with(&body, &["ackmode", "count", "encoding"])?;
+    let asked = Asked::read(&body)?;
+    let mut fetch = caller.visitor(&site, &vhost).look_at(&queue)?;
+    let arrived = Arc::new(Notify::new());
+    loop {
+        let again = Arc::clone(&arrived);
+        match fetch.take(asked.count, move || again.notify_one(), site.now()) {
+            Taken::All => break,
+            Taken::Later => arrived.notified().await,
+        }
+    }
+    let shown: Vec<Value> = fetch.taken().iter().map(|it| asked.shown(it)).collect();
+    fetch.decide(asked.decision, site.now());
+    if asked.decision != Decision::PutBack(Return::Nacked) {
+        site.durable().await;
+    }
+    Ok(json_of(&shown.into()))
+}
+
+/// What a request wants of messages, and what is to become of them.
+struct Asked {
+    count: usize,
+    decision: Decision,
+    is_base64: bool,
+    truncate: Option<usize>,
+}
+
+impl Asked {
+    fn read(body: &Body) -> Result<Self, Problem> {
+        let count = body.integer("count")?.unwrap_or(1).clamp(0, GET_MAX);
+        let decision = match body.text("ackmode")?.as_deref() {
+            Some("ack_requeue_true") => Decision::PutBack(Return::Nacked),
+            Some("ack_requeue_false") => Decision::Acknowledge,
+            Some("reject_requeue_true") => Decision::PutBack(Return::Rejected),
+            Some("reject_requeue_false") => Decision::Reject,
+            other => return Err(Problem::bad_request(json!(["unknown_ackmode", other]))),
+        };
+        let is_base64 = match body.text("encoding")?.as_deref() {
+            Some("auto") => false,
+            Some("base64") => true,
+            other => return Err(Problem::bad_request(json!(["unsupported_encoding", other]))),
+        };
+        let truncate = body.integer("truncate")?.and_then(|length| usize::try_from(length).ok());
+        Ok(Self { count: usize::try_from(count).unwrap_or(0), decision, is_base64, truncate })
+    }
+
+    fn shown(&self, fetched: &Fetched) -> Value {
+        let message = &fetched.entry.message;
+        let mut payload = message.inline_body().to_vec();
+        for segment in message.body_segments() {
+            payload.extend_from_slice(segment);
+        }
+        if let Some(length) = self.truncate {
+            payload.truncate(length);
+        }
+        let as_text = if self.is_base64 { None } else { std::str::from_utf8(&payload).ok() };
+        let (payload, encoding) = match as_text {
+            Some(text) => (text.to_owned(), "string"),
+            None => (STANDARD.encode(&payload), "base64"),
+        };
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        json!({
+            "payload_bytes": message.body_len(),
+            "redelivered": fetched.entry.is_redelivered(),
+            "exchange": text(message.exchange()),
+            "routing_key": text(message.routing_key()),
+            "message_count": fetched.behind,
+            "properties": shown_properties(fetched),
+            "payload": payload,
+            "payload_encoding": encoding,
+        })
+    }
+}
+
+/// Its properties, and how often it came back, as receivers are told. None at all are an empty list: that
+/// is how RabbitMQ writes an empty object here.
+fn shown_properties(fetched: &Fetched) -> Value {
+    // They were checked when the message came.
+    let shown = properties(fetched.entry.message.properties()).map(|shown| shown.json);
+    let mut shown = shown.unwrap_or_else(|_| json!({}));
+    if fetched.entry.returns > 0 {
+        if shown.get("headers").is_none() {
+            shown["headers"] = json!({});
+        }
+        shown["headers"]["x-delivery-count"] = fetched.entry.returns.into();
+    }
+    if shown.as_object().is_some_and(Map::is_empty) { json!([]) } else { shown }
+}
+
+/// `GET /api/aliveness-test/{vhost}`: publishes a message and gets it.
+pub(super) async fn aliveness(
+    State(site): State<Arc<Site>>,
+    caller: Caller,
+    Path(vhost): Path<String>,
+) -> Result<Response, Problem> {
+    const QUEUE: &str = "aliveness-test";
+    let vhost = site.vhost(&vhost)?;
+    caller.must_enter(vhost.name())?;
+    let queue = ShortString::from_static(QUEUE);
+    let properties = crate::broker::queue_cell::QueueProperties::default();
+    let here = caller.visitor(&site, &vhost);
+    let queue = here.declare_queue(&queue, properties, site.now())?;
+    let publish = Publish {
+        exchange: ShortString::default(),
+        routing_key: queue.name.clone(),
+        properties: BasicProperties::default(),
+        body: Bytes::from_static(b"test_message"),
+    };
+    let failed = |reason: &str| {
+        Problem::of(StatusCode::INTERNAL_SERVER_ERROR, "aliveness-test failed", reason)
+    };
+    let published = here.publish(publish, site.now());
+    if !published.is_ok_and(|published| published.routed) {
+        return Err(failed("the test message went nowhere"));
+    }
+    let mut fetch = here.look_at(&queue)?;
+    fetch.take(1, || {}, site.now());
+    let got = !fetch.taken().is_empty();
+    fetch.decide(Decision::Acknowledge, site.now());
+    if got { Ok(json_of(&json!({ "status": "ok" }))) } else { Err(failed("no message came back")) }
+}

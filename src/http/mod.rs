@@ -1,0 +1,39 @@
+//! The management HTTP API and the metrics: RabbitMQ's paths and field names.
+//!
+//! Handlers stand in files by resource. What they show is exact at the moment of reading: queues and
+//! exchanges are looked at under their locks, connections are asked ([`crate::session::Host::ask_connections`]).
+
+mod bindings;
+mod body;
+mod caller;
+mod channels;
+mod connections;
+mod consumers;
+mod definitions;
+mod exchanges;
+mod forms;
+mod health;
+mod limits;
+mod listing;
+mod messages;
+mod metrics;
+mod nodes;
+mod overview;
+mod parameters;
+mod path;
+mod permissions;
+mod policies;
+mod problem;
+mod process;
+mod properties_key;
+mod queues;
+mod rates;
+mod router;
+mod server;
+mod site;
+mod summary;
+mod users;
+mod vhosts;
+
+pub use self::server::Server;
+pub use self::site::{Identity, Listening, Site};

@@ -1,0 +1,159 @@
+//! `/api/nodes`.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Query as QueryOf, State};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::caller::Caller;
+use super::listing::{Query, json_of, list, one};
+use super::overview::{context, exchange_types};
+use super::problem::Problem;
+use super::process::Usage;
+use super::site::Site;
+use super::summary::Summary;
+
+type Shared = State<Arc<Site>>;
+
+impl Site {
+    /// # Errors
+    /// 404, for the name of another node.
+    pub(super) fn must_be_node(&self, name: &str) -> Result<(), Problem> {
+        if name == self.node() { Ok(()) } else { Err(Problem::not_found()) }
+    }
+}
+
+/// The node, and who came and went.
+fn shown(site: &Site) -> Value {
+    let mut shown = described(site);
+    let rates = site.rates().against(site.now());
+    if let Value::Object(object) = &mut shown {
+        rates.churn(&site.host().churn(), &site.host().traffic()).put(object);
+    }
+    shown
+}
+
+fn described(site: &Site) -> Value {
+    let identity = site.identity();
+    let usage = Usage::now(identity.data_dir.as_deref());
+    let churn = site.host().churn();
+    let alarms = site.host().alarms();
+    let connections = churn.connections_opened - churn.connections_closed;
+    let contexts: Value = site.listening().iter().filter_map(|it| context(site, it)).collect();
+    json!({
+        "name": site.node(),
+        "type": "disc",
+        "running": true,
+        "being_drained": false,
+        "os_pid": std::process::id().to_string(),
+        "uptime": site.uptime(),
+        "processors": std::thread::available_parallelism().map_or(1, usize::from),
+        "run_queue": 0,
+        "rates_mode": "basic",
+        "mem_used": usage.memory,
+        "mem_limit": identity.memory_limit,
+        "mem_alarm": alarms.memory,
+        "mem_calculation_strategy": "rss",
+        "disk_free": usage.disk_free,
+        "disk_free_limit": identity.disk_free_limit,
+        "disk_free_alarm": alarms.disk,
+        "fd_used": usage.descriptors,
+        "fd_total": usage.descriptors_max,
+        "sockets_used": connections,
+        "sockets_total": usage.descriptors_max,
+        "proc_used": usage.threads,
+        "proc_total": 1_048_576,
+        "net_ticktime": 60,
+        "partitions": [],
+        "cluster_links": [],
+        "enabled_plugins": ["rabbitmq_management", "rabbitmq_prometheus"],
+        "exchange_types": exchange_types(),
+        "auth_mechanisms": [
+            { "name": "PLAIN", "description": "SASL PLAIN authentication mechanism", "enabled": true },
+            { "name": "AMQPLAIN", "description": "QPid AMQPLAIN mechanism", "enabled": true },
+        ],
+        "applications": [
+            { "name": "leveret", "description": "leveret", "version": env!("CARGO_PKG_VERSION") },
+            { "name": "rabbit", "description": "RabbitMQ", "version": identity.rabbitmq_version },
+        ],
+        "contexts": contexts,
+        "log_files": ["<stdout>"],
+        "db_dir": identity.data_dir.as_ref().map(|dir| dir.display().to_string()),
+        "config_files": [],
+        "message_memory_used": site.host().memory_used(),
+    })
+}
+
+/// `GET /api/nodes`.
+pub(super) async fn all(
+    State(site): Shared,
+    caller: Caller,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    caller.must_monitor()?;
+    list(&query, move || vec![shown(&site)]).await
+}
+
+/// `GET /api/nodes/{node}`.
+pub(super) async fn get(
+    State(site): Shared,
+    caller: Caller,
+    Path(node): Path<String>,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    caller.must_monitor()?;
+    site.must_be_node(&node)?;
+    one(&query, shown(&site))
+}
+
+/// `GET /api/nodes/{node}/memory`: what messages take, and all the rest.
+pub(super) async fn memory(
+    State(site): Shared,
+    caller: Caller,
+    Path(node): Path<String>,
+) -> Result<Response, Problem> {
+    caller.must_monitor()?;
+    site.must_be_node(&node)?;
+    let usage = Usage::now(site.identity().data_dir.as_deref());
+    let mut summary = Summary::default();
+    for vhost in site.host().vhosts() {
+        summary.add(&Summary::of(&vhost));
+    }
+    let messages = summary.memory.min(usage.memory);
+    let mut memory = serde_json::Map::new();
+    // Parts of a virtual machine, which there is none of; clients want a number for each.
+    for part in [
+        "connection_readers",
+        "connection_writers",
+        "connection_channels",
+        "connection_other",
+        "quorum_queue_procs",
+        "stream_queue_procs",
+        "stream_queue_replica_reader_procs",
+        "stream_queue_coordinator_procs",
+        "plugins",
+        "metadata_store",
+        "other_proc",
+        "metrics",
+        "mgmt_db",
+        "mnesia",
+        "quorum_ets",
+        "metadata_store_ets",
+        "other_ets",
+        "binary",
+        "msg_index",
+        "code",
+        "atom",
+        "allocated_unused",
+        "reserved_unallocated",
+    ] {
+        memory.insert(part.to_owned(), 0.into());
+    }
+    memory.insert("queue_procs".to_owned(), messages.into());
+    memory.insert("other_system".to_owned(), (usage.memory - messages).into());
+    memory.insert("strategy".to_owned(), "rss".into());
+    let total = json!({ "rss": usage.memory, "allocated": usage.memory, "erlang": usage.memory });
+    memory.insert("total".to_owned(), total);
+    Ok(json_of(&json!({ "memory": memory })))
+}

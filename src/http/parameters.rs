@@ -1,0 +1,206 @@
+//! `/api/parameters` and `/api/global-parameters`.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query as QueryOf, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::body::Body;
+use super::caller::Caller;
+use super::forms;
+use super::listing::{Query, list, one};
+use super::problem::Problem;
+use super::site::Site;
+use super::users::put_status;
+use crate::broker::parameter::{GlobalParameter, Parameter};
+use crate::broker::vhost::VHost;
+
+type Shared = State<Arc<Site>>;
+
+fn shown(vhost: &VHost, parameter: &Parameter) -> Value {
+    json!({
+        "value": parameter.value,
+        "vhost": forms::text(vhost.name()),
+        "component": parameter.component,
+        "name": parameter.name,
+    })
+}
+
+/// The parameters of vhosts, of one component if one is named.
+fn of_vhosts(site: &Site, vhosts: &[Arc<VHost>], component: Option<&str>) -> Vec<Value> {
+    let mut items = Vec::new();
+    for vhost in vhosts {
+        let parameters = site.host().parameters(vhost);
+        let wanted = |it: &&Parameter| component.is_none_or(|wanted| it.component == wanted);
+        items.extend(parameters.iter().filter(wanted).map(|it| shown(vhost, it)));
+    }
+    items
+}
+
+/// `GET /api/parameters`.
+pub(super) async fn all(
+    State(site): Shared,
+    caller: Caller,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    caller.must_make_policies()?;
+    let vhosts = site.visible_vhosts(&caller);
+    list(&query, move || of_vhosts(&site, &vhosts, None)).await
+}
+
+/// `GET /api/parameters/{component}`.
+pub(super) async fn of_component(
+    State(site): Shared,
+    caller: Caller,
+    Path(component): Path<String>,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    caller.must_make_policies()?;
+    let vhosts = site.visible_vhosts(&caller);
+    list(&query, move || of_vhosts(&site, &vhosts, Some(&component))).await
+}
+
+/// `GET /api/parameters/{component}/{vhost}`.
+pub(super) async fn of_vhost(
+    State(site): Shared,
+    caller: Caller,
+    Path((component, vhost)): Path<(String, String)>,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    caller.must_make_policies()?;
+    let vhost = site.vhost(&vhost)?;
+    caller.must_enter(vhost.name())?;
+    list(&query, move || of_vhosts(&site, &[vhost], Some(&component))).await
+}
+
+type OnePath = Path<(String, String, String)>;
+
+/// `GET /api/parameters/{component}/{vhost}/{name}`.
+pub(super) async fn get(
+    State(site): Shared,
+    caller: Caller,
+    Path((component, vhost, name)): OnePath,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    caller.must_make_policies()?;
+    let vhost = site.vhost(&vhost)?;
+    caller.must_enter(vhost.name())?;
+    let parameters = site.host().parameters(&vhost);
+    let found = parameters.iter().find(|it| it.component == component && it.name == name);
+    one(&query, shown(&vhost, found.ok_or_else(Problem::not_found)?))
+}
+
+/// `PUT /api/parameters/{component}/{vhost}/{name}`.
+pub(super) async fn put(
+    State(site): Shared,
+    caller: Caller,
+    Path((component, vhost, name)): OnePath,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    caller.must_make_policies()?;
+    let entered = site.vhost_to_fill(&vhost)?;
+    caller.must_enter(entered.name())?;
+    let value = Body::with(&body, &["value"])?.get("value").cloned().unwrap_or_default();
+    let parameter = Parameter { component, name, value };
+    let put = site.host().put_parameter(&vhost, parameter, site.now())?;
+    site.durable().await;
+    Ok(put_status(put))
+}
+
+/// `DELETE /api/parameters/{component}/{vhost}/{name}`.
+pub(super) async fn delete(
+    State(site): Shared,
+    caller: Caller,
+    Path((component, vhost, name)): OnePath,
+) -> Result<Response, Problem> {
+    caller.must_make_policies()?;
+    caller.must_enter(site.vhost(&vhost)?.name())?;
+    if !site.host().delete_parameter(&vhost, (&component, &name), site.now())? {
+        return Err(Problem::not_found());
+    }
+    site.durable().await;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+fn shown_global(parameter: &GlobalParameter) -> Value {
+    json!({ "name": parameter.name, "value": parameter.value })
+}
+
+/// `GET /api/global-parameters`.
+pub(super) async fn all_global(
+    State(site): Shared,
+    caller: Caller,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    caller.must_make_policies()?;
+    list(&query, move || site.host().global_parameters().iter().map(shown_global).collect()).await
+}
+
+/// `GET /api/global-parameters/{name}`.
+pub(super) async fn get_global(
+    State(site): Shared,
+    caller: Caller,
+    Path(name): Path<String>,
+    QueryOf(query): Query,
+) -> Result<Response, Problem> {
+    caller.must_make_policies()?;
+    let found = site.host().global_parameter(&name).ok_or_else(Problem::not_found)?;
+    one(&query, shown_global(&found))
+}
+
+/// `PUT /api/global-parameters/{name}`.
+pub(super) async fn put_global(
+    State(site): Shared,
+    caller: Caller,
+    Path(name): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    caller.must_administer()?;
+    let value = Body::with(&body, &["value"])?.get("value").cloned().unwrap_or_default();
+    let put = site.host().put_global_parameter(GlobalParameter { name, value });
+    site.durable().await;
+    Ok(put_status(put))
+}
+
+/// `DELETE /api/global-parameters/{name}`.
+pub(super) async fn delete_global(
+    State(site): Shared,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Response, Problem> {
+    caller.must_administer()?;
+    if !site.host().delete_global_parameter(&name) {
+        return Err(Problem::not_found());
+    }
+    site.durable().await;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The name under which the cluster's name is kept.
+const CLUSTER_NAME: &str = "cluster_name";
+
+impl Site {
+    /// What the cluster is called: as somebody named it, or as it is from the start.
+    pub(super) fn cluster_name(&self) -> String {
+        let given = self.host().global_parameter(CLUSTER_NAME);
+        let given = given.and_then(|it| it.value.as_str().map(str::to_owned));
+        given.unwrap_or_else(|| self.identity().cluster.clone())
+    }
+}
+
+/// `PUT /api/cluster-name`.
+pub(super) async fn name_cluster(
+    State(site): Shared,
+    caller: Caller,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    caller.must_administer()?;
+    let given = Body::with(&body, &["name"])?.text("name")?.unwrap_or_default();
+    let name = CLUSTER_NAME.to_owned();
+    site.host().put_global_parameter(GlobalParameter { name, value: given.into() });
+    site.durable().await;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

@@ -1,0 +1,151 @@
+//! `/api/policies` and `/api/operator-policies`.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Query as QueryOf, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::Value;
+
+use super::body::Body;
+use super::caller::Caller;
+use super::forms;
+use super::listing::{Query, list, one};
+use super::problem::Problem;
+use super::site::Site;
+use crate::broker::policy::{ApplyTo, Policy};
+use crate::broker::vhost::VHost;
+
+type Shared = State<Arc<Site>>;
+
+/// Those that users make, or those that operators do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    Users,
+    Operators,
+}
+
+impl Whose {
+    fn of(self, vhost: &VHost) -> Vec<Arc<Policy>> {
+        let mut policies = match self {
+            Self::Users => vhost.policies(),
+            Self::Operators => vhost.operator_policies(),
+        };
+        policies.sort_by(|one, other| one.name().cmp(other.name()));
+        policies
+    }
+
+    fn must_be_let(self, caller: &Caller, vhost: &VHost) -> Result<(), Problem> {
+        match self {
+            Self::Users => caller.must_make_policies(),
+            Self::Operators => caller.must_administer(),
+        }?;
+        caller.must_enter(vhost.name())
+    }
+
+    fn find(self, vhost: &VHost, name: &str) -> Result<Arc<Policy>, Problem> {
+        let found = self.of(vhost).into_iter().find(|policy| policy.name() == name);
+        found.ok_or_else(Problem::not_found)
+    }
+
+    /// `GET` of all.
+    pub(super) async fn all(
+        self,
+        State(site): Shared,
+        caller: Caller,
+        QueryOf(query): Query,
+    ) -> Result<Response, Problem> {
+        let vhosts = site.visible_vhosts(&caller);
+        list(&query, move || vhosts.iter().flat_map(|vhost| self.shown(vhost)).collect()).await
+    }
+
+    fn shown(self, vhost: &VHost) -> Vec<Value> {
+        self.of(vhost).iter().map(|policy| forms::policy(vhost.name(), policy)).collect()
+    }
+
+    /// `GET .../{vhost}`.
+    pub(super) async fn of_vhost(
+        self,
+        State(site): Shared,
+        caller: Caller,
+        Path(vhost): Path<String>,
+        QueryOf(query): Query,
+    ) -> Result<Response, Problem> {
+        let vhost = site.vhost(&vhost)?;
+        self.must_be_let(&caller, &vhost)?;
+        list(&query, move || self.shown(&vhost)).await
+    }
+
+    /// `GET .../{vhost}/{name}`.
+    pub(super) async fn get(
+        self,
+        State(site): Shared,
+        caller: Caller,
+        Path((vhost, name)): Path<(String, String)>,
+        QueryOf(query): Query,
+    ) -> Result<Response, Problem> {
+        let vhost = site.vhost(&vhost)?;
+        self.must_be_let(&caller, &vhost)?;
+        one(&query, forms::policy(vhost.name(), &*self.find(&vhost, &name)?))
+    }
+
+    /// `PUT .../{vhost}/{name}`.
+    pub(super) async fn put(
+        self,
+        State(site): Shared,
+        caller: Caller,
+        Path((vhost, name)): Path<(String, String)>,
+        body: Bytes,
+    ) -> Result<Response, Problem> {
+        let vhost = site.vhost_to_fill(&vhost)?;
+        self.must_be_let(&caller, &vhost)?;
+        let policy = read(&name, &body)?;
+        let was_there = self.find(&vhost, &name).is_ok();
+        match self {
+            Self::Users => site.host().set_policy(&vhost, policy, site.now()),
+            Self::Operators => site.host().set_operator_policy(&vhost, policy, site.now())?,
+        }
+        site.durable().await;
+        Ok(if was_there { StatusCode::NO_CONTENT } else { StatusCode::CREATED }.into_response())
+    }
+
+    /// `DELETE .../{vhost}/{name}`.
+    pub(super) async fn delete(
+        self,
+        State(site): Shared,
+        caller: Caller,
+        Path((vhost, name)): Path<(String, String)>,
+    ) -> Result<Response, Problem> {
+        let vhost = site.vhost(&vhost)?;
+        self.must_be_let(&caller, &vhost)?;
+        let was_there = match self {
+            Self::Users => site.host().delete_policy(&vhost, &name, site.now()),
+            Self::Operators => site.host().delete_operator_policy(&vhost, &name, site.now()),
+        };
+        if !was_there {
+            return Err(Problem::not_found());
+        }
+        site.durable().await;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    }
+}
+
+fn read(name: &str, body: &Bytes) -> Result<Policy, Problem> {
+    let body = Body::with(body, &["pattern", "definition"])?;
+    let invalid = |reason: String| Problem::bad_request(format!("Validation failed\n\n{reason}\n"));
+    let Some(Value::String(pattern)) = body.get("pattern") else {
+        return Err(invalid("pattern should be a string".to_owned()));
+    };
+    let policy = Policy::from_table(name, pattern, body.table("definition")?)?;
+    let priority = match body.get("priority") {
+        None => 0,
+        Some(value) => value
+            .as_i64()
+            .and_then(|priority| i32::try_from(priority).ok())
+            .ok_or_else(|| invalid(format!("priority should be a number, actually was {value}")))?,
+    };
+    let apply_to = body.text("apply-to")?.unwrap_or_else(|| "all".to_owned());
+    let apply_to = ApplyTo::parse(&apply_to)?;
+    Ok(policy.with_priority(priority).with_apply_to(apply_to))
+}

@@ -1,0 +1,441 @@
+//! Rates over the last seconds: what is counted, against a sample of a few seconds ago.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use amqp_codec::ShortString;
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+
+use super::site::Site;
+use super::summary::Summary;
+use crate::broker::queue::{QueueReport, Totals};
+use crate::broker::queue_cell::{ConnectionId, QueueId};
+use crate::broker::traffic::VHostTotals;
+use crate::session::{ChannelReport, ChannelStats, Churn, ConnectionReport, ConnectionTraffic};
+
+/// How often samples are taken.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Samples that are kept: what is shown is the rate over one to two intervals.
+const KEPT: usize = 2;
+
+/// Numbers with their names, some of which are shown with a rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts<const N: usize>([u64; N]);
+
+impl<const N: usize> Default for Counts<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+/// What queues count, and what of it is in them now.
+const QUEUE: [&str; 9] = [
+    "publish",
+    "deliver",
+    "deliver_no_ack",
+    "get",
+    "get_no_ack",
+    "get_empty",
+    "deliver_get",
+    "ack",
+    "redeliver",
+];
+const DEPTH: [&str; 3] = ["messages", "messages_ready", "messages_unacknowledged"];
+const EXCHANGE: [&str; 2] = ["publish_in", "publish_out"];
+const OVERALL: [&str; 12] = [
+    "publish",
+    "confirm",
+    "return_unroutable",
+    "drop_unroutable",
+    "deliver",
+    "deliver_no_ack",
+    "get",
+    "get_no_ack",
+    "get_empty",
+    "deliver_get",
+    "ack",
+    "redeliver",
+];
+const CHURN: [&str; 7] = [
+    "connection_created",
+    "connection_closed",
+    "channel_created",
+    "channel_closed",
+    "queue_declared",
+    "queue_created",
+    "queue_deleted",
+];
+const CONNECTION: [&str; 2] = ["recv_oct", "send_oct"];
+
+/// Counts of one kind, with what a sample has of the same thing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flow<const N: usize> {
+    names: [&'static str; N],
+    now: Counts<N>,
+    before: Counts<N>,
+    seconds: f64,
+}
+
+impl<const N: usize> Flow<N> {
+    /// Puts each with its rate into an object: `publish` and `publish_details`.
+    pub(super) fn put(&self, object: &mut Map<String, Value>) {
+        for ((name, now), before) in self.names.iter().zip(self.now.0).zip(self.before.0) {
+            object.insert((*name).to_owned(), now.into());
+            #[expect(clippy::cast_precision_loss, reason = "a rate is shown, not counted with")]
+            let grown = now as f64 - before as f64;
+            let rate = if self.seconds > 0.0 { grown / self.seconds } else { 0.0 };
+            object.insert(format!("{name}_details"), json!({ "rate": rate }));
+        }
+    }
+
+    /// The same as an object of their own; nothing where nothing was ever counted.
+    pub(super) fn object(&self) -> Option<Value> {
+        if self.now == Counts::default() {
+            return None;
+        }
+        let mut object = Map::new();
+        self.put(&mut object);
+        Some(object.into())
+    }
+}
+
+fn queue_counts(totals: &Totals) -> Counts<9> {
+    let fetched = totals.fetched - totals.fetched_automatically;
+    Counts([
+        totals.accepted,
+        totals.delivered_for_ack(),
+        totals.delivered_automatically,
+        fetched,
+        totals.fetched_automatically,
+        totals.empty_gets,
+        totals.delivered,
+        totals.acknowledged_by_clients(),
+        totals.redelivered,
+    ])
+}
+
+fn overall_counts(summary: &Summary) -> Counts<12> {
+    let publishes = summary.totals.publishes;
+    let Counts([_, deliver, no_ack, get, get_no_ack, empty, deliver_get, ack, redeliver]) =
+        queue_counts(&summary.all_queues());
+    Counts([
+        publishes.published,
+        publishes.confirmed,
+        publishes.returned,
+        publishes.dropped,
+        deliver,
+        no_ack,
+        get,
+        get_no_ack,
+        empty,
+        deliver_get,
+        ack,
+        redeliver,
+    ])
+}
+
+fn channel_counts(stats: &ChannelStats) -> Counts<12> {
+    Counts([
+        stats.published,
+        stats.confirmed,
+        stats.returned,
+        stats.dropped,
+        stats.delivered,
+        stats.delivered_automatically,
+        stats.fetched,
+        stats.fetched_automatically,
+        stats.empty_gets,
+        stats.delivered
+            + stats.delivered_automatically
+            + stats.fetched
+            + stats.fetched_automatically,
+        stats.acknowledged,
+        stats.redelivered,
+    ])
+}
+
+fn depth(ready: u64, unacked: u64) -> Counts<3> {
+    Counts([ready + unacked, ready, unacked])
+}
+
+fn queue_depth(report: &QueueReport) -> Counts<3> {
+    depth(report.counts.ready as u64, report.counts.unacked as u64)
+}
+
+fn churn_counts(churn: &Churn, totals: &VHostTotals) -> Counts<7> {
+    Counts([
+        churn.connections_opened,
+        churn.connections_closed,
+        churn.channels_opened,
+        churn.channels_closed,
+        totals.queues_declared,
+        totals.queues_created,
+        totals.queues_deleted,
+    ])
+}
+
+fn octets(traffic: &ConnectionTraffic) -> Counts<2> {
+    Counts([traffic.received_bytes, traffic.sent_bytes])
+}
+
+/// What was counted at a moment.
+#[derive(Debug)]
+pub(super) struct Sample {
+    at: Instant,
+    overall: Counts<12>,
+    depth: Counts<3>,
+    churn: Counts<7>,
+    vhosts: HashMap<ShortString, (Counts<12>, Counts<3>, Counts<2>)>,
+    queues: HashMap<QueueId, (Counts<9>, Counts<3>)>,
+    exchanges: HashMap<(ShortString, ShortString), Counts<2>>,
+    /// What connections say; `None` if nobody wants to know.
+    connections: Option<HashMap<ConnectionId, SampledConnection>>,
+}
+
+#[derive(Debug, Default)]
+struct SampledConnection {
+    octets: Counts<2>,
+    channels: HashMap<u16, Counts<12>>,
+}
+
+impl Sample {
+    fn empty(at: Instant) -> Self {
+        Self {
+            at,
+            overall: Counts::default(),
+            depth: Counts::default(),
+            churn: Counts::default(),
+            vhosts: HashMap::new(),
+            queues: HashMap::new(),
+            exchanges: HashMap::new(),
+            connections: Some(HashMap::new()),
+        }
+    }
+
+    fn take(site: &Site, connections: Option<&[ConnectionReport]>) -> Self {
+        let mut sample = Self::empty(site.now());
+        let mut all = Summary::default();
+        for vhost in site.host().vhosts() {
+            for queue in vhost.queues() {
+                let report = queue.state.lock().report();
+                let counts = (queue_counts(&report.totals), queue_depth(&report));
+                sample.queues.insert(queue.id, counts);
+            }
+            for exchange in vhost.exchange_reports() {
+                let counts = Counts([exchange.published_in, exchange.published_out]);
+                sample.exchanges.insert((vhost.name().clone(), exchange.name), counts);
+            }
+            let summary = Summary::of(&vhost);
+            let octets = connections.into_iter().flatten().filter(|it| it.vhost == *vhost.name());
+            let octets = sum_of_octets(octets);
+            let counts = (overall_counts(&summary), depth(summary.ready, summary.unacked), octets);
+            sample.vhosts.insert(vhost.name().clone(), counts);
+            all.add(&summary);
+        }
+        sample.overall = overall_counts(&all);
+        sample.depth = depth(all.ready, all.unacked);
+        sample.churn = churn_counts(&site.host().churn(), &all.totals);
+        sample.connections = connections.map(|reports| reports.iter().map(sampled).collect());
+        sample
+    }
+}
+
+fn sampled(report: &ConnectionReport) -> (ConnectionId, SampledConnection) {
+    let channel = |it: &ChannelReport| (it.number.0, channel_counts(&it.stats));
+    let channels = report.channels.iter().map(channel).collect();
+    (report.id, SampledConnection { octets: octets(&report.traffic), channels })
+}
+
+fn sum_of_octets<'a>(connections: impl Iterator<Item = &'a ConnectionReport>) -> Counts<2> {
+    let mut sum = Counts::<2>::default();
+    for connection in connections {
+        sum.0[0] += connection.traffic.received_bytes;
+        sum.0[1] += connection.traffic.sent_bytes;
+    }
+    sum
+}
+
+/// The last samples.
+#[derive(Debug)]
+pub(super) struct Rates {
+    samples: Mutex<VecDeque<Arc<Sample>>>,
+    /// Somebody looked at connections or channels since the last sample: the next ones ask these.
+    wanted: AtomicBool,
+}
+
+impl Rates {
+    /// When a broker starts nothing was counted yet.
+    pub(super) fn new(started: Instant) -> Self {
+        let samples = Mutex::new(VecDeque::from([Arc::new(Sample::empty(started))]));
+        Self { samples, wanted: AtomicBool::new(false) }
+    }
+
+    /// What to compare with, now.
+    pub(super) fn against(&self, now: Instant) -> Comparison {
+        let sample = self.samples.lock().front().map(Arc::clone);
+        let sample = sample.unwrap_or_else(|| Arc::new(Sample::empty(now)));
+        let seconds = now.saturating_duration_since(sample.at).as_secs_f64();
+        Comparison { sample, seconds }
+    }
+
+    /// Notes that somebody looks at connections.
+    pub(super) fn want_connections(&self) {
+        self.wanted.store(true, Ordering::Relaxed);
+    }
+
+    fn add(&self, sample: Sample) {
+        let mut samples = self.samples.lock();
+        samples.push_back(Arc::new(sample));
+        while samples.len() > KEPT {
+            samples.pop_front();
+        }
+    }
+}
+
+/// Takes samples as long as it runs. The cost is one look at every queue; connections are asked only while
+/// somebody looks at them.
+pub(super) async fn sample(site: Arc<Site>) {
+    let mut ticks = tokio::time::interval(INTERVAL);
+    ticks.tick().await;
+    let mut idle = u32::MAX;
+    loop {
+        ticks.tick().await;
+        let wanted = site.rates().wanted.swap(false, Ordering::Relaxed);
+        // A minute after the last look nobody is asked any more.
+        idle = if wanted { 0 } else { idle.saturating_add(1) };
+        let connections = if idle < 12 { Some(site.ask_connections().await) } else { None };
+        let of_site = Arc::clone(&site);
+        let taken =
+            tokio::task::spawn_blocking(move || Sample::take(&of_site, connections.as_deref()));
+        if let Ok(sample) = taken.await {
+            site.rates().add(sample);
+        }
+    }
+}
+
+/// A sample, and how long ago it was taken. What was not there then had counted nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Comparison {
+    sample: Arc<Sample>,
+    seconds: f64,
+}
+
+impl Comparison {
+    fn flow<const N: usize>(
+        &self,
+        names: [&'static str; N],
+        now: Counts<N>,
+        before: Option<Counts<N>>,
+    ) -> Flow<N> {
+        Flow { names, now, before: before.unwrap_or_default(), seconds: self.seconds }
+    }
+
+    /// What a queue counts, and what is in it.
+    pub(super) fn queue(&self, id: QueueId, report: &QueueReport) -> (Flow<9>, Flow<3>) {
+        let before = self.sample.queues.get(&id).copied().unzip();
+        let counts = self.flow(QUEUE, queue_counts(&report.totals), before.0);
+        (counts, self.flow(DEPTH, queue_depth(report), before.1))
+    }
+
+    pub(super) fn exchange(
+        &self,
+        vhost: &ShortString,
+        name: &ShortString,
+        (came, went): (u64, u64),
+    ) -> Flow<2> {
+        let before = self.sample.exchanges.get(&(vhost.clone(), name.clone())).copied();
+        self.flow(EXCHANGE, Counts([came, went]), before)
+    }
+
+    /// What all vhosts count together, and what is in their queues.
+    pub(super) fn overall(&self, summary: &Summary) -> (Flow<12>, Flow<3>) {
+        let counts = self.flow(OVERALL, overall_counts(summary), Some(self.sample.overall));
+        let depth = depth(summary.ready, summary.unacked);
+        (counts, self.flow(DEPTH, depth, Some(self.sample.depth)))
+    }
+
+    pub(super) fn churn(&self, churn: &Churn, totals: &VHostTotals) -> Flow<7> {
+        self.flow(CHURN, churn_counts(churn, totals), Some(self.sample.churn))
+    }
+
+    /// What a vhost counts, what is in its queues, and what its connections received and sent.
+    pub(super) fn vhost<'a>(
+        &self,
+        name: &ShortString,
+        summary: &Summary,
+        connections: impl Iterator<Item = &'a ConnectionReport>,
+    ) -> (Flow<12>, Flow<3>, Flow<2>) {
+        let before = self.sample.vhosts.get(name).copied().unwrap_or_default();
+        let octets = sum_of_octets(connections);
+        let mut octets = self.flow(CONNECTION, octets, Some(before.2));
+        if self.sample.connections.is_none() {
+            octets.seconds = 0.0;
+        }
+        let counts = self.flow(OVERALL, overall_counts(summary), Some(before.0));
+        (counts, self.flow(DEPTH, depth(summary.ready, summary.unacked), Some(before.1)), octets)
+    }
+
+    /// What a connection received and sent. Where nobody looked before, there is no rate yet.
+    pub(super) fn connection(&self, report: &ConnectionReport) -> Flow<2> {
+        let of_sample = self.sample.connections.as_ref();
+        let before = of_sample.and_then(|it| it.get(&report.id)).map(|it| it.octets);
+        let mut flow = self.flow(CONNECTION, octets(&report.traffic), before);
+        if of_sample.is_none() {
+            flow.seconds = 0.0;
+        }
+        flow
+    }
+
+    /// What a channel counts.
+    pub(super) fn channel(&self, connection: ConnectionId, report: &ChannelReport) -> Flow<12> {
+        let of_sample = self.sample.connections.as_ref();
+        let before = of_sample
+            .and_then(|it| it.get(&connection)?.channels.get(&report.number.0))
+            // Another one may have had its number.
+            .filter(|before| before.0[0] <= report.stats.published);
+        let mut flow = self.flow(OVERALL, channel_counts(&report.stats), before.copied());
+        if of_sample.is_none() {
+            flow.seconds = 0.0;
+        }
+        flow
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_what_was_counted_since_the_sample() {
+        let flow =
+            Flow { names: ["publish"], now: Counts([30]), before: Counts([10]), seconds: 4.0 };
+        let expected = json!({ "publish": 30, "publish_details": { "rate": 5.0 } });
+        assert_eq!(flow.object(), Some(expected));
+    }
+
+    #[test]
+    fn what_never_counted_anything_shows_nothing() {
+        let flow = Flow { names: ["publish"], now: Counts([0]), before: Counts([0]), seconds: 4.0 };
+        assert_eq!(flow.object(), None);
+    }
+
+    #[test]
+    fn samples_that_are_older_than_those_kept_are_forgotten() {
+        let start = crate_clock();
+        let rates = Rates::new(start);
+        for seconds in [5, 10, 15] {
+            rates.add(Sample::empty(start + Duration::from_secs(seconds)));
+        }
+        let now = start + Duration::from_secs(16);
+        assert!((rates.against(now).seconds - 6.0).abs() < 1e-9);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "any moment does")]
+    fn crate_clock() -> Instant {
+        Instant::now()
+    }
+}

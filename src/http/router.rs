@@ -1,0 +1,259 @@
+//! Which path leads to which handler, and what holds for all of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_LENGTH;
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post, put};
+
+use super::metrics as prometheus;
+use super::policies::Whose;
+use super::problem::Problem;
+use super::site::Site;
+use super::{
+    bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
+    nodes, overview, parameters, permissions, queues, users, vhosts,
+};
+
+/// Bytes in the body of a request: a definitions file of a large broker.
+const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// How long a request may take, its body included.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+type Routes = Router<Arc<Site>>;
+
+/// The management API.
+pub(super) fn management(site: Arc<Site>) -> Router {
+    let routes = Router::new()
+        .merge(of_broker())
+        .merge(of_clients())
+        .merge(of_topology())
+        .merge(of_policies())
+        .merge(of_users())
+        .merge(of_vhosts())
+        .merge(of_parameters())
+        .merge(of_health());
+    limited(routes.with_state(site))
+}
+
+/// The metrics.
+pub(super) fn metrics(site: Arc<Site>) -> Router {
+    let routes = Router::new()
+        .route("/metrics", get(prometheus::aggregated))
+        .route("/metrics/per-object", get(prometheus::per_object))
+        .route("/metrics/detailed", get(prometheus::detailed))
+        .route("/metrics/memory-breakdown", get(prometheus::memory));
+    limited(routes.with_state(site))
+}
+
+/// What holds for all requests.
+fn limited(router: Router) -> Router {
+    router
+        .fallback(|| async { Problem::not_found() })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(in_bounds))
+}
+
+async fn in_bounds(request: Request, next: Next) -> Response {
+    let announced = request.headers().get(CONTENT_LENGTH);
+    let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+        let (status, error) = (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large");
+        return Problem::of(status, error, "the body is too large").into_response();
+    }
+    match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let status = StatusCode::REQUEST_TIMEOUT;
+            Problem::of(status, "timeout", "the request took too long").into_response()
+        }
+    }
+}
+
+fn of_broker() -> Routes {
+    Router::new()
+        .route("/api/overview", get(overview::get))
+        .route("/api/cluster-name", get(overview::cluster_name).put(parameters::name_cluster))
+        .route("/api/definitions", get(definitions::export).post(definitions::import))
+        .route(
+            "/api/definitions/{vhost}",
+            get(definitions::export_vhost).post(definitions::import_vhost),
+        )
+        .route("/api/extensions", get(overview::extensions))
+        .route("/api/whoami", get(overview::whoami))
+        .route("/api/auth", get(overview::auth))
+        .route("/api/auth/attempts/{node}", get(overview::auth_attempts))
+        .route("/api/rebalance/queues", post(overview::rebalance))
+        .route("/api/feature-flags", get(overview::feature_flags))
+        .route("/api/feature-flags/{name}/enable", put(overview::enable_feature))
+        .route("/api/deprecated-features", get(overview::none))
+        .route("/api/deprecated-features/used", get(overview::none))
+        .route("/api/federation-links", get(overview::none))
+        .route("/api/federation-links/{vhost}", get(overview::none))
+        .route("/api/stream/connections", get(overview::none))
+        .route("/api/stream/connections/{vhost}", get(overview::none))
+        .route("/api/stream/consumers", get(overview::none))
+        .route("/api/stream/consumers/{vhost}", get(overview::none))
+        .route("/api/stream/publishers", get(overview::none))
+        .route("/api/stream/publishers/{vhost}", get(overview::none))
+        .route("/api/shovels", get(overview::none))
+        .route("/api/shovels/{vhost}", get(overview::none))
+        .route("/api/nodes", get(nodes::all))
+        .route("/api/nodes/{node}", get(nodes::get))
+        .route("/api/nodes/{node}/memory", get(nodes::memory))
+        .route("/api/aliveness-test/{vhost}", get(messages::aliveness))
+}
+
+fn of_clients() -> Routes {
+    Router::new()
+        .route("/api/connections", get(connections::all))
+        .route("/api/connections/{name}", get(connections::get).delete(connections::close))
+        .route("/api/connections/{name}/channels", get(connections::channels_of))
+        .route(
+            "/api/connections/username/{user}",
+            get(connections::of_user).delete(connections::close_of_user),
+        )
+        .route("/api/vhosts/{vhost}/connections", get(connections::of_vhost))
+        .route("/api/vhosts/{vhost}/channels", get(connections::channels_of_vhost))
+        .route("/api/channels", get(channels::all))
+        .route("/api/channels/{name}", get(channels::get))
+        .route("/api/consumers", get(consumers::all))
+        .route("/api/consumers/{vhost}", get(consumers::of_vhost))
+}
+
+fn of_topology() -> Routes {
+    let ends = "/api/bindings/{vhost}/e/{source}/{kind}/{destination}";
+    let one_binding = "/api/bindings/{vhost}/e/{source}/{kind}/{destination}/{key}";
+    let exchange = "/api/exchanges/{vhost}/{exchange}";
+    let queue = "/api/queues/{vhost}/{queue}";
+    let under = |path: &str, rest: &str| format!("{path}/{rest}");
+    let of_exchange = get(exchanges::get).put(exchanges::put).delete(exchanges::delete);
+    let of_queue = get(queues::get).put(queues::put).delete(queues::delete);
+    Router::new()
+        .route("/api/exchanges", get(exchanges::all))
+        .route("/api/exchanges/{vhost}", get(exchanges::of_vhost))
+        .route(exchange, of_exchange)
+        .route(&under(exchange, "bindings/source"), get(exchanges::bindings_from))
+        .route(&under(exchange, "bindings/destination"), get(exchanges::bindings_to))
+        .route(&under(exchange, "publish"), post(messages::publish))
+        .route("/api/queues", get(queues::all))
+        .route("/api/queues/detailed", get(queues::all))
+        .route("/api/queues/{vhost}", get(queues::of_vhost))
+        .route(queue, of_queue)
+        .route(&under(queue, "bindings"), get(queues::bindings))
+        .route(&under(queue, "contents"), delete(queues::purge))
+        .route(&under(queue, "get"), post(messages::get))
+        .route(&under(queue, "actions"), post(queues::act))
+        .route("/api/bindings", get(bindings::all))
+        .route("/api/bindings/{vhost}", get(bindings::of_vhost))
+        .route(ends, get(bindings::between).post(bindings::add))
+        .route(one_binding, get(bindings::get).delete(bindings::delete))
+}
+
+fn of_policies() -> Routes {
+    Router::new()
+        .merge(policies("/api/policies", Whose::Users))
+        .merge(policies("/api/operator-policies", Whose::Operators))
+}
+
+fn policies(path: &str, whose: Whose) -> Routes {
+    let all: MethodRouter<Arc<Site>> =
+        get(move |site, caller, query| whose.all(site, caller, query));
+    let of_vhost = get(move |site, caller, path, query| whose.of_vhost(site, caller, path, query));
+    let one = get(move |site, caller, path, query| whose.get(site, caller, path, query))
+        .put(move |site, caller, path, body| whose.put(site, caller, path, body))
+        .delete(move |site, caller, path| whose.delete(site, caller, path));
+    Router::new()
+        .route(path, all)
+        .route(&format!("{path}/{{vhost}}"), of_vhost)
+        .route(&format!("{path}/{{vhost}}/{{name}}"), one)
+}
+
+fn of_users() -> Routes {
+    let topics = "/api/topic-permissions/{vhost}/{user}";
+    Router::new()
+        .route("/api/users", get(users::all))
+        .route("/api/users/without-permissions", get(users::without_permissions))
+        .route("/api/users/bulk-delete", post(users::delete_many))
+        .route("/api/users/{user}", get(users::get).put(users::put).delete(users::delete))
+        .route("/api/users/{user}/permissions", get(permissions::of_user))
+        .route("/api/users/{user}/topic-permissions", get(permissions::topics_of_user))
+        .route("/api/auth/hash_password/{password}", get(users::hash_password))
+        .route("/api/permissions", get(permissions::all))
+        .route(
+            "/api/permissions/{vhost}/{user}",
+            get(permissions::get).put(permissions::put).delete(permissions::delete),
+        )
+        .route("/api/topic-permissions", get(permissions::all_topics))
+        .route(
+            topics,
+            get(permissions::get_topics)
+                .put(permissions::put_topics)
+                .delete(permissions::delete_topics),
+        )
+        .route(&format!("{topics}/{{exchange}}"), delete(permissions::delete_topics_of_exchange))
+        .route("/api/user-limits", get(limits::of_users))
+        .route("/api/user-limits/{user}", get(limits::of_one_user))
+        .route(
+            "/api/user-limits/{user}/{limit}",
+            put(limits::put_of_user).delete(limits::delete_of_user),
+        )
+}
+
+fn of_vhosts() -> Routes {
+    Router::new()
+        .route("/api/vhosts", get(vhosts::all))
+        .route("/api/vhosts/{vhost}", get(vhosts::get).put(vhosts::put).delete(vhosts::delete))
+        .route(
+            "/api/vhosts/{vhost}/deletion/protection",
+            post(vhosts::protect).delete(vhosts::unprotect),
+        )
+        .route("/api/vhosts/{vhost}/start/{node}", post(vhosts::start))
+        .route("/api/vhosts/{vhost}/permissions", get(permissions::of_vhost))
+        .route("/api/vhosts/{vhost}/topic-permissions", get(permissions::topics_of_vhost))
+        .route("/api/vhost-limits", get(limits::of_vhosts))
+        .route("/api/vhost-limits/{vhost}", get(limits::of_one_vhost))
+        .route(
+            "/api/vhost-limits/{vhost}/{limit}",
+            put(limits::put_of_vhost).delete(limits::delete_of_vhost),
+        )
+}
+
+fn of_parameters() -> Routes {
+    let one = "/api/parameters/{component}/{vhost}/{name}";
+    let global = "/api/global-parameters/{name}";
+    Router::new()
+        .route("/api/parameters", get(parameters::all))
+        .route("/api/parameters/{component}", get(parameters::of_component))
+        .route("/api/parameters/{component}/{vhost}", get(parameters::of_vhost))
+        .route(one, get(parameters::get).put(parameters::put).delete(parameters::delete))
+        .route("/api/global-parameters", get(parameters::all_global))
+        .route(
+            global,
+            get(parameters::get_global)
+                .put(parameters::put_global)
+                .delete(parameters::delete_global),
+        )
+}
+
+fn of_health() -> Routes {
+    let check = |name: &str| format!("/api/health/checks/{name}");
+    Router::new()
+        .route(&check("alarms"), get(health::alarms))
+        .route(&check("local-alarms"), get(health::alarms))
+        .route(&check("certificate-expiration/{within}/{unit}"), get(health::certificates))
+        .route(&check("port-listener/{port}"), get(health::port))
+        .route(&check("protocol-listener/{protocol}"), get(health::protocol))
+        .route(&check("virtual-hosts"), get(health::always))
+        .route(&check("node-is-quorum-critical"), get(health::quorum))
+        .route(&check("node-is-mirror-sync-critical"), get(health::quorum))
+        .route(&check("below-node-connection-limit"), get(health::always))
+        .route(&check("is-in-service"), get(health::always))
+        .route(&check("ready-to-serve-clients"), get(health::always))
+}

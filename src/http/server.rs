@@ -1,0 +1,147 @@
+//! Listens for HTTP, within limits: what a client may send, how long it may take, how many there may be.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::caller::From;
+use super::rates;
+use super::router::{management, metrics};
+use super::site::Site;
+
+/// Connections that are served at a time on all listeners; more wait to be accepted.
+const CONNECTIONS_MAX: usize = 1024;
+
+/// How long a client may take to send the head of a request, or to begin another one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of a request's head.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// How long requests may go on when the server stops.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// How long accepting rests when the system has no more file descriptors.
+const ACCEPT_REST: Duration = Duration::from_millis(100);
+
+/// The listeners of the management API and of the metrics, and the tasks behind them.
+#[derive(Debug)]
+pub struct Server {
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Serves the management API and the metrics on these sockets. Needs a tokio runtime.
+    pub fn start(
+        site: &Arc<Site>,
+        for_management: Vec<TcpListener>,
+        for_metrics: Vec<TcpListener>,
+    ) -> Self {
+        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let site_of = |router: fn(Arc<Site>) -> Router| router(Arc::clone(site));
+        let routed = (for_management.into_iter().map(|it| (it, site_of(management))))
+            .chain(for_metrics.into_iter().map(|it| (it, site_of(metrics))));
+        for (listener, router) in routed {
+            let (room, shutdown) = (Arc::clone(&room), shutdown.clone());
+            let acceptor = Acceptor { listener, router, room, shutdown, tasks: tasks.clone() };
+            tasks.spawn(acceptor.run());
+        }
+        let sampler = rates::sample(Arc::clone(site));
+        let shutdown_of_sampler = shutdown.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = shutdown_of_sampler.cancelled() => {}
+                () = sampler => {}
+            }
+        });
+        Self { shutdown, tasks }
+    }
+
+    /// Stops accepting, and lets requests end that are being answered, for a moment at most.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.tasks.close();
+        // Who is not done by then is cut off.
+        let _ = tokio::time::timeout(DRAIN, self.tasks.wait()).await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+struct Acceptor {
+    listener: TcpListener,
+    router: Router,
+    room: Arc<Semaphore>,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Acceptor {
+    async fn run(self) {
+        loop {
+            let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                () = self.shutdown.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    let router = self.router.clone().layer(axum::Extension(From(address)));
+                    let shutdown = self.shutdown.clone();
+                    self.tasks.spawn(serve(stream, router, shutdown, permit));
+                }
+                Err(error) => {
+                    tracing::warn!("cannot accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+}
+
+/// Serves one client until it is gone; the permit is given back then.
+async fn serve(
+    stream: TcpStream,
+    router: Router,
+    shutdown: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+) {
+    // It costs a little latency where it can't be set.
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            served = connection.as_mut() => {
+                if let Err(error) = served {
+                    tracing::debug!("HTTP: {error}");
+                }
+                return;
+            }
+            () = shutdown.cancelled(), if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Messages in the hands of an administrator: published, and got from a queue to be looked at.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use amqp_codec::{BasicProperties, ShortString};
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use super::topology::NOBODY;
+use super::visitor::{Refused, Visitor};
+use crate::auth::Permission;
+use crate::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
+use crate::broker::error::BrokerError;
+use crate::broker::message::Message;
+use crate::broker::policy::QueueKind;
+use crate::broker::queue::{Fetched, Get, Holder, Return};
+use crate::broker::queue_cell::QueueCell;
+use crate::broker::routing::{Publication, Route, Router};
+use crate::broker::traffic::PublishTotals;
+use crate::broker::vhost::VHost;
+use crate::protocol::content::{Content, INLINE_BODY_MAX};
+use crate::protocol::exception::Exception;
+use crate::session::facts::{Facts, Sender};
+use crate::session::host::Host;
+use crate::session::publish::message;
+use crate::session::rights::Caller;
+
+/// A message to be published from outside of any connection.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    /// Where to; the empty name is the default exchange.
+    pub exchange: ShortString,
+    /// Its routing key.
+    pub routing_key: ShortString,
+    /// Its properties.
+    pub properties: BasicProperties,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// What became of a publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Some queue was found for it.
+    pub routed: bool,
+    /// Every queue that was found took it.
+    pub accepted: bool,
+}
+
+impl Visitor<'_> {
+    /// Publishes a message. That it will last is known when [`Host::when_durable`] says so.
+    ///
+    /// # Errors
+    /// As publishing on a channel.
+    pub fn publish(&self, publish: Publish, now: Instant) -> Result<Published, Refused> {
+        let caller = self.caller();
+        caller.check_exchange(Permission::Write, &publish.exchange)?;
+        self.vhost.check_target(&publish.exchange)?;
+        let content = content(publish);
+        let may_impersonate = caller.rights.may_impersonate();
+        let sender = Sender {
+            user: self.user,
+            may_impersonate,
+            reply_address: None,
+            epoch: self.host.epoch,
+        };
+        let facts = Facts::read(content.properties(), sender, now)?;
+        let route = route(caller, &content, &facts, now)?;
+        count(self.vhost, &route);
+        let message = message(&content, facts);
+        if route.is_recorded() {
+            route.record(&message, &message.routing_keys());
+        }
+        if route.queues.is_empty() {
+            return Ok(Published { routed: false, accepted: true });
+        }
+        let accepted = self.enter_queues(&route, &message, now);
+        Ok(Published { routed: true, accepted })
+    }
+
+    /// Whether all queues of a route took a message.
+    fn enter_queues(&self, route: &Route, message: &Message, now: Instant) -> bool {
+        // It is in all queues after a crash, or in none; and it was seen before only if it is there.
+        let together = route.queues.len() > 1 || route.is_once();
+        let _unit = together.then(|| self.host.store.unit());
+        message.enter(u32::try_from(route.queues.len()).unwrap_or(u32::MAX));
+        self.host.use_memory(message.memory());
+        let mut accepted = true;
+        for queue in &route.queues {
+            accepted &= self.host.enqueue(queue, std::slice::from_ref(message), now);
+        }
+        if route.is_once() {
+            if accepted { route.write_down(message) } else { route.forget(message) }
+        }
+        accepted
+    }
+
+    /// Gets messages from a queue, for somebody to look at before it is decided what becomes of them.
+    ///
+    /// # Errors
+    /// As `basic.get`.
+    pub fn look_at(&self, queue: &Arc<QueueCell>) -> Result<Fetch, Refused> {
+        self.caller().check_queue(Permission::Read, &queue.name)?;
+        queue.check_access(NOBODY)?;
+        let alone = queue.state.lock().settings().single_active_consumer;
+        if alone && queue.kind() == QueueKind::Quorum {
+            return Err(BrokerError::GetFromSingleActive(queue.resource()).into());
+        }
+        let (host, queue) = (Arc::clone(self.host), Arc::clone(queue));
+        Ok(Fetch { host, queue, taken: Vec::new(), last_taken: None })
+    }
+}
+
+fn route(
+    caller: Caller<'_>,
+    content: &Content,
+    facts: &Facts,
+    now: Instant,
+) -> Result<Route, Exception> {
+    let (exchange, routing_key) =
+        (&ShortString::truncated(content.exchange()), content.routing_key());
+    caller.check_routing_keys(exchange, routing_key, facts.more_keys())?;
+    let more = facts.more_keys().map(ShortString::as_bytes);
+    let keys: SmallVec<[&[u8]; 1]> = std::iter::once(routing_key).chain(more).collect();
+    let publication =
+        Publication { exchange, routing_keys: &keys, properties: content.properties(), now };
+    Ok(caller.vhost.route(&mut Router::default(), &publication)?)
+}
+
+/// As clients' messages are counted that are to be confirmed: this one's publisher is told as well.
+fn count(vhost: &VHost, route: &Route) {
+    if let Some(exchange) = &route.traffic {
+        exchange.count(1, route.queues.len() as u64);
+    }
+    let unroutable = u64::from(route.is_unroutable());
+    vhost.traffic().published(&PublishTotals {
+        published: 1,
+        published_for_confirm: 1,
+        routed: u64::from(!route.queues.is_empty()),
+        confirmed: 1,
+        returned: unroutable,
+        dropped: 0,
+    });
+}
+
+/// The message as it would have come from a client.
+fn content(publish: Publish) -> Content {
+    let Publish { exchange, routing_key, properties, body } = publish;
+    let properties = properties.to_vec();
+    let body_len = body.len() as u64;
+    let mut bytes = [exchange.as_bytes(), routing_key.as_bytes(), &properties].concat();
+    let mut segments = Vec::new();
+    if body_len <= INLINE_BODY_MAX {
+        bytes.extend_from_slice(&body);
+    } else {
+        segments.push(body);
+    }
+    Content {
+        exchange_len: exchange.wire_len(),
+        routing_key_len: routing_key.wire_len(),
+        mandatory: true,
+        immediate: false,
+        properties_len: u32::try_from(properties.len()).unwrap_or(u32::MAX),
+        bytes,
+        segments,
+        body_len,
+    }
+}
+
+/// Messages that somebody got and looks at. Dropped, it puts them back.
+#[derive(Debug)]
+pub struct Fetch {
+    host: Arc<Host>,
+    queue: Arc<QueueCell>,
+    taken: Vec<Fetched>,
+    last_taken: Option<Instant>,
+}
+
+/// How far [`Fetch::take`] got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// There are as many as there should be, or no more.
+    All,
+    /// The store was asked for the next one.
+    Later,
+}
+
+/// What becomes of messages that somebody looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// They are done with.
+    Acknowledge,
+    /// They are rejected for good: to the dead-letter exchange, if there is one.
+    Reject,
+    /// They go back to where they stood, for this reason.
+    PutBack(Return),
+}
+
+impl Fetch {
+    /// Gets messages until there are `max`. Where one has to be read from the store first, `again` is
+    /// called, from any thread, when it makes sense to call this again.
+    pub fn take(
+        &mut self,
+        max: usize,
+        again: impl Fn() + Send + Sync + 'static,
+        now: Instant,
+    ) -> Taken {
+        let sink: Arc<dyn DeliverySink> = Arc::new(Again(again));
+        while self.taken.len() < max {
+            let mut effects = Effects::default();
+            let got = self.queue.state.lock().get(false, &sink, now, &mut effects);
+            self.host.carry_out(&self.queue, &mut effects, now);
+            match got {
+                Get::Message(fetched) => {
+                    self.taken.push(fetched);
+                    self.last_taken = Some(now);
+                }
+                Get::Empty => return Taken::All,
+                Get::Later => return Taken::Later,
+            }
+        }
+        Taken::All
+    }
+
+    /// What was got, in order.
+    pub fn taken(&self) -> &[Fetched] {
+        &self.taken
+    }
+
+    /// Decides what becomes of them.
+    pub fn decide(mut self, decision: Decision, now: Instant) {
+        self.settle(decision, now);
+    }
+
+    fn settle(&mut self, decision: Decision, now: Instant) {
+        if self.taken.is_empty() {
+            return;
+        }
+        let numbers = self.taken.drain(..).map(|fetched| fetched.number);
+        let mut effects = Effects::default();
+        let mut state = self.queue.state.lock();
+        let holder = Holder::Fetched;
+        match decision {
+            Decision::Acknowledge => state.acknowledge(holder, numbers, now, &mut effects),
+            Decision::Reject => state.reject(holder, numbers, now, &mut effects),
+            Decision::PutBack(why) => state.requeue(holder, numbers, why, now, &mut effects),
+        }
+        drop(state);
+        self.host.carry_out(&self.queue, &mut effects, now);
+    }
+}
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        if let Some(now) = self.last_taken {
+            self.settle(Decision::PutBack(Return::Released), now);
+        }
+    }
+}
+
+/// Waits for a message that the queue left to the store; it consumes nothing.
+struct Again<F>(F);
+
+impl<F> std::fmt::Debug for Again<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Again")
+    }
+}
+
+impl<F: Fn() + Send + Sync> DeliverySink for Again<F> {
+    fn deliver(&self, _: &mut Vec<Delivery>) {}
+    fn cancelled(&self, _: Subscription) {}
+    fn taken_back(&self, _: Subscription, _: Vec<u64>) {}
+    fn timed_out(&self, _: Subscription, _: u64, _: bool) {}
+
+    fn try_again(&self) {
+        (self.0)();
+    }
+}

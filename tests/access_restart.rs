@@ -1,0 +1,164 @@
+//! Users, permissions, vhosts and parameters of an embedded broker, before and after a restart.
+
+use std::path::{Path, PathBuf};
+
+use leveret::Broker;
+use leveret::config::{Config, Durability};
+use serde_json::{Value, json};
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("leveret-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).expect("a temporary folder");
+        Self(path)
+    }
+
+    fn file(&self, name: &str, json: &Value) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, json.to_string()).expect("a temporary file");
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn start(dir: &Path, configure: impl FnOnce(&mut Config)) -> Broker {
+    let broker = Broker::builder().configure(|config| {
+        config.durability = Durability::Os;
+        config.data_dir = Some(dir.join("data"));
+        configure(config);
+    });
+    broker.start().await.expect("a data directory of its own")
+}
+
+fn names(broker: &Broker, list: &str, field: &str) -> Vec<String> {
+    let definitions = broker.export_definitions();
+    let entries = definitions[list].as_array().expect("a list").iter();
+    entries.map(|entry| entry[field].as_str().expect("a text").to_owned()).collect()
+}
+
+/// A document with one of everything.
+fn everything() -> Value {
+    let policy =
+        json!({ "pattern": "^q", "definition": { "max-length": 5 }, "apply-to": "queues" });
+    json!({
+        "users": [{ "name": "u", "password": "pw", "tags": "monitoring,ours",
+            "limits": { "max-channels": 5 } }],
+        "vhosts": [{ "name": "v", "metadata": { "description": "D", "tags": ["t"],
+            "default_queue_type": "quorum", "protected_from_deletion": true } }],
+        "permissions": [{ "user": "u", "vhost": "v", "configure": "^q", "write": "", "read": ".*" }],
+        "topic_permissions": [
+            { "user": "u", "vhost": "v", "exchange": "x", "write": "^{username}", "read": "" }
+        ],
+        "global_parameters": [{ "name": "cluster_tags", "value": { "a": [1, null] } }],
+        "parameters": [
+            { "vhost": "v", "component": "vhost-limits", "name": "limits", "value": { "max-queues": 9 } },
+            { "vhost": "v", "component": "operator_policy", "name": "o", "value": policy },
+            { "vhost": "v", "component": "shovel", "name": "s", "value": { "src-uri": "amqp://" } },
+        ],
+    })
+}
+
+#[tokio::test]
+async fn everything_an_administrator_set_is_there_after_a_restart() {
+    let folder = Folder::new("access-restart");
+    let broker = start(&folder.0, |_| {}).await;
+    broker.import_definitions(&everything()).expect("a sound document");
+    let before = broker.export_definitions();
+    broker.lasting().await;
+    broker.stop().await;
+
+    let broker = start(&folder.0, |config| config.default_user = "other".to_owned()).await;
+    assert_eq!(broker.export_definitions(), before);
+    assert!(broker.host().user("other").is_none(), "the broker is not empty");
+    assert!(broker.delete_vhost("v").is_err(), "it is protected");
+    assert!(broker.delete_user("u") && broker.delete_user("guest"));
+    assert!(broker.delete_vhost("/").expect("it is not protected"));
+    broker.stop().await;
+
+    let broker = start(&folder.0, |_| {}).await;
+    assert_eq!(names(&broker, "users", "name"), Vec::<String>::new(), "nobody comes back");
+    assert_eq!(names(&broker, "permissions", "user"), Vec::<String>::new());
+    assert_eq!(names(&broker, "topic_permissions", "user"), Vec::<String>::new());
+    assert_eq!(names(&broker, "vhosts", "name"), ["v"]);
+    broker.stop().await;
+}
+
+/// Goal: a vhost that was deleted leaves nothing in the store that would bring it back.
+#[tokio::test]
+async fn a_deleted_vhost_stays_deleted() {
+    let folder = Folder::new("vhost-restart");
+    let broker = start(&folder.0, |_| {}).await;
+    let mut document = everything();
+    document["vhosts"] = json!([{ "name": "v" }]);
+    document["queues"] = json!([{ "name": "q", "vhost": "v" }]);
+    document["exchanges"] = json!([
+        { "name": "x", "vhost": "v", "type": "topic" },
+        { "name": "once", "vhost": "v", "type": "x-message-deduplication",
+            "arguments": { "x-cache-size": 5 } },
+    ]);
+    document["bindings"] = json!([
+        { "source": "x", "vhost": "v", "destination": "q", "destination_type": "queue" },
+        { "source": "amq.topic", "vhost": "v", "destination": "amq.fanout",
+            "destination_type": "exchange" },
+    ]);
+    broker.import_definitions(&document).expect("a sound document");
+    assert!(broker.delete_vhost("v").expect("it is not protected"));
+    broker.stop().await;
+
+    let broker = start(&folder.0, |_| {}).await;
+    assert_eq!(names(&broker, "vhosts", "name"), ["/"]);
+    assert_eq!(names(&broker, "permissions", "user"), ["guest"]);
+    broker.put_vhost("v").expect("a name");
+    let again = broker.host().export_vhost_definitions("v").expect("it is there");
+    for list in ["queues", "exchanges", "bindings", "policies", "parameters"] {
+        assert_eq!(again[list], json!([]), "{list}");
+    }
+    broker.stop().await;
+}
+
+#[tokio::test]
+async fn definitions_from_a_file_take_the_place_of_the_defaults() {
+    let folder = Folder::new("load-definitions");
+    let permission = json!({ "user": "u", "vhost": "v", "configure": "", "write": "", "read": "" });
+    let with_users = json!({ "users": [{ "name": "u", "password": "pw" }],
+        "vhosts": [{ "name": "v" }], "permissions": [permission] });
+    for (number, document, users, vhosts) in [
+        (0, with_users, ["u"], ["v"]),
+        (1, json!({ "vhosts": [{ "name": "v" }] }), ["guest"], ["v"]),
+        (2, json!({ "queues": [{ "name": "q", "vhost": "/" }] }), ["guest"], ["/"]),
+    ] {
+        let file = folder.file(&format!("{number}.json"), &document);
+        let dir = folder.0.join(number.to_string());
+        for life in 0..2 {
+            let broker = start(&dir, |config| config.load_definitions = Some(file.clone())).await;
+            assert_eq!(names(&broker, "users", "name"), users, "{number}, life {life}");
+            assert_eq!(names(&broker, "vhosts", "name"), vhosts, "{number}, life {life}");
+            assert_eq!(names(&broker, "permissions", "user"), users, "{number}, life {life}");
+            broker.stop().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn definitions_that_can_not_be_loaded_keep_the_broker_from_starting() {
+    let folder = Folder::new("load-nothing");
+    let bad = folder.file("bad.json", &json!({ "queues": [{ "name": "q" }] }));
+    for (file, reason) in [
+        (bad, "queues[0]: missing field `vhost`"),
+        (folder.0.join("none.json"), "No such file or directory (os error 2)"),
+    ] {
+        let path = file.display().to_string();
+        let broker = Broker::builder().configure(|config| config.load_definitions = Some(file));
+        let error = broker.start().await.expect_err("no definitions").to_string();
+        assert_eq!(error, format!("load_definitions: {path}: {reason}"));
+    }
+}
