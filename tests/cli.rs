@@ -44,10 +44,9 @@ async fn the_ready_file_has_the_process_id_and_the_port() {
     let broker = Running::start(&["--port", "0", "--ready-file", file.path()], &[]).await;
     let json = std::fs::read_to_string(file.path()).unwrap();
     let ready: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(
-        ready,
-        serde_json::json!({ "pid": broker.child.id().unwrap(), "ports": { "amqp": broker.port } })
-    );
+    assert_eq!(ready["pid"], broker.child.id().unwrap());
+    assert_eq!(ready["ports"]["amqp"], broker.port);
+    assert!(ready["ports"].get("amqps").is_none(), "{ready}");
     let amqp = u16::try_from(ready["ports"]["amqp"].as_u64().unwrap()).unwrap();
     TcpStream::connect((Ipv4Addr::LOCALHOST, amqp)).unwrap();
 }
