@@ -19,6 +19,7 @@ use leveret::broker::queue::{ConsumerOptions, Holder, Prefetch, Queue, QueueOpti
 use leveret::broker::queue_settings::QueueSettings;
 use leveret::broker::time::Epoch;
 use leveret::broker::vhost::VHostOptions;
+use leveret::config::CertificateLogin;
 use leveret::protocol::connection::{Settings, State};
 use leveret::protocol::handshake::Limits;
 use leveret::session::{Client, Defaults, Host, HostSettings, Peer};
@@ -117,12 +118,14 @@ fn host() -> Arc<Host> {
             limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
             body_max: 1 << 20,
             anonymous: false,
+            external: false,
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "bench".to_owned(),
             durability: "none",
         },
         loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),
+        certificate_login: CertificateLogin::default(),
         connections_max: 0,
         outbox_bytes_max: 1 << 20,
         store: Arc::new(MemoryStore),
@@ -145,7 +148,7 @@ struct InMemory {
 impl InMemory {
     fn connect(host: &Arc<Host>, now: Instant) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        let peer = Peer { address, local: address };
+        let peer = Peer { address, local: address, encryption: None };
         let client = Client::new(Arc::clone(host), peer, Box::new(|| {}), now);
         let mut connected = Self { client, now };
         let mut input = BytesMut::from(&ProtocolHeader::AMQP_0_9_1[..]);

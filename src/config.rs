@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::tls::{CertificateLogin, TlsConfig, TlsOptions, TlsVerify, TlsVersions};
+
+mod tls;
+
 /// Everything that can be configured, with RabbitMQ's defaults where it has them.
 ///
 /// Each field is set by a key in the configuration file, an environment variable and, for most, a
@@ -17,6 +21,10 @@ pub struct Config {
     pub bind: Vec<IpAddr>,
     /// The TCP port for AMQP. 0: any free one.
     pub port: u16,
+    /// Whether there is a port for AMQP without TLS at all.
+    pub plain_listener: bool,
+    /// TLS.
+    pub tls: TlsConfig,
     /// The TCP port of the management HTTP API. 0: any free one; none: there is no API.
     pub management_port: Option<u16>,
     /// The TCP port of the metrics for Prometheus. 0: any free one; none: there are no metrics.
@@ -80,6 +88,8 @@ impl Default for Config {
         Self {
             bind: Vec::new(),
             port: 5672,
+            plain_listener: true,
+            tls: TlsConfig::default(),
             management_port: Some(15672),
             prometheus_port: Some(15692),
             management_bind: Vec::new(),

@@ -9,6 +9,7 @@ use amqp_codec::ShortString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::auth::Certificate;
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
 use crate::broker::policy::QueueKind;
@@ -19,7 +20,7 @@ use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
 use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability, Secret};
 use crate::http::{self, Identity, Listening, Site};
-use crate::net::{Server, ServerError, epoch, listen, now};
+use crate::net::{Listeners, Server, ServerError, TlsListener, epoch, listen, now, since_1970};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::{Limits, RABBITMQ_VERSION};
 use crate::session::{
@@ -31,6 +32,7 @@ use crate::store::{
     self, CheckpointRule, DurableOptions, DurableStore, MemoryStore, Recovered, SnapshotForm,
     Store, StoreError,
 };
+use crate::tls::{ServerTls, TlsError};
 
 /// What the broker calls the cluster that it is all of.
 const CLUSTER_NAME: &str = "leveret@localhost";
@@ -56,6 +58,7 @@ pub struct Broker {
     local_token: Secret,
     /// Why its store can't go on. It serves nobody then.
     failure: Arc<watch::Sender<Option<Arc<StoreError>>>>,
+    tls: Option<ServerTls>,
 }
 
 /// Configures a [`Broker`] for a test: on this machine only, on any free port, in memory.
@@ -74,6 +77,15 @@ pub enum StartError {
     /// Where durable state is to lie was not said.
     #[error("there is no data directory; choose one with --data-dir, or --durability none")]
     NoDataDir,
+    /// TLS is not possible with these files.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// Nobody could connect.
+    #[error(
+        "there is nothing to listen on: port is none, and without tls_cert_file and tls_key_file there is \
+         no TLS"
+    )]
+    NoListener,
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -107,6 +119,10 @@ impl Broker {
     /// # Errors
     /// [`StartError`], and nothing listens.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let tls = load_tls(&config)?;
+        if tls.is_none() && !config.plain_listener {
+            return Err(StartError::NoListener);
+        }
         let Opened { store, durable, recovered } = open_store(&config)?;
         let Recovered { values, queues, first_free } = recovered;
         let host = Host::new(host_settings(&config, store, values, first_free))?;
@@ -117,10 +133,19 @@ impl Broker {
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let web = Web::listen(addresses, &config)?;
-        let server = Server::start(addresses, config.port, &host)?;
+        let listeners = Listeners {
+            addresses,
+            port: config.plain_listener.then_some(config.port),
+            tls: tls.clone().map(|tls| TlsListener {
+                port: config.tls.port,
+                tls,
+                handshake_timeout: config.handshake_timeout,
+            }),
+        };
+        let server = Server::start(listeners, &host)?;
         let local_token =
             Secret::new(format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()));
-        let web = web.start(&host, &config, server.addresses(), &local_token);
+        let web = web.start(&host, &config, &server, &local_token);
         let failure = Arc::new(watch::Sender::new(None));
         if let Some(durable) = &durable {
             let (end, failure) = (server.end(), Arc::clone(&failure));
@@ -130,12 +155,26 @@ impl Broker {
                 failure.send_replace(Some(error));
             });
         }
-        Ok(Self { server, web, host, config, durable, local_token, failure })
+        Ok(Self { server, web, host, config, durable, local_token, failure, tls })
     }
 
     /// Where it listens for AMQP.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.server.addresses()
+    }
+
+    /// Where it listens for AMQP over TLS.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        self.server.tls_addresses()
+    }
+
+    /// Reads the files of TLS again, for the connections to come; those that are open keep what they have.
+    /// Tells the server's certificate; `None` where TLS is off.
+    ///
+    /// # Errors
+    /// [`TlsError`], and what was in force stays so.
+    pub fn reload_tls(&self) -> Result<Option<Certificate>, TlsError> {
+        self.tls.as_ref().map(|tls| tls.reload(since_1970())).transpose()
     }
 
     /// Its AMQP port.
@@ -373,6 +412,15 @@ impl BrokerBuilder {
     }
 }
 
+/// TLS, if there is to be any.
+fn load_tls(config: &Config) -> Result<Option<ServerTls>, TlsError> {
+    let options = &config.tls.options;
+    if options.cert_file.is_none() && options.key_file.is_none() {
+        return Ok(None);
+    }
+    ServerTls::load(options.clone(), since_1970()).map(Some)
+}
+
 /// What a broker serves over HTTP.
 #[derive(Debug)]
 struct Web {
@@ -406,7 +454,7 @@ impl WebListeners {
         self,
         host: &Arc<Host>,
         config: &Config,
-        amqp: &[SocketAddr],
+        server: &Server,
         local_token: &Secret,
     ) -> Web {
         let Self { management, metrics } = self;
@@ -424,7 +472,8 @@ impl WebListeners {
             addresses.iter().map(on).collect::<Vec<_>>()
         };
         let all = [
-            listening("amqp", amqp),
+            listening("amqp", server.addresses()),
+            listening("amqp/ssl", server.tls_addresses()),
             listening("http", &web.management),
             listening("http/prometheus", &web.metrics),
         ];
@@ -530,12 +579,14 @@ fn host_settings(
             },
             body_max: config.max_message_size,
             anonymous: config.allow_anonymous,
+            external: false,
             handshake_timeout: config.handshake_timeout,
             cluster_name: CLUSTER_NAME.to_owned(),
             durability: config.durability.name(),
         },
         loopback_users: config.loopback_users.clone(),
         anonymous_user: config.default_user.clone(),
+        certificate_login: config.tls.login_from,
         connections_max: config.max_connections,
         outbox_bytes_max: config.consumer_outbox_bytes,
         store,
@@ -546,6 +597,7 @@ fn host_settings(
             )),
             window: Window::WIDE,
             queue_ids: Arc::new(QueueIds::starting_at(first_free.0)),
+            events: Arc::default(),
             queue_defaults: QueueDefaults {
                 consumer_timeout: Some(config.consumer_timeout_ms).filter(|&timeout| timeout > 0),
                 timeout_action: match config.consumer_timeout_action {

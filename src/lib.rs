@@ -18,6 +18,8 @@ pub mod auth;
 
 pub mod store;
 
+pub mod tls;
+
 pub mod session;
 
 pub mod net;

@@ -46,6 +46,7 @@ async fn the_ready_file_has_the_process_id_and_every_port() {
     let ready: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(ready["pid"], broker.child.id().unwrap());
     assert_eq!(ready["ports"]["amqp"], broker.port);
+    assert!(ready["ports"].get("amqps").is_none(), "{ready}");
     for name in ["amqp", "management", "prometheus"] {
         let port = u16::try_from(ready["ports"][name].as_u64().unwrap()).unwrap();
         TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
@@ -124,7 +125,7 @@ async fn a_wrong_command_line_is_one_line_and_code_64() {
         (&["start"], "unrecognized subcommand 'start'; see 'leveret --help'"),
         (
             &["--port", "65536"],
-            "--port must be a port number from 0 (any free one) to 65535, not '65536'",
+            "--port must be a port number from 0 (any free one) to 65535, or none, not '65536'",
         ),
         (
             &["serve", "--frame-max", "4095"],

@@ -40,6 +40,8 @@ const LAYERS: &[Layer] = &[
     Layer { path: "src/broker", may_import: Itself, is_async: false },
     Layer { path: "src/auth", may_import: Itself, is_async: false },
     Layer { path: "src/store", may_import: Only(&["broker", "auth"]), is_async: false },
+    // Listeners of all protocols share it.
+    Layer { path: "src/tls", may_import: Only(&["auth"]), is_async: true },
     Layer {
         path: "src/session",
         may_import: Only(&["protocol", "broker", "auth", "store"]),
@@ -47,10 +49,14 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         path: "src/net",
-        may_import: Only(&["protocol", "broker", "auth", "store", "session"]),
+        may_import: Only(&["protocol", "broker", "auth", "store", "tls", "session"]),
         is_async: true,
     },
-    Layer { path: "src/http", may_import: Only(&["broker", "auth", "session"]), is_async: true },
+    Layer {
+        path: "src/http",
+        may_import: Only(&["broker", "auth", "tls", "session"]),
+        is_async: true,
+    },
     // A client of any broker: it stands on the codec alone.
     Layer { path: "src/perf", may_import: Itself, is_async: false },
     Layer { path: "src/cli", may_import: Anything, is_async: true },

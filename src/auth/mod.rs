@@ -3,6 +3,7 @@
 //! Plain state. Who changes it keeps it behind a lock, and writes down what changed as
 //! [`AccessDefinition`]s.
 
+mod certificate;
 mod control;
 mod definition;
 mod grant;
@@ -11,6 +12,7 @@ mod permissions;
 mod throttle;
 mod user;
 
+pub use self::certificate::{Certificate, InvalidCertificate, shown_time};
 pub use self::control::{
     AccessControl, LoginRefused, Put, Removed, TopicPermissionsOf, UnknownUser, UserPermissions,
 };

@@ -8,6 +8,7 @@ pub mod definition;
 pub mod effect;
 pub mod effective;
 pub mod error;
+pub mod event_log;
 pub mod exchange;
 pub mod json;
 pub mod memory;

@@ -13,6 +13,7 @@ use super::binding::{Binding, BindingId, BindingKey, Destination};
 use super::deduplication::KeptKey;
 use super::definition::{Definition, DefinitionWriter, ExchangeDefinition};
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
+use super::event_log::{self, EVENT_EXCHANGE, EVENT_VHOST, EventLog};
 use super::exchange::{Exchange, ExchangeKind, ExchangeProperties, HistoryMemory, InvalidArgument};
 use super::policy::{AppliedPolicies, Policies};
 use super::queue_cell::{QueueCell, QueueId};
@@ -39,6 +40,7 @@ pub struct Topology {
     to_exchange: HashMap<ShortString, HashSet<BindingId>, RandomState>,
     policies: Policies,
     definitions: DefinitionWriter,
+    events: Arc<EventLog>,
     /// Its vhost is being deleted: nothing comes any more.
     closed: bool,
 }
@@ -53,15 +55,21 @@ struct Bound {
 
 impl Topology {
     /// The predeclared exchanges and nothing else. What comes and goes is written down.
-    pub(super) fn new(vhost: ShortString, definitions: DefinitionWriter) -> Self {
+    pub(super) fn new(
+        vhost: ShortString,
+        definitions: DefinitionWriter,
+        events: Arc<EventLog>,
+    ) -> Self {
         let mut exchanges = HashMap::<_, _, RandomState>::default();
         let history_memory = Arc::default();
-        for (name, kind) in PREDECLARED {
+        let has_events = vhost.as_bytes() == EVENT_VHOST.as_bytes();
+        let of_events = has_events.then_some((EVENT_EXCHANGE, ExchangeKind::Topic));
+        for (name, kind) in PREDECLARED.into_iter().chain(of_events) {
             let properties = ExchangeProperties {
                 kind,
                 durable: true,
                 auto_delete: false,
-                internal: name == "amq.rabbitmq.trace",
+                internal: name.starts_with("amq.rabbitmq."),
                 arguments: FieldTable::default(),
             };
             let name = ShortString::truncated(name);
@@ -79,6 +87,7 @@ impl Topology {
             to_exchange: HashMap::default(),
             policies: Policies::default(),
             definitions,
+            events,
             closed: false,
         }
     }
@@ -201,10 +210,12 @@ impl Topology {
             }
         }
         self.insert_exchange(name, properties)?;
-        if let Some(exchange) = self.exchanges.get(name)
-            && exchange.properties.durable
-        {
-            self.definitions.put(|| exchange_definition(name, exchange.properties.clone()));
+        if let Some(Exchange { properties, .. }) = self.exchanges.get(name) {
+            if properties.durable {
+                self.definitions.put(|| exchange_definition(name, properties.clone()));
+            }
+            let headers = || event_log::exchange_created(&self.vhost, name, properties);
+            self.events.emit("exchange.created", headers);
         }
         Ok(true)
     }
@@ -307,8 +318,12 @@ impl Topology {
     pub fn bind(&mut self, binding: Binding) -> Result<bool, BrokerError> {
         self.check_open()?;
         let Some(id) = self.insert_binding(binding)? else { return Ok(false) };
-        if let Some(Bound { binding, durable: true }) = &self.bindings[id.0 as usize] {
-            self.definitions.put(|| binding.into());
+        if let Some(Bound { binding, durable }) = &self.bindings[id.0 as usize] {
+            if *durable {
+                self.definitions.put(|| binding.into());
+            }
+            let headers = || event_log::binding_headers(&self.vhost, binding);
+            self.events.emit("binding.created", headers);
         }
         Ok(true)
     }
@@ -352,6 +367,7 @@ impl Topology {
             }
         };
         let durable = from_durable && to_durable;
+        self.events.bound(&self.vhost, &binding);
         self.bindings[id.0 as usize] = Some(Bound { binding, durable });
         Ok(Some(id))
     }
@@ -408,6 +424,8 @@ impl Topology {
         if durable {
             self.definitions.remove(|| (&binding).into());
         }
+        self.events.emit("binding.deleted", || event_log::binding_headers(&self.vhost, &binding));
+        self.events.unbound(&self.vhost, &binding);
         match &binding.destination {
             Destination::Queue(queue) => forget(&mut self.to_queue, &queue.id, id),
             Destination::Exchange(name) => forget(&mut self.to_exchange, name, id),
@@ -431,6 +449,7 @@ impl Topology {
         for id in from.into_iter().chain(to) {
             self.remove_binding(id);
         }
+        self.events.emit("exchange.deleted", || event_log::deleted(&self.vhost, name));
         if exchange.properties.durable {
             self.definitions.remove(|| exchange_definition(name, exchange.properties));
         }

@@ -9,7 +9,7 @@ mod report;
 mod restore;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use amqp_codec::{FieldTable, ShortString};
@@ -25,6 +25,7 @@ use super::binding::{Binding, BindingKey, Destination};
 use super::definition::{Definition, DefinitionWriter};
 use super::effect::Effects;
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
+use super::event_log::{self, EventLog};
 use super::exchange::ExchangeProperties;
 use super::memory::MemoryGauge;
 use super::persist::Persist;
@@ -48,6 +49,8 @@ pub struct VHost {
     name: ShortString,
     topology: RwLock<Topology>,
     settings: RwLock<VHostSettings>,
+    /// What the metadata say, for a look at every message.
+    traced: AtomicBool,
     /// Held while policies change, so that what is in force everywhere in the end is what was set last.
     policy_change: Mutex<()>,
     queues: DashMap<ShortString, Arc<QueueCell>, RandomState>,
@@ -86,6 +89,8 @@ pub struct VHostOptions {
     pub window: Window,
     /// Numbers the queues of all vhosts.
     pub queue_ids: Arc<QueueIds>,
+    /// Is told what happens.
+    pub events: Arc<EventLog>,
 }
 
 impl VHostOptions {
@@ -99,6 +104,7 @@ impl VHostOptions {
             memory: Arc::default(),
             window: Window::WIDE,
             queue_ids: Arc::default(),
+            events: Arc::default(),
         }
     }
 }
@@ -107,9 +113,11 @@ impl VHost {
     /// A vhost with the predeclared exchanges.
     pub fn new(name: ShortString, store: Arc<dyn Persist>, options: VHostOptions) -> Self {
         let definitions = DefinitionWriter::new(name.clone(), options.epoch, Arc::clone(&store));
+        let topology = Topology::new(name.clone(), definitions, Arc::clone(&options.events));
         Self {
-            topology: RwLock::new(Topology::new(name.clone(), definitions)),
+            topology: RwLock::new(topology),
             settings: RwLock::default(),
+            traced: AtomicBool::new(false),
             policy_change: Mutex::new(()),
             name,
             queues: DashMap::default(),
@@ -203,6 +211,7 @@ impl VHost {
         self.queues.insert(name.clone(), Arc::clone(&queue));
         self.traffic.queue_declared(true);
         self.changed();
+        self.options.events.emit("queue.created", || event_log::queue_created(&queue));
         Ok(queue)
     }
 
@@ -327,6 +336,8 @@ impl VHost {
             topology.definitions().remove(|| Definition::from(&**queue));
         }
         self.changed();
+        let headers = || event_log::deleted(&self.name, &queue.name);
+        self.options.events.emit("queue.deleted", headers);
         Ok(count)
     }
 

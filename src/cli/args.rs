@@ -63,9 +63,43 @@ pub(super) struct Options {
     #[arg(long, value_name = "ADDR")]
     bind: Vec<String>,
 
-    /// Listen for AMQP on this port; 0 for any free one [default: 5672]
+    /// Listen for AMQP on this port; 0 for any free one, none for TLS only [default: 5672]
     #[arg(long, value_name = "N")]
     port: Option<String>,
+
+    /// Listen for AMQP over TLS on this port, once there is a certificate; 0 for any free one
+    /// [default: 5671]
+    #[arg(long, value_name = "N")]
+    tls_port: Option<String>,
+
+    /// Serve TLS with this certificate, and those behind it up to its CA (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_cert_file: Option<String>,
+
+    /// The certificate's private key (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_key_file: Option<String>,
+
+    /// The CAs that clients' certificates have to come from (PEM)
+    #[arg(long, value_name = "FILE")]
+    tls_ca_file: Option<String>,
+
+    /// Whether to ask clients for certificates: none, peer [default: none]
+    #[arg(long, value_name = "WHOM")]
+    tls_verify: Option<String>,
+
+    /// Whether to refuse clients without a certificate: true, false [default: false]
+    #[arg(long, value_name = "BOOL")]
+    tls_fail_if_no_peer_cert: Option<String>,
+
+    /// Versions of TLS that clients may choose from [default: 1.2,1.3]
+    #[arg(long, value_name = "LIST")]
+    tls_versions: Option<String>,
+
+    /// What of a client's certificate is its user's name: distinguished_name, common_name,
+    /// subject_alternative_name [default: distinguished_name]
+    #[arg(long, value_name = "WHAT")]
+    tls_login_from: Option<String>,
 
     /// Read this configuration file: TOML, or RabbitMQ's format if its name ends with .conf
     #[arg(long, value_name = "FILE")]
@@ -142,6 +176,14 @@ impl Options {
         let bind = (!self.bind.is_empty()).then(|| ("bind", Given::List(self.bind.clone())));
         let singles = [
             ("port", &self.port),
+            ("tls_port", &self.tls_port),
+            ("tls_cert_file", &self.tls_cert_file),
+            ("tls_key_file", &self.tls_key_file),
+            ("tls_ca_file", &self.tls_ca_file),
+            ("tls_verify", &self.tls_verify),
+            ("tls_fail_if_no_peer_cert", &self.tls_fail_if_no_peer_cert),
+            ("tls_versions", &self.tls_versions),
+            ("tls_login_from", &self.tls_login_from),
             ("management_port", &self.management_port),
             ("prometheus_port", &self.prometheus_port),
             ("ready_file", &self.ready_file),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::given::Given;
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, TlsVersions};
 
 /// The smallest `frame_max` that the spec allows: section 4.2.3, and RabbitMQ refuses less.
 const FRAME_MAX_MIN: i64 = 4096;
@@ -91,10 +91,76 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "port",
-        about: "The TCP port for AMQP. The ports of HTTP are any free ones, too, where it is 0 and they are not said.",
+        about: "The TCP port for AMQP, or none for TLS only. The ports of HTTP are any free ones, too, where it is 0 and they are not said.",
         default: "5672",
+        expects: "a port number from 0 (any free one) to 65535, or none",
+        set: |draft, given| {
+            draft.config.plain_listener = given.text().as_deref() != Some("none");
+            if !draft.config.plain_listener {
+                return Some(());
+            }
+            put(&mut draft.config.port, given.integer(0..=65_535))
+        },
+    },
+    Key {
+        name: "tls_cert_file",
+        about: "The certificate for TLS, and those behind it up to its CA (PEM). With it AMQP is served over TLS as well; SIGHUP has changed files read again.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| put(&mut draft.config.tls.options.cert_file, file(given).map(Some)),
+    },
+    Key {
+        name: "tls_key_file",
+        about: "The certificate's private key (PEM), not encrypted.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| put(&mut draft.config.tls.options.key_file, file(given).map(Some)),
+    },
+    Key {
+        name: "tls_port",
+        about: "The TCP port for AMQP over TLS.",
+        default: "5671",
         expects: "a port number from 0 (any free one) to 65535",
-        set: |draft, given| put(&mut draft.config.port, given.integer(0..=65_535)),
+        set: |draft, given| put(&mut draft.config.tls.port, given.integer(0..=65_535)),
+    },
+    Key {
+        name: "tls_verify",
+        about: "Whether clients are asked for certificates.",
+        default: "none",
+        expects: "none or peer",
+        set: |draft, given| put(&mut draft.config.tls.options.verify, given.word()),
+    },
+    Key {
+        name: "tls_ca_file",
+        about: "The CAs that clients' certificates have to come from (PEM).",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| put(&mut draft.config.tls.options.ca_file, file(given).map(Some)),
+    },
+    Key {
+        name: "tls_fail_if_no_peer_cert",
+        about: "Whether clients without a certificate are refused.",
+        default: "false",
+        expects: "true or false",
+        set: |draft, given| put(&mut draft.config.tls.options.fail_if_no_peer_cert, given.truth()),
+    },
+    Key {
+        name: "tls_versions",
+        about: "Versions of TLS that clients may choose from.",
+        default: "1.2, 1.3",
+        expects: "a list of 1.2 and 1.3",
+        set: |draft, given| {
+            let names = given.list()?;
+            let versions = TlsVersions::from_names(names.iter().map(String::as_str)).ok();
+            put(&mut draft.config.tls.options.versions, versions)
+        },
+    },
+    Key {
+        name: "tls_login_from",
+        about: "What of a client's certificate is its user's name (SASL mechanism EXTERNAL).",
+        default: "distinguished_name",
+        expects: "distinguished_name, common_name or subject_alternative_name",
+        set: |draft, given| put(&mut draft.config.tls.login_from, given.word()),
     },
     Key {
         name: "management_port",

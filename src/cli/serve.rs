@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::environment::Environment;
 use super::local::{LeftFiles, LocalBroker};
-use super::{Args, EXIT_UNAVAILABLE, init_logging, load_config};
+use super::{Args, EXIT_CONFIG, EXIT_UNAVAILABLE, init_logging, load_config};
 use crate::config::{Config, Durability};
 use crate::store::StoreError;
 use crate::{Broker, StartError};
@@ -35,6 +35,16 @@ enum ServeError {
     Runtime(io::Error),
 }
 
+impl ServeError {
+    /// [`EXIT_CONFIG`] for what can't be right, [`EXIT_UNAVAILABLE`] for what may be at another time.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Start(StartError::Tls(_) | StartError::NoListener) => EXIT_CONFIG,
+            _ => EXIT_UNAVAILABLE,
+        }
+    }
+}
+
 /// Runs the broker that the command line asks for.
 pub(super) fn run_serve(args: &Args) -> ExitCode {
     let (config, warnings) = match load_config(args, std::env::vars_os()) {
@@ -53,7 +63,7 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "leveret: {error}");
-            ExitCode::from(EXIT_UNAVAILABLE)
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -67,6 +77,7 @@ fn serve(config: Config) -> Result<(), ServeError> {
         // Before anybody knows that there is a process to signal.
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Runtime)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Runtime)?;
+        let mut hang_up = signal(SignalKind::hangup()).map_err(ServeError::Runtime)?;
         let ready_file = config.ready_file.clone();
         let data_dir = config.data_dir.clone().filter(|_| config.durability != Durability::None);
         if let Some(path) = &config.pid_file {
@@ -77,14 +88,30 @@ fn serve(config: Config) -> Result<(), ServeError> {
         let broker = Broker::start(config).await?;
         let _left_for_commands = tell_commands(&broker, data_dir.as_deref());
         announce(&broker, ready_file.as_deref())?;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            error = broker.failed() => return Err(ServeError::Store(error)),
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => break,
+                _ = terminate.recv() => break,
+                _ = hang_up.recv() => reload(&broker),
+                error = broker.failed() => return Err(ServeError::Store(error)),
+            }
         }
         tracing::info!("stopping");
         broker.close().await.map_err(ServeError::Store)
     })
+}
+
+/// Takes up files that have changed: of TLS, so far.
+fn reload(broker: &Broker) {
+    match broker.reload_tls() {
+        Ok(Some(certificate)) => tracing::info!(
+            subject = certificate.subject,
+            "the TLS files were read again: new connections get the certificate that is valid {}",
+            certificate.validity()
+        ),
+        Ok(None) => tracing::info!("there is nothing to read again: TLS is off"),
+        Err(error) => tracing::error!("{error}; the TLS files read before stay in force"),
+    }
 }
 
 /// Leaves what commands on this machine need to find the broker, and to be let in. Without it they need a user
@@ -113,6 +140,9 @@ fn announce(broker: &Broker, ready_file: Option<&Path>) -> Result<(), ServeError
     for address in broker.addresses() {
         tracing::info!("started TCP listener on {address}");
     }
+    for address in broker.tls_addresses() {
+        tracing::info!("started TLS (SSL) listener on {address}");
+    }
     // In the words that scripts wait for.
     if let Some(port) = broker.management_port() {
         tracing::info!("Management plugin: HTTP (non-TLS) listener started on port {port}");
@@ -138,7 +168,10 @@ struct Ready {
 
 #[derive(Serialize)]
 struct Ports {
-    amqp: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amqp: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amqps: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     management: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,8 +180,10 @@ struct Ports {
 
 /// Written aside and renamed: whoever sees the file sees all of it.
 fn write_ready_file(broker: &Broker, path: &Path) -> io::Result<()> {
+    let port = |addresses: &[SocketAddr]| addresses.first().map(SocketAddr::port);
     let ports = Ports {
-        amqp: broker.port(),
+        amqp: port(broker.addresses()),
+        amqps: port(broker.tls_addresses()),
         management: broker.management_port(),
         prometheus: broker.prometheus_port(),
     };

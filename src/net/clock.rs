@@ -1,7 +1,7 @@
 //! The one place that reads the clock.
 #![expect(clippy::disallowed_methods, reason = "somebody has to; everybody else is told the time")]
 
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::broker::time::Epoch;
 
@@ -10,8 +10,12 @@ pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// The time since 1970 by the system's calendar, which certificates are good for.
+pub fn since_1970() -> Duration {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Ties the clock to the calendar, for a broker that starts now.
 pub fn epoch() -> Epoch {
-    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Epoch::new(now(), u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
+    Epoch::new(now(), u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX))
 }

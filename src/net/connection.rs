@@ -10,20 +10,14 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::now;
+use super::link::{Incoming, Outgoing};
 use crate::protocol::connection::State;
 use crate::session::{Client, Host, Peer, Reading};
-
-/// Bytes asked of the socket at a time, when it has that many: a thousand small messages a call.
-const READ_BYTES: usize = 64 * 1024;
-
-/// With less room than this a read buffer is made larger.
-const READ_BYTES_MIN: usize = 4 * 1024;
 
 /// A client that keeps its socket full lets others in between after so many requests.
 const TURN_REQUESTS: u64 = 64;
@@ -32,27 +26,43 @@ const TURN_REQUESTS: u64 = 64;
 const TURN_BYTES: usize = 512 * 1024;
 
 /// How long a client may take to close its end after the goodbye, as with RabbitMQ.
-const LINGER: Duration = Duration::from_secs(30);
+pub(super) const LINGER: Duration = Duration::from_secs(30);
 
 /// What a client is told when the server stops.
 pub(super) const SHUTDOWN_REASON: &str = "broker forced connection closure with reason 'shutdown'";
 
-/// Serves one client until it is gone.
+/// Serves one client on a plain socket until it is gone.
 pub(super) async fn serve(
     mut stream: TcpStream,
     address: SocketAddr,
     host: Arc<Host>,
     shutdown: CancellationToken,
 ) {
+    // A socket that has no address any more is gone.
+    let Ok(local) = stream.local_addr() else { return };
+    let peer = Peer { address, local, encryption: None };
+    let (reader, writer) = stream.split();
+    if converse(reader, writer, peer, host, now(), &shutdown).await.is_ok() {
+        linger(stream, LINGER, &shutdown).await;
+    }
+}
+
+/// A client's conversation, from its first byte to its last; an error is the socket's.
+pub(super) async fn converse(
+    reader: impl Incoming,
+    writer: impl Outgoing,
+    peer: Peer,
+    host: Arc<Host>,
+    connected_at: Instant,
+    shutdown: &CancellationToken,
+) -> io::Result<()> {
     let woken = Arc::new(Notify::new());
     let wake = {
         let woken = Arc::clone(&woken);
         Box::new(move || woken.notify_one())
     };
-    // A socket that has no address any more is gone.
-    let Ok(local) = stream.local_addr() else { return };
-    let mut client = Client::new(host, Peer { address, local }, wake, now());
-    let (reader, writer) = stream.split();
+    let address = peer.address;
+    let mut client = Client::new(host, peer, wake, connected_at);
     let mut connection = ServedConnection {
         client: &mut client,
         reader,
@@ -60,20 +70,17 @@ pub(super) async fn serve(
         input: BytesMut::new(),
         woken: &woken,
     };
-    let result = connection.run(&shutdown).await;
+    let result = connection.run(shutdown).await;
     if let Err(error) = &result {
         tracing::debug!(peer = %address, "socket: {error}");
     }
     client.disconnect(now());
-    drop(client);
-    if result.is_ok() {
-        linger(stream, &shutdown).await;
-    }
+    result
 }
 
 /// Lets the client read what was written last and close its end; a socket closed with unread input
 /// would be reset, and the last words lost.
-async fn linger(mut stream: TcpStream, shutdown: &CancellationToken) {
+pub(super) async fn linger(mut stream: TcpStream, most: Duration, shutdown: &CancellationToken) {
     let drained = async {
         stream.shutdown().await?;
         let mut sink = [0_u8; 4096];
@@ -81,20 +88,20 @@ async fn linger(mut stream: TcpStream, shutdown: &CancellationToken) {
         io::Result::Ok(())
     };
     tokio::select! {
-        _ = tokio::time::timeout(LINGER, drained) => {}
+        _ = tokio::time::timeout(most, drained) => {}
         () = shutdown.cancelled() => {}
     }
 }
 
-struct ServedConnection<'a> {
+struct ServedConnection<'a, R, W> {
     client: &'a mut Client,
-    reader: ReadHalf<'a>,
-    writer: WriteHalf<'a>,
+    reader: R,
+    writer: W,
     input: BytesMut,
     woken: &'a Notify,
 }
 
-impl ServedConnection<'_> {
+impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
     /// Runs the conversation to its end; an error is the socket's.
     async fn run(&mut self, shutdown: &CancellationToken) -> io::Result<()> {
         let mut timer = pin!(Alarm::new());
@@ -117,6 +124,7 @@ impl ServedConnection<'_> {
             if !has_output {
                 self.client.output().shrink();
             }
+            let must_write = has_output || self.writer.holds_back();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if !stopping => {
@@ -124,10 +132,8 @@ impl ServedConnection<'_> {
                     time = now();
                     self.client.force_close(SHUTDOWN_REASON, time);
                 }
-                written = self.writer.write_buf(self.client.output()), if has_output => {
-                    if written? == 0 {
-                        return Err(io::ErrorKind::WriteZero.into());
-                    }
+                written = self.writer.write(self.client.output()), if must_write => {
+                    written?;
                     time = now();
                     self.client.sent(time);
                 }
@@ -151,7 +157,12 @@ impl ServedConnection<'_> {
 
     /// Writes the last words, unless the client does not care to read them.
     async fn write_rest(&mut self) -> io::Result<()> {
-        let written = self.writer.write_all_buf(self.client.output());
+        let written = async {
+            while self.client.output().has_remaining() || self.writer.holds_back() {
+                self.writer.write(self.client.output()).await?;
+            }
+            self.writer.finish().await
+        };
         tokio::time::timeout(LINGER, written).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -191,59 +202,26 @@ impl Turn {
     }
 }
 
-/// Reads what is there. The buffer of a connection that has nothing to read is given back: ten
-/// thousand idle ones cost no buffers.
+/// Reads what is there, or waits for the client to go if nothing is to be read.
 ///
 /// A client that keeps its socket full is made to let others in between: the consumer that its
 /// messages woke waits on this very thread.
 async fn read_some(
-    reader: &mut ReadHalf<'_>,
+    reader: &mut impl Incoming,
     input: &mut BytesMut,
     reading: Reading,
     turn: &mut Turn,
     requests: u64,
 ) -> io::Result<usize> {
     if reading == Reading::Paused {
-        hang_up(reader).await?;
+        reader.hang_up().await?;
         return Ok(0);
     }
     if turn.is_over(requests) {
         turn.begin(requests);
         tokio::task::yield_now().await;
     }
-    loop {
-        if input.capacity() - input.len() < READ_BYTES_MIN {
-            input.reserve(READ_BYTES);
-        }
-        match reader.try_read_buf(input) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return result,
-        }
-        if input.is_empty() {
-            *input = BytesMut::new();
-        }
-        turn.begin(requests);
-        reader.readable().await?;
-    }
-}
-
-/// Waits for the client to go, though what it wrote before is not read: one whose input is left alone
-/// for want of memory would otherwise keep all that it holds, that memory most of all. What its system
-/// could not send yet comes before its end, and hides it.
-#[cfg(target_os = "linux")]
-async fn hang_up(reader: &ReadHalf<'_>) -> io::Result<()> {
-    // Readable it is all the time; urgent data, which nobody sends, it is not.
-    let ready = reader.ready(tokio::io::Interest::PRIORITY).await?;
-    if !ready.is_read_closed() {
-        std::future::pending::<()>().await;
-    }
-    Ok(())
-}
-
-/// Other systems tell only with the next read, once there is one.
-#[cfg(not(target_os = "linux"))]
-async fn hang_up(_reader: &ReadHalf<'_>) -> io::Result<()> {
-    std::future::pending().await
+    reader.read(input, || turn.begin(requests)).await
 }
 
 /// A timer that is moved rarely: deadlines mostly move away, so it is set again only when it fires

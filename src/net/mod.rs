@@ -2,9 +2,12 @@
 
 mod clock;
 mod connection;
+mod link;
 mod listener;
 mod server;
 mod timers;
+mod tls;
 
-pub use self::clock::{epoch, now};
-pub use self::server::{Server, ServerError, listen};
+pub use self::clock::{epoch, now, since_1970};
+pub use self::server::{Listeners, Server, ServerError, listen};
+pub use self::tls::TlsListener;

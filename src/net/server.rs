@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::serve;
+use super::tls::{self, TlsListener};
 use super::{listener, timers};
 use crate::session::Host;
 
@@ -34,6 +35,17 @@ pub enum ServerError {
     },
 }
 
+/// Where to listen.
+#[derive(Debug)]
+pub struct Listeners<'a> {
+    /// The addresses, each with both ports.
+    pub addresses: &'a [IpAddr],
+    /// The port for AMQP; none, if there is to be TLS only. 0: all addresses share one free port.
+    pub port: Option<u16>,
+    /// AMQP over TLS.
+    pub tls: Option<TlsListener>,
+}
+
 /// Listens on every address. With port 0 all of them share one free port. Needs a tokio runtime.
 ///
 /// # Errors
@@ -54,38 +66,49 @@ pub fn listen(
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    tls_addresses: Vec<SocketAddr>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Server {
-    /// Listens on every address and starts to accept. With port 0 all of them share one free port.
-    /// Needs a tokio runtime.
+    /// Listens on every address and starts to accept. Needs a tokio runtime.
     ///
     /// # Errors
     /// [`ServerError::Listen`], and nothing listens.
-    pub fn start(addresses: &[IpAddr], port: u16, host: &Arc<Host>) -> Result<Self, ServerError> {
-        let listeners = listen(addresses, port, "--port")?;
-        let shutdown = CancellationToken::new();
-        let tasks = TaskTracker::new();
-        tasks.spawn(timers::drive(Arc::clone(host), shutdown.clone()));
-        let mut bound = Vec::with_capacity(listeners.len());
-        for listener in listeners {
-            bound.extend(listener.local_addr());
-            let acceptor = Acceptor {
-                listener,
-                host: Arc::clone(host),
-                shutdown: shutdown.clone(),
-                tasks: tasks.clone(),
-            };
-            tasks.spawn(acceptor.run());
-        }
-        Ok(Self { addresses: bound, shutdown, tasks })
+    pub fn start(listeners: Listeners<'_>, host: &Arc<Host>) -> Result<Self, ServerError> {
+        let Listeners { addresses, port, tls } = listeners;
+        let plain = port.map_or(Ok(Vec::new()), |port| listen(addresses, port, "--port"))?;
+        let encrypted = match &tls {
+            Some(listener) => listen(addresses, listener.port, "--tls-port")?,
+            None => Vec::new(),
+        };
+        let mut server = Self {
+            addresses: local_addresses(&plain),
+            tls_addresses: local_addresses(&encrypted),
+            shutdown: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        };
+        server.tasks.spawn(timers::drive(Arc::clone(host), server.shutdown.clone()));
+        plain.into_iter().for_each(|listener| server.accept(listener, None, host));
+        encrypted.into_iter().for_each(|listener| server.accept(listener, tls.clone(), host));
+        Ok(server)
+    }
+
+    fn accept(&mut self, listener: TcpListener, tls: Option<TlsListener>, host: &Arc<Host>) {
+        let (shutdown, tasks) = (self.shutdown.clone(), self.tasks.clone());
+        let acceptor = Acceptor { listener, tls, host: Arc::clone(host), shutdown, tasks };
+        self.tasks.spawn(acceptor.run());
     }
 
     /// Where it listens.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it listens for TLS.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        &self.tls_addresses
     }
 
     /// What ends it at once, from any thread: clients are told (320), and nobody waits for them.
@@ -114,8 +137,13 @@ impl Drop for Server {
     }
 }
 
+fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+}
+
 struct Acceptor {
     listener: TcpListener,
+    tls: Option<TlsListener>,
     host: Arc<Host>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -132,7 +160,12 @@ impl Acceptor {
                 Ok((stream, address)) => {
                     listener::prepare(&stream);
                     let (host, shutdown) = (Arc::clone(&self.host), self.shutdown.clone());
-                    self.tasks.spawn(serve(stream, address, host, shutdown));
+                    match self.tls.clone() {
+                        None => self.tasks.spawn(serve(stream, address, host, shutdown)),
+                        Some(listener) => {
+                            self.tasks.spawn(tls::serve(stream, address, listener, host, shutdown))
+                        }
+                    };
                 }
                 Err(error) => {
                     tracing::warn!("cannot accept a connection: {error}");

@@ -49,6 +49,8 @@ pub struct Settings {
     pub body_max: u64,
     /// Whether `ANONYMOUS` is offered.
     pub anonymous: bool,
+    /// Whether `EXTERNAL` is offered: to a client that showed a certificate.
+    pub external: bool,
     /// How long the handshake may take.
     pub handshake_timeout: Duration,
     /// The name in the server properties.
@@ -228,8 +230,9 @@ impl Connection {
                 @ (ProtocolHeader::Amqp091 | ProtocolHeader::Amqp09 | ProtocolHeader::Amqp08),
             ) => {
                 input.advance(ProtocolHeader::AMQP_0_9_1.len());
-                let Settings { anonymous, cluster_name, durability, .. } = &self.settings;
-                let start = handshake::start(header, *anonymous, cluster_name, durability);
+                let Settings { cluster_name, durability, .. } = &self.settings;
+                let mechanisms = handshake::mechanisms(&self.settings);
+                let start = handshake::start(header, &mechanisms, cluster_name, durability);
                 self.output.method(ChannelId::CONNECTION, start);
                 self.state = State::AwaitingStartOk;
                 true
@@ -345,7 +348,7 @@ impl Connection {
             }
             (State::AwaitingStartOk, Method::ConnectionStartOk(start_ok)) => {
                 self.capabilities = ClientCapabilities::read(&start_ok.client_properties);
-                match handshake::login(start_ok, self.settings.anonymous) {
+                match handshake::login(start_ok, &handshake::mechanisms(&self.settings)) {
                     Ok(login) => Ok(Some(Request::Login(Box::new(login)))),
                     Err(error) => Err(login_exception(&error)),
                 }

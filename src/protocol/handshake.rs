@@ -4,6 +4,7 @@ use amqp_codec::method::connection;
 use amqp_codec::{FieldTable, FieldValue, ProtocolHeader, ReplyCode, ShortString};
 use bytes::Bytes;
 
+use super::connection::Settings;
 use super::exception::Exception;
 use super::request::{Login, Mechanism};
 
@@ -40,10 +41,19 @@ pub const HANDSHAKE_FRAME_MAX: u32 = 8192;
 /// No client may ask for frames smaller than this.
 const FRAME_MIN: u32 = 4096;
 
+/// The mechanisms that are offered to a client, in the order in which they were added: clients look for
+/// their own.
+pub fn mechanisms(settings: &Settings) -> Vec<Mechanism> {
+    let mut mechanisms = vec![Mechanism::Plain, Mechanism::AmqPlain];
+    mechanisms.extend(settings.anonymous.then_some(Mechanism::Anonymous));
+    mechanisms.extend(settings.external.then_some(Mechanism::External));
+    mechanisms
+}
+
 /// `connection.start`, in the version that the client asked for; what follows is 0-9-1 in any case.
 pub fn start(
     header: ProtocolHeader,
-    anonymous: bool,
+    mechanisms: &[Mechanism],
     cluster_name: &str,
     durability: &str,
 ) -> connection::Start {
@@ -51,12 +61,12 @@ pub fn start(
         ProtocolHeader::Amqp08 => (8, 0),
         _ => (0, 9),
     };
-    let mechanisms = if anonymous { "PLAIN AMQPLAIN ANONYMOUS" } else { "PLAIN AMQPLAIN" };
+    let mechanisms: Vec<&str> = mechanisms.iter().map(|mechanism| mechanism.name()).collect();
     connection::Start {
         version_major,
         version_minor,
         server_properties: server_properties(cluster_name, durability),
-        mechanisms: Bytes::from_static(mechanisms.as_bytes()),
+        mechanisms: Bytes::from(mechanisms.join(" ")),
         locales: Bytes::from_static(b"en_US"),
     }
 }
@@ -100,7 +110,7 @@ pub enum LoginError {
 ///
 /// # Errors
 /// [`LoginError`], for an unknown mechanism or a malformed response.
-pub fn login(start_ok: connection::StartOk, anonymous: bool) -> Result<Login, LoginError> {
+pub fn login(start_ok: connection::StartOk, offered: &[Mechanism]) -> Result<Login, LoginError> {
     let response = &start_ok.response;
     let (mechanism, user, password) = match start_ok.mechanism.as_bytes() {
         b"PLAIN" => {
@@ -111,7 +121,13 @@ pub fn login(start_ok: connection::StartOk, anonymous: bool) -> Result<Login, Lo
             let (user, password) = amqplain(response).ok_or(LoginError::Malformed("AMQPLAIN"))?;
             (Mechanism::AmqPlain, user, password)
         }
-        b"ANONYMOUS" if anonymous => (Mechanism::Anonymous, String::new(), Vec::new()),
+        b"ANONYMOUS" if offered.contains(&Mechanism::Anonymous) => {
+            (Mechanism::Anonymous, String::new(), Vec::new())
+        }
+        // What a client says beside its certificate is not heard, as by RabbitMQ.
+        b"EXTERNAL" if offered.contains(&Mechanism::External) => {
+            (Mechanism::External, String::new(), Vec::new())
+        }
         other => {
             let name = String::from_utf8_lossy(other).into_owned();
             return Err(LoginError::UnknownMechanism(name));

@@ -33,7 +33,7 @@ pub enum Request {
 pub struct Login {
     /// The SASL mechanism.
     pub mechanism: Mechanism,
-    /// User and password; empty for [`Mechanism::Anonymous`].
+    /// User and password; empty for [`Mechanism::Anonymous`] and [`Mechanism::External`].
     pub user: String,
     /// The password.
     pub password: Vec<u8>,
@@ -50,6 +50,8 @@ pub enum Mechanism {
     AmqPlain,
     /// No credentials at all; off unless configured.
     Anonymous,
+    /// Who the client is shows in its TLS certificate.
+    External,
 }
 
 impl Mechanism {
@@ -59,6 +61,7 @@ impl Mechanism {
             Self::Plain => "PLAIN",
             Self::AmqPlain => "AMQPLAIN",
             Self::Anonymous => "ANONYMOUS",
+            Self::External => "EXTERNAL",
         }
     }
 }

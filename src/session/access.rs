@@ -104,9 +104,28 @@ impl Access {
         }
         Ok(user)
     }
+
+    /// Whether there is a user of this name, who has proved it otherwise than by a password.
+    fn trust(&self, name: &str, address: IpAddr) -> Result<(), LoginRefused> {
+        if self.control().user(name).is_none() {
+            return Err(LoginRefused::InvalidCredentials);
+        }
+        if self.loopback_users.contains(name) && !address.to_canonical().is_loopback() {
+            return Err(LoginRefused::LoopbackOnly);
+        }
+        Ok(())
+    }
 }
 
 impl Host {
+    /// Whether somebody whose certificate was verified may log in by this name.
+    ///
+    /// # Errors
+    /// [`LoginRefused`], with the reason for the log.
+    pub(super) fn trust(&self, name: &str, address: IpAddr) -> Result<(), LoginRefused> {
+        self.access.trust(name, address)
+    }
+
     /// Whether somebody is who they say: for AMQP, and for HTTP's basic authentication.
     ///
     /// # Errors

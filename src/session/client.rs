@@ -3,7 +3,6 @@
 mod login;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,9 +13,11 @@ use rustc_hash::FxBuildHasher;
 
 use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
+use super::firehose::Traced;
 use super::host::Host;
-use super::one_line::OneLine;
+use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
+use super::peer::Peer;
 use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
@@ -27,7 +28,9 @@ use crate::broker::queue::{ConsumerHandle, Return};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
 use crate::broker::vhost::{DeleteConditions, VHost};
 use crate::protocol::confirm::ConfirmLedger;
-use crate::protocol::connection::{ClientCapabilities, Connection, Expired, Failure, State};
+use crate::protocol::connection::{
+    ClientCapabilities, Connection, Expired, Failure, Settings, State,
+};
 use crate::protocol::exception::{Exception, Scope, ids};
 use crate::protocol::output::Output;
 use crate::protocol::request::Request;
@@ -42,15 +45,6 @@ const DELIVERY_BYTES_MAX: usize = 256 * 1024;
 
 /// The answer to a method, if it has one now.
 pub(super) type Answer = Option<Method>;
-
-/// Where a client comes from.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
-    /// The address it came in by.
-    pub local: SocketAddr,
-}
 
 /// Whether a client's input is to be read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +66,7 @@ pub struct Client {
     pub(super) id: ConnectionId,
     pub(super) connection: Connection,
     pub(super) user: String,
+    pub(super) introduction: Introduction,
     pub(super) about: About,
     pub(super) session: Option<Session>,
     /// A publisher that waits for memory, the disk, or the store.
@@ -112,6 +107,7 @@ pub(super) struct Session {
     pub(super) host: Arc<Host>,
     pub(super) id: ConnectionId,
     pub(super) user: String,
+    pub(super) peer: Peer,
     pub(super) vhost: Arc<VHost>,
     pub(super) rights: Rights,
     pub(super) outbox: Arc<Outbox>,
@@ -155,9 +151,10 @@ impl Client {
     pub fn new(host: Arc<Host>, peer: Peer, wake: Wake, now: Instant) -> Self {
         let id = host.next_connection_id();
         let outbox = Arc::new(Outbox::new(wake));
-        host.registry.add(id, peer, &outbox);
+        host.registry.add(id, peer.clone(), &outbox);
         let about = About::new(host.epoch.timestamp(now));
-        let connection = Connection::new(host.connection.clone(), now);
+        let external = peer.certificate().is_some();
+        let connection = Connection::new(Settings { external, ..host.connection.clone() }, now);
         Self {
             host,
             peer,
@@ -165,6 +162,7 @@ impl Client {
             id,
             connection,
             user: String::new(),
+            introduction: Introduction::default(),
             about,
             session: None,
             blocked: false,
@@ -182,6 +180,9 @@ impl Client {
 
     /// Acts on what was received, as far as it may be acted on now; complete frames leave `input`.
     pub fn process(&mut self, input: &mut BytesMut, now: Instant) -> Reading {
+        if self.state() == State::AwaitingHeader {
+            self.log_first_bytes(input);
+        }
         loop {
             while !self.must_wait() {
                 let before = input.len();
@@ -209,7 +210,6 @@ impl Client {
         if self.session.is_some()
             && let Some(reason) = self.outbox.close_reason().map(str::to_owned)
         {
-            self.log_end(&reason);
             return self.force_close(&reason, now);
         }
         if let Some(session) = &mut self.session {
@@ -322,8 +322,13 @@ impl Client {
         }
         if let Some(expired) = self.connection.handle_timeout(now) {
             match expired {
-                Expired::Handshake => self.log_end("handshake timeout"),
-                Expired::Heartbeat => self.log_end("missed heartbeats from client"),
+                Expired::Handshake => self.log_timeout("handshake timeout"),
+                Expired::Heartbeat => {
+                    let seconds = self.connection.limits().heartbeat;
+                    self.log_timeout(&format!(
+                        "missed heartbeats from client, timeout: {seconds}s"
+                    ));
+                }
                 Expired::Close => {}
             }
             self.end_session(now);
@@ -332,16 +337,19 @@ impl Client {
 
     /// Asks the client to go, as at shutdown: 320, with a reason.
     pub fn force_close(&mut self, reason: &str, now: Instant) {
+        let exception = Exception::new(ReplyCode::ConnectionForced, reason);
+        self.log_failure(&Failure { channel: ChannelId::CONNECTION, exception: exception.clone() });
         self.end_session(now);
-        self.connection.close(&Exception::new(ReplyCode::ConnectionForced, reason), now);
+        self.connection.close(&exception, now);
     }
 
     /// The socket is gone: everything the client held goes back.
     pub fn disconnect(&mut self, now: Instant) {
-        if self.session.is_some() && self.state() == State::Running {
-            self.log_end("client unexpectedly closed TCP connection");
-        }
+        self.log_disconnected();
         self.end_session(now);
+        if self.has_spoken() {
+            self.tell_closed();
+        }
     }
 
     fn handle(&mut self, request: Request, now: Instant) {
@@ -365,8 +373,8 @@ impl Client {
                 self.connection.channel_closed(id);
             }
             Request::Close => {
+                self.log_closed();
                 self.end_session(now);
-                tracing::info!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection");
             }
             Request::Login(login) => self.login(*login, now),
             Request::OpenVHost(name) => self.open_vhost(&name, now),
@@ -432,12 +440,7 @@ impl Client {
 
     /// Closes what an exception is about, and gives back what it held.
     pub(super) fn fail(&mut self, failure: &Failure, now: Instant) {
-        tracing::warn!(
-            connection = self.id.0,
-            channel = failure.channel.0,
-            "{}",
-            OneLine(failure.exception.reply_text())
-        );
+        self.log_failure(failure);
         let Scope::Channel(id) = failure.exception.scope(failure.channel) else {
             self.end_session(now);
             return self.connection.close(&failure.exception, now);
@@ -518,10 +521,6 @@ impl Client {
         self.unanswered = None;
         self.host.free_memory(std::mem::take(&mut self.held));
     }
-
-    fn log_end(&self, reason: &str) {
-        tracing::warn!(connection = self.id.0, peer = %self.peer.address, "closing AMQP connection: {}", OneLine(reason));
-    }
 }
 
 impl Drop for Client {
@@ -531,6 +530,12 @@ impl Drop for Client {
 }
 
 impl Session {
+    /// Who does something on a channel, for the firehose.
+    pub(super) fn traced(&self, channel: ChannelId) -> Traced<'_> {
+        let Self { host, vhost, peer, user, .. } = self;
+        Traced { host, vhost, peer, user, channel }
+    }
+
     /// # Errors
     /// 530, which closes the connection, if the user has as many as it may have.
     fn open_channel(&mut self, id: ChannelId) -> Result<(), Exception> {
@@ -548,6 +553,7 @@ impl Session {
         let serial = self.last_serial;
         self.host.churn.channels_opened.add(1);
         self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
+        self.tell_channel_opened(id);
         Ok(())
     }
 
@@ -698,9 +704,14 @@ impl Session {
         // What was on its way is for nobody now; another channel of this number must not get it.
         self.settle_outbox(output, now);
         self.settle_held(id, Return::Released, now);
-        if let Some(channel) = self.channels.remove(&id) {
+        if let Some(mut channel) = self.channels.remove(&id) {
             self.count_channel_closed(&channel);
             self.host.registry.close_channels(&self.user, 1);
+            for (tag, slot) in std::mem::take(&mut channel.consumers) {
+                let Some(source) = channel.sources.get(slot) else { continue };
+                self.tell_consumer("consumer.deleted", id, &source.queue.name, &tag);
+            }
+            self.tell_channel_closed(id);
         }
         // What it did not do in time is not the fault of the next one with its number.
         self.failures.retain(|failure| failure.channel != id);

@@ -116,6 +116,7 @@ impl Session {
                 return Err(refusal(&queue, refused).into());
             }
         }
+        self.tell_consumer("consumer.created", id, &queue.name, &tag);
         if !consume.no_wait {
             output.method(id, basic::ConsumeOk { consumer_tag: tag });
         }
@@ -151,6 +152,7 @@ impl Session {
                 channel.sources.retire(slot);
             }
             self.carry_out(&queue, &mut effects, now);
+            self.tell_consumer("consumer.deleted", id, &queue.name, &cancel.consumer_tag);
         }
         if !cancel.no_wait {
             let consumer_tag = cancel.consumer_tag.clone();
@@ -220,6 +222,10 @@ impl Session {
             },
         );
         write_content(output, id, &entry.message, entry.returns);
+        if self.vhost.is_traced() {
+            let redelivered = entry.is_redelivered();
+            self.traced(id).delivered(&queue.name, &entry.message, redelivered, now);
+        }
         Ok(())
     }
 
@@ -308,7 +314,12 @@ impl Session {
         let stalled = consumer.bound.remove(delivery.message.memory());
         let resume =
             consumer.handle.filter(|_| stalled).map(|handle| (Arc::clone(&source.queue), handle));
+        let traced = self.vhost.is_traced() && !channel.closing;
+        let from = traced.then(|| Arc::clone(&source.queue));
         write_delivery(channel, id, slot, Delivered { slot, number }, delivery, output);
+        if let Some(queue) = from {
+            self.traced(id).delivered(&queue.name, &delivery.message, delivery.redelivered, now);
+        }
         if let Some((queue, handle)) = resume {
             let mut effects = Effects::default();
             queue.state.lock().resume([handle], now, &mut effects);
@@ -324,8 +335,12 @@ impl Session {
         let Some(tag) = source.consumer.as_ref().map(|consumer| consumer.tag.clone()) else {
             return;
         };
+        let queue = Arc::clone(&source.queue);
         channel.sources.retire(slot);
         let known = channel.consumers.remove(&tag).is_some() && !channel.closing;
+        if known {
+            self.tell_consumer("consumer.deleted", id, &queue.name, &tag);
+        }
         if known && self.capabilities.consumer_cancel_notify {
             output.method(id, basic::Cancel { consumer_tag: tag, no_wait: true });
         }

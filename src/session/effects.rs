@@ -101,7 +101,8 @@ impl Host {
 
     /// When [`Host::handle_timeouts`] is to be called next.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let waiting = self.pages.is_waiting().then_some(Timestamp(0));
+        let is_waiting = self.pages.is_waiting() || self.vhost_options.events.is_pending();
+        let waiting = is_waiting.then_some(Timestamp(0));
         waiting.or_else(|| self.timers.next()).and_then(|at| self.epoch.instant(at))
     }
 
@@ -114,6 +115,7 @@ impl Host {
     /// is more.
     pub fn handle_timeouts(&self, now: Instant) {
         self.take_pages(now);
+        self.publish_events(now);
         let due = self.timers.take_due(self.epoch.timestamp(now), DUE_MAX);
         for (at, queue) in due.alarms {
             let mut effects = Effects::default();

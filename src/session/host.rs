@@ -28,6 +28,7 @@ use crate::broker::queue::Queue;
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHost, VHostOptions};
+use crate::config::CertificateLogin;
 use crate::protocol::connection::Settings;
 use crate::store::Store;
 
@@ -40,6 +41,8 @@ pub struct HostSettings {
     pub loopback_users: Vec<String>,
     /// Who a client is that logs in without a name, where that is allowed.
     pub anonymous_user: String,
+    /// What of a client's certificate is its user's name.
+    pub certificate_login: CertificateLogin,
     /// Connections open at a time; 0 is no limit.
     pub connections_max: usize,
     /// Bytes that may wait for one consumer before it is skipped.
@@ -74,6 +77,7 @@ pub struct Host {
     pub(super) connection: Settings,
     pub(super) access: Access,
     pub(super) anonymous_user: String,
+    pub(super) certificate_login: CertificateLogin,
     pub(super) connections_max: usize,
     pub(super) memory: Arc<MemoryGauge>,
     pub(super) pages: Pages,
@@ -117,6 +121,7 @@ impl Host {
             connection,
             access: Access::restore(of_access, loopback_users, Arc::clone(&store)),
             anonymous_user,
+            certificate_login: settings.certificate_login,
             connections_max: settings.connections_max,
             memory,
             pages: Pages::default(),
@@ -145,6 +150,12 @@ impl Host {
             drop(state);
             host.carry_out(&queue, &mut effects, now);
         }
+        let driver = Weak::clone(&host.this);
+        host.vhost_options.events.open(move || {
+            if let Some(host) = driver.upgrade() {
+                host.timers.wake();
+            }
+        });
         // Their queues are gone.
         in_doubt.into_keys().for_each(|queue| Queue::forget_in_doubt(queue, &*host.store));
         Ok(host)
@@ -200,6 +211,7 @@ impl Host {
                 used = self.memory.used(),
                 "memory high watermark reached: publishers are blocked until consumers catch up"
             );
+            self.tell_alarm("alarm.set");
         }
         self.note_memory();
     }
@@ -228,6 +240,7 @@ impl Host {
     pub(super) fn free_memory(&self, bytes: usize) {
         if self.memory.release(bytes) == Alarm::Cleared {
             tracing::info!(used = self.memory.used(), "memory alarm cleared: publishers go on");
+            self.tell_alarm("alarm.cleared");
             self.registry.unblock_all();
         }
     }

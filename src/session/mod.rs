@@ -8,11 +8,16 @@ mod channel;
 mod client;
 mod consume;
 mod effects;
+mod events;
 mod facts;
+mod firehose;
 mod host;
+mod log_lines;
 mod one_line;
 mod outbox;
+mod own_messages;
 mod pages;
+mod peer;
 mod policies;
 mod publish;
 mod registry;
@@ -35,9 +40,10 @@ pub use self::admin::{
     AdminError, Decision, Defaults, Definitions, Fetch, ImportError, InvalidDefinitions,
     NewPassword, NewUser, Publish, Published, Refused, Taken, Visitor,
 };
-pub use self::client::{Client, Peer, Reading};
+pub use self::client::{Client, Reading};
 pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;
+pub use self::peer::{Encryption, Peer};
 pub use self::report::{
     Alarms, Answer, ChannelReport, ConnectionReport, ConnectionTraffic, ConsumerReport,
 };

@@ -9,12 +9,18 @@ use crate::broker::vhost::{QueueEffects, VHost};
 impl Host {
     /// Sets a policy: [`VHost::set_policy`], and what queues have to do then is done.
     pub fn set_policy(&self, vhost: &VHost, policy: Policy, now: Instant) {
+        let name = policy.name().to_owned();
         self.changing(now, |out| vhost.set_policy(policy, now, out));
+        self.tell_named("policy.set", &name, vhost.name().to_str());
     }
 
     /// Deletes a policy; `false` where there is none of this name.
     pub fn delete_policy(&self, vhost: &VHost, name: &str, now: Instant) -> bool {
-        self.changing(now, |out| vhost.delete_policy(name, now, out))
+        let deleted = self.changing(now, |out| vhost.delete_policy(name, now, out));
+        if deleted {
+            self.tell_named("policy.cleared", name, vhost.name().to_str());
+        }
+        deleted
     }
 
     /// Sets an operator policy, as [`Host::set_policy`] does a policy.

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use super::channel::{Mode, SessionChannel, TransactedPublish};
 use super::client::Session;
 use super::facts::{Facts, Sender};
+use super::firehose::Traced;
 use super::outbox::{BatchConfirmation, Publisher};
 use super::remembered_routes::AsOf;
 use super::reply_to::is_reply;
@@ -18,7 +19,7 @@ use super::stats::{ChurnCounters, Tally};
 use crate::auth::Permission;
 use crate::broker::effect::Effects;
 use crate::broker::message::{Message, MessageParts};
-use crate::broker::routing::{Publication, Route};
+use crate::broker::routing::{Publication, QueueSet, Route};
 use crate::protocol::content::Content;
 use crate::protocol::exception::Exception;
 use crate::protocol::output::{OutgoingContent, Output};
@@ -76,10 +77,16 @@ impl Session {
         };
         if is_reply(content.exchange(), content.routing_key()) {
             caller.check_exchange(Permission::Write, &ShortString::default())?;
-            self.publish_reply(id, content, facts, output);
+            self.publish_reply(id, content, facts, output, now);
             return Ok(());
         }
         let route = channel.route(caller, content, &facts, now)?;
+        if self.vhost.is_traced() {
+            // The channel is in use.
+            let (host, vhost, peer, user) = (&self.host, &self.vhost, &self.peer, &self.user);
+            let traced = Traced { host, vhost, peer, user, channel: id };
+            traced.published(content, &facts, &route.queues, now);
+        }
         let publisher = Publisher { channel: id, serial: channel.serial };
         let sequence = match &mut channel.mode {
             Mode::Confirm(ledger) => Some(ledger.publish()),
@@ -149,7 +156,11 @@ impl Session {
         content: &Content,
         facts: Facts,
         output: &mut Output,
+        now: Instant,
     ) {
+        if self.vhost.is_traced() {
+            self.traced(id).published(content, &facts, &QueueSet::new(), now);
+        }
         let delivered =
             self.reply(&ShortString::truncated(content.routing_key()), message(content, facts));
         if !delivered && content.mandatory {

@@ -9,8 +9,8 @@ use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 use rustc_hash::FxBuildHasher;
 
-use super::client::Peer;
 use super::outbox::Outbox;
+use super::peer::Peer;
 use crate::auth::UserLimits;
 use crate::broker::parameter::VHostLimits;
 use crate::broker::queue_cell::ConnectionId;
@@ -52,10 +52,11 @@ pub(super) enum LimitReached {
 
 impl Registry {
     pub(super) fn add(&self, id: ConnectionId, peer: Peer, outbox: &Arc<Outbox>) {
+        let name = peer.name();
         let registered = Registered { outbox: Arc::downgrade(outbox), peer, open: None };
         let mut connections = self.0.lock();
         connections.by_id.insert(id, registered);
-        connections.names.insert(peer.name(), id);
+        connections.names.insert(name, id);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -87,7 +88,7 @@ impl Registry {
 
     /// Where the connection of this number comes from.
     pub(super) fn peer(&self, id: ConnectionId) -> Option<Peer> {
-        self.0.lock().by_id.get(&id).map(|registered| registered.peer)
+        self.0.lock().by_id.get(&id).map(|registered| registered.peer.clone())
     }
 
     /// A connection is open now.
@@ -204,7 +205,7 @@ mod tests {
     fn add(registry: &Registry, id: u64) -> Arc<Outbox> {
         let outbox = Arc::new(Outbox::new(Box::new(|| {})));
         let address = std::net::SocketAddr::from(([127, 0, 0, 1], u16::try_from(id).unwrap()));
-        registry.add(ConnectionId(id), Peer { address, local: address }, &outbox);
+        registry.add(ConnectionId(id), Peer { address, local: address, encryption: None }, &outbox);
         outbox
     }
 

@@ -3,15 +3,15 @@
 //! What a connection did, and what it holds, is the state of the task that serves it. So it is asked, and
 //! answers between two reads: what it says is exact, and costs it nothing while nobody asks.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use amqp_codec::{ChannelId, FieldTable, ShortString};
 use bytes::Buf;
 
 use super::channel::{Mode, SessionChannel};
-use super::client::{Client, Peer, Session};
+use super::client::{Client, Session};
 use super::host::Host;
+use super::peer::Peer;
 use super::source::{Source, SourceConsumer};
 use super::stats::{ChannelStats, Churn, Logins};
 use crate::broker::queue_cell::ConnectionId;
@@ -194,18 +194,6 @@ impl Host {
     }
 }
 
-impl Peer {
-    /// How RabbitMQ names the connection: `127.0.0.1:52311 -> 127.0.0.1:5672`.
-    pub fn name(&self) -> String {
-        format!("{} -> {}", shown(self.address), shown(self.local))
-    }
-}
-
-/// An IPv4 address that came in on an IPv6 socket is shown as what it is; none stands in brackets.
-fn shown(address: SocketAddr) -> String {
-    format!("{}:{}", address.ip().to_canonical(), address.port())
-}
-
 impl Client {
     /// Tells those who asked of it.
     pub(super) fn tell(&mut self) {
@@ -246,7 +234,7 @@ impl Client {
         };
         Some(ConnectionReport {
             id: self.id,
-            peer: self.peer,
+            peer: self.peer.clone(),
             user: self.user.clone(),
             vhost: session.vhost.name().clone(),
             mechanism: self.about.mechanism,

@@ -22,6 +22,7 @@ use crate::broker::queue::Get;
 use crate::broker::queue_cell::{QueueId, QueueProperties};
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHostMetadata, VHostOptions};
+use crate::config::CertificateLogin;
 use crate::protocol::connection::{Settings, State};
 use crate::protocol::handshake::Limits;
 use crate::store::{Confirmation, MemoryStore, Requester, Store, Unit};
@@ -54,12 +55,14 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
             limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
             body_max: 16 * 1024 * 1024,
             anonymous: false,
+            external: false,
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "test".to_owned(),
             durability: "none",
         },
         loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),
+        certificate_login: CertificateLogin::default(),
         connections_max: 0,
         outbox_bytes_max,
         store,
@@ -91,7 +94,7 @@ impl TestClient {
 
     fn connect_with_heartbeat(host: &Arc<Host>, heartbeat: u16) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        let peer = Peer { address, local: address };
+        let peer = Peer { address, local: address, encryption: None };
         let now = origin();
         let client = Client::new(Arc::clone(host), peer, Box::new(|| {}), now);
         let mut connected = Self { client, input: BytesMut::new(), now };

@@ -47,7 +47,8 @@ fn it_reads_every_list_and_object() {
         assert_eq!(client.list_queues().await.unwrap().len(), 2);
         assert_eq!(client.list_queues_with_details().await.unwrap().len(), 2);
         assert_eq!(client.get_queue_info("/", "qq").await.unwrap().queue_type, "quorum");
-        assert_eq!(client.list_exchanges_in("/").await.unwrap().len(), 8);
+        // Those of every vhost, and that of events.
+        assert_eq!(client.list_exchanges_in("/").await.unwrap().len(), 9);
         let bindings = client.list_queue_bindings("/", "q").await.unwrap();
         assert_eq!(bindings[1].destination_type, BindingDestinationType::Queue);
         client.list_bindings().await.unwrap();

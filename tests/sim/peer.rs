@@ -80,7 +80,7 @@ impl SimClient {
             Box::new(move || mail.store(true, Ordering::SeqCst))
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        let peer = Peer { address, local: address };
+        let peer = Peer { address, local: address, encryption: None };
         let now = shared.now;
         let mut connecting = Self {
             uid,

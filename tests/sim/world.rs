@@ -14,6 +14,7 @@ use leveret::broker::queue::{QueueCounts, Window};
 use leveret::broker::queue_cell::QueueId;
 use leveret::broker::time::{Epoch, Timestamp};
 use leveret::broker::vhost::VHostOptions;
+use leveret::config::CertificateLogin;
 use leveret::protocol::connection::Settings;
 use leveret::protocol::handshake::Limits;
 use leveret::session::{Defaults, Host, HostSettings};
@@ -147,12 +148,14 @@ impl World {
                 limits: Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 },
                 body_max: 1024 * 1024,
                 anonymous: false,
+                external: false,
                 handshake_timeout: Duration::from_secs(10),
                 cluster_name: "simulation".to_owned(),
                 durability: "none",
             },
             loopback_users: vec!["guest".to_owned()],
             anonymous_user: String::new(),
+            certificate_login: CertificateLogin::default(),
             connections_max: 0,
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],
             store: Arc::<SimStore>::clone(&store),

@@ -89,6 +89,17 @@ macro_rules! method_enum {
                 }
             }
 
+            /// The name in the spec of the method with these numbers, if there is one.
+            #[must_use]
+            pub fn name_of(class_id: u16, method_id: u16) -> Option<&'static str> {
+                match (class_id, method_id) {
+                    $(($class::CLASS_ID, $class::$method::METHOD_ID) => {
+                        Some($class::$method::NAME)
+                    })*
+                    _ => None,
+                }
+            }
+
             /// Whether a content header and body frames follow.
             #[must_use]
             pub fn has_content(&self) -> bool {

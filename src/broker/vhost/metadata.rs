@@ -1,6 +1,7 @@
 //! What is known of a vhost beside what is in it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +24,7 @@ pub struct VHostMetadata {
     /// Whether it can't be deleted.
     #[serde(default, skip_serializing_if = "is_false")]
     pub protected_from_deletion: bool,
-    /// Whether messages are copied to `amq.rabbitmq.trace`. Kept, and not acted on yet.
+    /// Whether messages are copied to `amq.rabbitmq.trace`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub tracing: bool,
 }
@@ -42,7 +43,19 @@ impl VHost {
     pub fn set_metadata(&self, metadata: VHostMetadata) {
         let topology = self.topology.write();
         topology.definitions().put(|| Definition::VHost(metadata.clone()));
-        self.settings.write().metadata = Arc::new(metadata);
+        self.take_up(metadata);
+    }
+
+    /// What is known of it, without writing it down.
+    pub(super) fn take_up(&self, metadata: VHostMetadata) {
+        let mut settings = self.settings.write();
+        self.traced.store(metadata.tracing, Ordering::Relaxed);
+        settings.metadata = Arc::new(metadata);
+    }
+
+    /// Whether messages are copied to `amq.rabbitmq.trace`.
+    pub fn is_traced(&self) -> bool {
+        self.traced.load(Ordering::Relaxed)
     }
 
     /// The type of queues that are declared here without one.

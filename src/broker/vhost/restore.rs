@@ -29,7 +29,7 @@ impl VHost {
     ) -> Result<(), DefinitionError> {
         let VHostDefinitions { policies, operator_policies, exchanges, queues, bindings, .. } =
             definitions;
-        self.settings.write().metadata = definitions.metadata.unwrap_or_default().into();
+        self.take_up(definitions.metadata.unwrap_or_default());
         self.restore_parameters(definitions.parameters);
         let mut topology = self.topology.write();
         let mut in_force = Policies::default();

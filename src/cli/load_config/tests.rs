@@ -8,7 +8,8 @@ use super::super::keys::KEYS;
 use super::super::{EXIT_CONFIG, EXIT_USAGE};
 use super::*;
 use crate::config::{
-    ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat, LogLevel, Secret,
+    CertificateLogin, ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat, LogLevel,
+    Secret, TlsConfig, TlsOptions, TlsVerify, TlsVersions,
 };
 
 /// A configuration file of this test's own, removed when it ends.
@@ -131,6 +132,14 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         r#"
         bind = ["127.0.0.1", "::1"]
         port = 0
+        tls_cert_file = "/tls/cert.pem"
+        tls_key_file = "/tls/key.pem"
+        tls_port = 0
+        tls_verify = "peer"
+        tls_ca_file = "/tls/ca.pem"
+        tls_fail_if_no_peer_cert = true
+        tls_versions = ["1.3"]
+        tls_login_from = "common_name"
         management_port = 1
         prometheus_port = "off"
         management_bind = "localhost"
@@ -164,6 +173,19 @@ fn every_key_can_be_set_by_file_and_by_environment() {
     let expected = Config {
         bind: ["127.0.0.1", "::1"].map(|address| address.parse().unwrap()).to_vec(),
         port: 0,
+        plain_listener: true,
+        tls: TlsConfig {
+            port: 0,
+            options: TlsOptions {
+                cert_file: Some("/tls/cert.pem".into()),
+                key_file: Some("/tls/key.pem".into()),
+                ca_file: Some("/tls/ca.pem".into()),
+                verify: TlsVerify::Peer,
+                fail_if_no_peer_cert: true,
+                versions: TlsVersions::Only13,
+            },
+            login_from: CertificateLogin::CommonName,
+        },
         management_port: Some(1),
         prometheus_port: None,
         management_bind: vec!["127.0.0.1", "::1"]
@@ -200,6 +222,14 @@ fn every_key_can_be_set_by_file_and_by_environment() {
     let values = [
         "127.0.0.1,::1",
         "0",
+        "/tls/cert.pem",
+        "/tls/key.pem",
+        "0",
+        "peer",
+        "/tls/ca.pem",
+        "true",
+        "tlsv1.3",
+        "common_name",
         "1",
         "off",
         "localhost",
@@ -253,7 +283,7 @@ fn the_file_may_be_named_by_the_environment_and_the_flag_wins() {
 
 #[test]
 fn a_wrong_value_is_named_with_its_origin_and_what_is_expected() {
-    let port = "must be a port number from 0 (any free one) to 65535, not";
+    let port = "must be a port number from 0 (any free one) to 65535, or none, not";
     assert_eq!(error(&["--port", "70000"], &[]), (format!("--port {port} '70000'"), EXIT_USAGE));
     assert_eq!(
         error(&[], &[("LEVERET_PORT", "http")]),
@@ -370,6 +400,13 @@ fn an_unknown_variable_of_ours_is_a_warning_and_an_empty_one_nothing() {
 
 /// Regression guard: a Kubernetes service named "leveret" must not stop a broker in its namespace.
 #[test]
+fn the_port_without_tls_can_be_closed() {
+    assert!(!config(&["--port", "none"], &[]).plain_listener);
+    let reopened = config(&["--port", "1"], &[("LEVERET_PORT", "none")]);
+    assert_eq!((reopened.plain_listener, reopened.port), (true, 1));
+}
+
+#[test]
 fn variables_that_kubernetes_makes_for_a_service_are_passed_over() {
     let links = [
         ("LEVERET_PORT", "tcp://10.96.0.5:5672"),
@@ -395,11 +432,15 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
     let [as_it_is, file] =
         [TestFile::new("example", example), TestFile::new("example-on", &uncommented)];
     assert_eq!(config(&["--config", as_it_is.path()], &[]), config(&[], &[]));
-    let expected = Config {
+    let mut expected = Config {
         ready_file: Some("/run/leveret/ready.json".into()),
         pid_file: Some("/run/leveret/pid".into()),
         load_definitions: Some("/etc/leveret/definitions.json".into()),
         ..config(&[], &[])
     };
+    let tls = &mut expected.tls.options;
+    tls.cert_file = Some("/etc/leveret/server.pem".into());
+    tls.key_file = Some("/etc/leveret/server.key".into());
+    tls.ca_file = Some("/etc/leveret/ca.pem".into());
     assert_eq!(config(&["--config", file.path()], &[]), expected);
 }

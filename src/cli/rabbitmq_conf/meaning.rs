@@ -24,7 +24,14 @@ pub(in crate::cli) enum Meaning {
 use Meaning::{Missing, NoEffect, Unknown, Wrong};
 
 /// Keys that are leveret's by another name, or the same, and take the same values.
-pub(super) const SAME: [(&str, &str); 18] = [
+pub(super) const SAME: [(&str, &str); 25] = [
+    ("listeners.ssl.default", "tls_port"),
+    ("ssl_options.certfile", "tls_cert_file"),
+    ("ssl_options.keyfile", "tls_key_file"),
+    ("ssl_options.cacertfile", "tls_ca_file"),
+    ("ssl_options.verify", "tls_verify"),
+    ("ssl_options.fail_if_no_peer_cert", "tls_fail_if_no_peer_cert"),
+    ("ssl_cert_login_from", "tls_login_from"),
     ("default_user", "default_user"),
     ("default_pass", "default_pass"),
     ("default_vhost", "default_vhost"),
@@ -138,7 +145,8 @@ pub(in crate::cli) fn meaning(key: &str, value: &str, memory: Option<u64>) -> Me
         return Meaning::Set(ours, text());
     }
     match key {
-        "listeners.tcp" if value == "none" => return Missing,
+        "listeners.tcp" if value == "none" => return Meaning::Set("port", text()),
+        "listeners.ssl" if value == "none" => return NoEffect,
         "max_connections" | "connection_max" => return number_or_infinity(value),
         "default_queue_type" => return queue_type(value),
         "handshake_timeout" => return milliseconds(value),
@@ -192,7 +200,8 @@ fn of_group(key: &str, value: &str) -> Meaning {
         return NoEffect;
     }
     if key.starts_with("auth_mechanisms.") {
-        let is_there = matches!(value, "PLAIN" | "AMQPLAIN" | "ANONYMOUS" | "RABBIT-CR-DEMO");
+        let is_there =
+            matches!(value, "PLAIN" | "AMQPLAIN" | "ANONYMOUS" | "EXTERNAL" | "RABBIT-CR-DEMO");
         return if is_there { NoEffect } else { Missing };
     }
     let begins =
@@ -332,7 +341,8 @@ mod tests {
             ("listeners.tcp.1", "127.0.0.1:5673", listener(Some("127.0.0.1"), "5673")),
             ("listeners.tcp.2", ":::5672", listener(Some("::"), "5672")),
             ("listeners.tcp.3", "[::1]:5672", listener(Some("::1"), "5672")),
-            ("listeners.tcp", "none", Missing),
+            ("listeners.tcp", "none", Meaning::Set("port", Given::Text("none".to_owned()))),
+            ("listeners.ssl.default", "1", Meaning::Set("tls_port", Given::Text("1".to_owned()))),
             ("listeners.tcp.other", "1", Unknown),
         ] {
             assert_eq!(meaning(key, value, None), expected, "{key} {value}");
@@ -354,8 +364,8 @@ mod tests {
             ("auth_mechanisms.1", "PLAIN", NoEffect),
             ("collect_statistics_interval", "5000", NoEffect),
             ("cluster_formation.peer_discovery_backend", "k8s", NoEffect),
-            ("listeners.ssl.default", "5671", Missing),
-            ("ssl_options.verify", "verify_none", Missing),
+            ("listeners.ssl", "none", NoEffect),
+            ("ssl_options.depth", "2", Missing),
             ("mqtt.allow_anonymous", "true", Missing),
             ("loopback_users.guest", "maybe", Wrong("true or false")),
             ("frobnicate", "1", Unknown),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::text;
+use crate::auth::Certificate;
 use crate::broker::json::table;
 use crate::http::rates::Comparison;
 use crate::session::ConnectionReport;
@@ -17,6 +18,8 @@ pub(in crate::http) fn connection(
     let properties = table(&connection.client_properties).json;
     let given_name = properties.get("connection_name").cloned();
     let traffic = connection.traffic;
+    let encryption = connection.peer.encryption.as_deref();
+    let certificate = connection.peer.certificate();
     let mut object = json!({
         "name": connection.peer.name(),
         "type": "network",
@@ -40,14 +43,14 @@ pub(in crate::http) fn connection(
         "recv_cnt": traffic.reads,
         "send_cnt": traffic.writes,
         "send_pend": traffic.pending_bytes,
-        "ssl": false,
-        "ssl_protocol": null,
-        "ssl_key_exchange": null,
-        "ssl_cipher": null,
-        "ssl_hash": null,
-        "peer_cert_subject": null,
-        "peer_cert_issuer": null,
-        "peer_cert_validity": null,
+        "ssl": encryption.is_some(),
+        "ssl_protocol": encryption.map(|tls| tls.protocol),
+        "ssl_key_exchange": encryption.map(|tls| tls.key_exchange),
+        "ssl_cipher": encryption.map(|tls| tls.cipher),
+        "ssl_hash": encryption.map(|tls| tls.hash),
+        "peer_cert_subject": certificate.map(|certificate| &certificate.subject),
+        "peer_cert_issuer": certificate.map(|certificate| &certificate.issuer),
+        "peer_cert_validity": certificate.map(Certificate::validity),
     });
     if let Value::Object(object) = &mut object {
         if let Some(name) = given_name {

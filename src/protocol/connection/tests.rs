@@ -28,6 +28,7 @@ impl Peer {
             limits: Limits { channel_max: 2, frame_max: 8192, heartbeat: 10 },
             body_max: 1000,
             anonymous: false,
+            external: false,
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "test".to_owned(),
             durability: "none",

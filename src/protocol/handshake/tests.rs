@@ -2,6 +2,8 @@
 
 use super::*;
 
+const OFFERED: [Mechanism; 2] = [Mechanism::Plain, Mechanism::AmqPlain];
+
 fn start_ok(mechanism: &str, response: &'static [u8]) -> connection::StartOk {
     connection::StartOk {
         client_properties: FieldTable::default(),
@@ -12,7 +14,7 @@ fn start_ok(mechanism: &str, response: &'static [u8]) -> connection::StartOk {
 }
 
 fn read(mechanism: &str, response: &'static [u8]) -> Result<(String, Vec<u8>), LoginError> {
-    login(start_ok(mechanism, response), false).map(|login| (login.user, login.password))
+    login(start_ok(mechanism, response), &OFFERED).map(|login| (login.user, login.password))
 }
 
 #[test]
@@ -43,7 +45,9 @@ fn a_mechanism_that_was_not_offered_is_unknown() {
         let unknown = Err(LoginError::UnknownMechanism(name.to_owned()));
         assert_eq!(read(name, b"\0joe\0pw"), unknown);
     }
-    assert!(login(start_ok("ANONYMOUS", b""), true).is_ok());
+    assert!(login(start_ok("ANONYMOUS", b""), &[Mechanism::Anonymous]).is_ok());
+    let external = login(start_ok("EXTERNAL", b"whoever"), &[Mechanism::External]).unwrap();
+    assert_eq!((external.user, external.password), (String::new(), vec![]));
 }
 
 const OFFER: Limits = Limits { channel_max: 2047, frame_max: 131_072, heartbeat: 60 };

@@ -54,6 +54,7 @@ impl Host {
                 Err(unknown) => (Err(unknown), None),
             }
         })?;
+        self.tell_permission("permission.created", user, &vhost);
         let user = OneLine(&user);
         tracing::info!(
             "Successfully set permissions for user '{user}' in virtual host '{vhost}' to {shown}"
@@ -65,7 +66,11 @@ impl Host {
     /// allowed on them.
     pub fn clear_permissions(&self, user: &str, vhost: &str) -> bool {
         let Ok(vhost) = ShortString::new(vhost) else { return false };
-        self.access.remove(|control| control.clear_permissions(user, &vhost))
+        let cleared = self.access.remove(|control| control.clear_permissions(user, &vhost));
+        if cleared {
+            self.tell_permission("permission.deleted", user, &vhost);
+        }
+        cleared
     }
 
     /// What all users may do on topic exchanges, by user, vhost and exchange.

@@ -84,6 +84,11 @@ impl Host {
             let (put, user) = control.put_user(user);
             (put, Some(AccessDefinition::User(user)))
         });
+        let key = match put {
+            Put::Created => "user.created",
+            Put::Replaced => "user.password.changed",
+        };
+        self.tell_named(key, &name, None);
         let name = OneLine(name);
         match put {
             Put::Created => tracing::info!("Created user '{name}'"),
@@ -108,6 +113,7 @@ impl Host {
             let reason = format!("user '{name}' is deleted");
             self.registry.force_close(|_, open| open.user == name, &reason);
             tracing::info!("Deleted user '{}'", OneLine(name));
+            self.tell_named("user.deleted", name, None);
         }
         deleted
     }

@@ -36,9 +36,6 @@ impl Host {
             return Err(AdminError::EmptyName);
         }
         let key = short(name)?;
-        if metadata.tracing {
-            tracing::warn!("vhost '{name}': tracing is kept, and not acted on by this version");
-        }
         let mut vhosts = self.vhosts.write();
         if let Some(vhost) = vhosts.get(&key).map(Arc::clone) {
             drop(vhosts);
@@ -52,7 +49,22 @@ impl Host {
         vhosts.insert(key, Arc::new(vhost));
         drop(vhosts);
         tracing::info!("Adding vhost '{}'", OneLine(name));
+        self.tell_named("vhost.created", name, None);
         Ok(Put::Created)
+    }
+
+    /// Turns the firehose of a vhost on or off: while it is on, what is published and delivered there is
+    /// copied to the exchange `amq.rabbitmq.trace`. It stays so over restarts.
+    ///
+    /// # Errors
+    /// [`AdminError::UnknownVHost`].
+    pub fn set_tracing(&self, vhost: &str, tracing: bool) -> Result<(), AdminError> {
+        let found = self.existing_vhost(vhost)?;
+        let metadata = VHostMetadata { tracing, ..(*found.metadata()).clone() };
+        found.set_metadata(metadata);
+        let verb = if tracing { "Enabling" } else { "Disabling" };
+        tracing::info!("{verb} tracing for vhost '{}'", OneLine(vhost));
+        Ok(())
     }
 
     /// Deletes a vhost with everything in it, and closes the connections that are open to it; `false` where
@@ -87,6 +99,7 @@ impl Host {
             self.carry_out(&queue, &mut effects, now);
         }
         tracing::info!("Deleted vhost '{}'", OneLine(name));
+        self.tell_named("vhost.deleted", name, None);
         Ok(true)
     }
 

@@ -1,4 +1,4 @@
-//! A client on its way in: who it is, and which vhost it wants.
+//! From the login to an open vhost.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,47 +8,67 @@ use amqp_codec::method::connection;
 use amqp_codec::{ChannelId, ShortString};
 
 use super::{Client, Session};
+use crate::config::CertificateLogin;
 use crate::protocol::connection::Failure;
 use crate::protocol::request::{Login, Mechanism};
 use crate::session::batch::PublishBatch;
-use crate::session::one_line::OneLine;
 use crate::session::rights::Rights;
 use crate::session::settle::SettleBatch;
 use crate::session::stats::Tally;
 
 impl Client {
+    /// It said who it is.
     pub(super) fn login(&mut self, login: Login, now: Instant) {
         let Login { mechanism, user, password, client_properties } = login;
-        let checked = match mechanism {
-            Mechanism::Anonymous => Ok(self.host.anonymous_user.clone()),
-            _ => {
+        self.log_introduction(&client_properties);
+        let (user, checked) = match mechanism {
+            Mechanism::Anonymous => (self.host.anonymous_user.clone(), Ok(())),
+            Mechanism::External => self.certificate_login(),
+            Mechanism::Plain | Mechanism::AmqPlain => {
                 let address = self.peer.address.ip();
-                let authenticated = self.host.authenticate(&user, &password, address, now);
-                authenticated.map(|user| user.name.clone())
+                let checked = self.host.authenticate(&user, &password, address, now);
+                (user, checked.map(|_| ()).map_err(|reason| reason.to_string()))
             }
         };
+        let mechanism = mechanism.name();
         match checked {
-            Ok(user) => {
+            Ok(()) => {
+                self.tell_login(&user, mechanism, None);
                 self.user = user;
                 self.host.churn.logins_succeeded.add(1);
-                self.introduce(mechanism.name(), client_properties);
+                self.introduce(mechanism, client_properties);
                 self.connection.login_accepted();
             }
             Err(reason) => {
                 self.host.churn.logins_failed.add(1);
-                let mechanism = mechanism.name();
-                // The name is anybody's text: it is not to end the line.
-                let user = OneLine(&user);
-                tracing::warn!(
-                    connection = self.id.0,
-                    peer = %self.peer.address,
-                    "{mechanism} login refused: user '{user}'{reason}"
-                );
+                self.log_refused(mechanism, &user, &reason);
+                self.tell_login(&user, mechanism, Some(&reason));
                 self.connection.login_refused(mechanism, now);
             }
         }
     }
 
+    /// Who the client is by its certificate, and whether there is such a user. The handshake has verified
+    /// the certificate.
+    fn certificate_login(&self) -> (String, Result<(), String>) {
+        let Some(certificate) = self.peer.certificate() else {
+            return (String::new(), Err(" - there is no certificate".to_owned()));
+        };
+        let (what, name) = match self.host.certificate_login {
+            CertificateLogin::DistinguishedName => ("subject", Some(&certificate.subject)),
+            CertificateLogin::CommonName => ("common name", certificate.common_name.as_ref()),
+            CertificateLogin::SubjectAlternativeName => {
+                ("subject alternative name", certificate.alternative_names.first())
+            }
+        };
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            return (String::new(), Err(format!(" - its certificate has no {what}")));
+        };
+        let checked = self.host.trust(name, self.peer.address.ip());
+        (name.clone(), checked.map_err(|reason| reason.to_string()))
+    }
+
+    /// It named its vhost.
     pub(super) fn open_vhost(&mut self, name: &ShortString, now: Instant) {
         let vhost = match self.host.admit(self.id, &self.user, name) {
             Ok(vhost) => vhost,
@@ -63,6 +83,7 @@ impl Client {
             host: Arc::clone(&self.host),
             id: self.id,
             user: self.user.clone(),
+            peer: self.peer.clone(),
             vhost,
             rights: Rights::default(),
             outbox: Arc::clone(&self.outbox),
@@ -88,11 +109,7 @@ impl Client {
         });
         self.count_opened();
         self.connection.opened();
-        tracing::info!(
-            connection = self.id.0,
-            peer = %self.peer.address,
-            "user '{}' authenticated and granted access to vhost '{name}'",
-            OneLine(&self.user)
-        );
+        self.log_opened();
+        self.tell_opened();
     }
 }

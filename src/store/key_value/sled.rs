@@ -6,10 +6,16 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::{Batch, KeyValue, Pairs, StoreError};
+
+/// How often, and after how long each time, it is tried to open a database that was closed just now.
+const LET_GO_TRIES: u32 = 400;
+const LET_GO_PAUSE: Duration = Duration::from_millis(5);
 
 /// An ordered map in a sled database.
 ///
@@ -54,13 +60,7 @@ struct Opened {
 
 impl Opened {
     fn open(db_path: &Path, path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
-        let db = sled::Config::new()
-            .path(db_path)
-            .cache_capacity(cache_bytes)
-            // The index flushes when a checkpoint is complete; a timer's flushes would be for nothing.
-            .flush_every_ms(None)
-            .open()
-            .map_err(|error| failed(path, error))?;
+        let db = open_when_let_go(db_path, cache_bytes).map_err(|error| failed(path, error))?;
         let open = |path: PathBuf| {
             File::open(&path).map_err(|source| StoreError::io("open", path, source))
         };
@@ -207,6 +207,25 @@ impl KeyValue for SledKeyValue {
         }
         Ok(())
     }
+}
+
+/// Opens sled. One that was closed in this process keeps its file locked until its threads have ended, a
+/// moment later; other processes are kept out before.
+fn open_when_let_go(path: &Path, cache_bytes: u64) -> Result<sled::Db, sled::Error> {
+    let config = sled::Config::new()
+        .path(path)
+        .cache_capacity(cache_bytes)
+        // The index flushes when a checkpoint is complete; a timer's flushes would be for nothing.
+        .flush_every_ms(None);
+    for _ in 0..LET_GO_TRIES {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                thread::sleep(LET_GO_PAUSE);
+            }
+            result => return result,
+        }
+    }
+    config.open()
 }
 
 /// What sled's error means for us: a refusal of the system stays one, so that a full disk is known.

@@ -3,6 +3,7 @@
 mod client;
 mod handshake;
 mod methods;
+pub(crate) mod pki;
 mod server;
 mod wire;
 

@@ -80,6 +80,7 @@ impl World {
         let store: Arc<dyn Persist> = Arc::<Shelf>::clone(&shelf);
         let options = VHostOptions {
             queue_ids: Arc::new(QueueIds::starting_at(first_id)),
+            events: Arc::default(),
             ..VHostOptions::new(Epoch::new(now, 1_000_000))
         };
         Self { now, shelf, vhost: VHost::new(short("/"), store, options) }

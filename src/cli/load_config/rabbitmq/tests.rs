@@ -112,7 +112,7 @@ fn conf_d_wins_over_the_main_file_leverets_file_over_both_and_variables_over_all
 
 #[test]
 fn what_is_not_understood_is_told_and_strictness_refuses_what_nobody_knows() {
-    let text = "ssl_options.verify = verify_peer\nfrobnicate = 1\nlisteners.tcp.1 = 1\n\
+    let text = "ssl_options.depth = 2\nfrobnicate = 1\nlisteners.tcp.1 = 1\n\
                 listeners.tcp.2 = 2\n";
     let dir = TestDir::new("odd", &[("rabbitmq.conf", text), ("advanced.config", "[].")]);
     let (file, erlang) = (dir.file("rabbitmq.conf"), dir.file("advanced.config"));
@@ -123,7 +123,7 @@ fn what_is_not_understood_is_told_and_strictness_refuses_what_nobody_knows() {
         warnings,
         [
             format!(
-                "{file}:1: ssl_options.verify is about something that leveret does not have; it is \
+                "{file}:1: ssl_options.depth is about something that leveret does not have; it is \
                  passed over"
             ),
             format!("{file}:2: frobnicate is not a key that leveret knows"),

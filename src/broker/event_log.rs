@@ -1,0 +1,178 @@
+//! What happened in the broker, for whoever listens.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use amqp_codec::{FieldTable, FieldValue, ShortString};
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use super::binding::{Binding, Destination};
+use super::exchange::ExchangeProperties;
+use super::queue_cell::QueueCell;
+
+/// The exchange that events are published to, in the vhost [`EVENT_VHOST`].
+pub const EVENT_EXCHANGE: &str = "amq.rabbitmq.event";
+
+/// The vhost that has it, as in RabbitMQ.
+pub const EVENT_VHOST: &str = "/";
+
+/// Events that may wait to be published. Whoever makes more of them at once does without the rest.
+const PENDING_MAX: usize = 16 * 1024;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its routing key: `queue.created`.
+    pub key: &'static str,
+    /// What there is to say of it.
+    pub headers: FieldTable,
+}
+
+/// Events on their way to the exchange. While nobody is bound to it they are not even made.
+///
+/// Its lock is a leaf: it may be told of something under any other.
+#[derive(Default)]
+pub struct EventLog {
+    /// What was there before the process started did not happen now.
+    open: AtomicBool,
+    /// Bindings that lead from the exchange.
+    listeners: AtomicUsize,
+    pending: Mutex<VecDeque<Event>>,
+    dropped: AtomicU64,
+    wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl EventLog {
+    /// From now on what happens is told. `wake` is called when something is there to be taken.
+    pub fn open(&self, wake: impl Fn() + Send + Sync + 'static) {
+        // It is opened once.
+        let _ = self.wake.set(Box::new(wake));
+        self.open.store(true, Ordering::Release);
+    }
+
+    /// Something happened: `headers` are asked for only if somebody listens.
+    pub fn emit(&self, key: &'static str, headers: impl FnOnce() -> FieldTable) {
+        if self.listeners.load(Ordering::Relaxed) == 0 || !self.open.load(Ordering::Acquire) {
+            return;
+        }
+        let event = Event { key, headers: headers() };
+        let was_empty = {
+            let mut pending = self.pending.lock();
+            if pending.len() >= PENDING_MAX {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            pending.push_back(event);
+            pending.len() == 1
+        };
+        if was_empty && let Some(wake) = self.wake.get() {
+            wake();
+        }
+    }
+
+    /// Takes the oldest events, `max` of them at most.
+    pub fn take(&self, max: usize) -> Vec<Event> {
+        let mut pending = self.pending.lock();
+        let count = pending.len().min(max);
+        pending.drain(..count).collect()
+    }
+
+    /// Whether there are any to be taken.
+    pub fn is_pending(&self) -> bool {
+        !self.pending.lock().is_empty()
+    }
+
+    /// How many found no room since this was last asked.
+    pub fn take_dropped(&self) -> u64 {
+        self.dropped.swap(0, Ordering::Relaxed)
+    }
+
+    pub(super) fn bound(&self, vhost: &ShortString, binding: &Binding) {
+        if is_listener(vhost, binding) {
+            self.listeners.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn unbound(&self, vhost: &ShortString, binding: &Binding) {
+        if is_listener(vhost, binding) {
+            self.listeners.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for EventLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { listeners, pending, .. } = self;
+        let mut shown = f.debug_struct("EventLog");
+        shown.field("listeners", listeners).field("pending", &pending.lock().len());
+        shown.finish_non_exhaustive()
+    }
+}
+
+fn is_listener(vhost: &ShortString, binding: &Binding) -> bool {
+    binding.source.as_bytes() == EVENT_EXCHANGE.as_bytes()
+        && vhost.as_bytes() == EVENT_VHOST.as_bytes()
+}
+
+/// A table of these.
+pub fn event_headers(entries: impl IntoIterator<Item = (&'static str, FieldValue)>) -> FieldTable {
+    let entries = entries.into_iter();
+    entries.map(|(name, value)| (ShortString::truncated(name), value)).collect()
+}
+
+/// A name, or another text, as a header.
+pub fn event_text(text: impl AsRef<[u8]>) -> FieldValue {
+    FieldValue::LongString(Bytes::copy_from_slice(text.as_ref()))
+}
+
+pub(super) fn exchange_created(
+    vhost: &ShortString,
+    name: &ShortString,
+    properties: &ExchangeProperties,
+) -> FieldTable {
+    event_headers([
+        ("name", event_text(name.as_bytes())),
+        ("vhost", event_text(vhost.as_bytes())),
+        ("type", event_text(properties.kind.to_string())),
+        ("durable", FieldValue::Bool(properties.durable)),
+        ("auto_delete", FieldValue::Bool(properties.auto_delete)),
+        ("internal", FieldValue::Bool(properties.internal)),
+        ("arguments", FieldValue::Table(properties.arguments.clone())),
+    ])
+}
+
+pub(super) fn queue_created(queue: &QueueCell) -> FieldTable {
+    let properties = &queue.properties;
+    event_headers([
+        ("name", event_text(queue.name.as_bytes())),
+        ("vhost", event_text(queue.vhost.as_bytes())),
+        ("durable", FieldValue::Bool(properties.durable)),
+        ("auto_delete", FieldValue::Bool(properties.auto_delete)),
+        ("exclusive", FieldValue::Bool(properties.owner.is_some())),
+        ("arguments", FieldValue::Table(properties.arguments.clone())),
+    ])
+}
+
+/// Something with a name in a vhost is gone.
+pub(super) fn deleted(vhost: &ShortString, name: &ShortString) -> FieldTable {
+    event_headers([("name", event_text(name.as_bytes())), ("vhost", event_text(vhost.as_bytes()))])
+}
+
+pub(super) fn binding_headers(vhost: &ShortString, binding: &Binding) -> FieldTable {
+    let (kind, destination) = match &binding.destination {
+        Destination::Queue(queue) => ("queue", &queue.name),
+        Destination::Exchange(name) => ("exchange", name),
+    };
+    event_headers([
+        ("source_name", event_text(binding.source.as_bytes())),
+        ("source_kind", event_text("exchange")),
+        ("destination_name", event_text(destination.as_bytes())),
+        ("destination_kind", event_text(kind)),
+        ("routing_key", event_text(binding.routing_key.as_bytes())),
+        ("vhost", event_text(vhost.as_bytes())),
+        ("arguments", FieldValue::Table(binding.arguments.clone())),
+    ])
+}

@@ -1,0 +1,199 @@
+//! The event exchange: what happens in the broker, as messages.
+//!
+//! What happens is noted in the [`EventLog`](crate::broker::event_log::EventLog), and published by whoever
+//! drives the timers, who knows the time.
+
+use std::time::Instant;
+
+use amqp_codec::{ChannelId, FieldTable, FieldValue, ShortString};
+
+use super::client::{Client, Session};
+use super::host::Host;
+use super::own_messages::OwnMessage;
+use crate::auth::Certificate;
+use crate::broker::event_log::{
+    EVENT_EXCHANGE, EVENT_VHOST, Event, event_headers as headers, event_text as text,
+};
+
+/// Events published by one call: others want the thread, too.
+const EVENTS_MAX: usize = 256;
+
+impl Host {
+    /// Notes that something happened.
+    pub(super) fn emit(&self, key: &'static str, headers: impl FnOnce() -> FieldTable) {
+        self.vhost_options.events.emit(key, headers);
+    }
+
+    /// The memory alarm.
+    pub(super) fn tell_alarm(&self, key: &'static str) {
+        self.emit(key, || {
+            headers([("source", text("memory")), ("node", text(&self.connection.cluster_name))])
+        });
+    }
+
+    /// What a user may do in a vhost.
+    pub(super) fn tell_permission(&self, key: &'static str, user: &str, vhost: &ShortString) {
+        self.emit(key, || headers([("user", text(user)), ("vhost", text(vhost.as_bytes()))]));
+    }
+
+    /// Something that has a name came, went, or changed; in a vhost, or in none.
+    pub(super) fn tell_named(&self, key: &'static str, name: &str, vhost: Option<&str>) {
+        self.emit(key, || {
+            let vhost = vhost.map(|vhost| ("vhost", text(vhost)));
+            headers([("name", text(name))].into_iter().chain(vhost))
+        });
+    }
+
+    /// Publishes what happened, as far as one call may.
+    pub(super) fn publish_events(&self, now: Instant) {
+        let events = &self.vhost_options.events;
+        let dropped = events.take_dropped();
+        if dropped > 0 {
+            tracing::warn!("{dropped} events were not published: too many at once");
+        }
+        let taken = events.take(EVENTS_MAX);
+        if taken.is_empty() {
+            return;
+        }
+        let Some(vhost) = self.vhost(&ShortString::truncated(EVENT_VHOST)) else { return };
+        let at = self.epoch.timestamp(now).0;
+        for Event { key, mut headers } in taken {
+            let milliseconds = FieldValue::I64(i64::try_from(at).unwrap_or(i64::MAX));
+            headers.insert(ShortString::truncated("timestamp_in_ms"), milliseconds);
+            let own = OwnMessage {
+                exchange: EVENT_EXCHANGE,
+                routing_key: ShortString::truncated(key),
+                headers,
+                timestamp: Some(at / 1000),
+                persistent: true,
+                body: b"",
+                segments: &[],
+            };
+            self.publish_own(&vhost, own, now);
+        }
+    }
+}
+
+impl Client {
+    pub(super) fn tell_opened(&self) {
+        let Some(session) = &self.session else { return };
+        self.host.emit("connection.created", || {
+            let mut all = self.about();
+            for (name, value) in [
+                ("user", text(&self.user)),
+                ("user_who_performed_action", text(&self.user)),
+                ("vhost", text(session.vhost.name().as_bytes())),
+                ("channel_max", FieldValue::I32(self.connection.limits().channel_max.into())),
+                ("frame_max", FieldValue::I64(self.connection.limits().frame_max.into())),
+                ("timeout", FieldValue::I32(self.connection.limits().heartbeat.into())),
+            ] {
+                all.insert(ShortString::truncated(name), value);
+            }
+            all
+        });
+    }
+
+    pub(super) fn tell_closed(&self) {
+        self.host.emit("connection.closed", || {
+            headers([
+                ("name", text(self.peer.name())),
+                ("pid", text(self.pid())),
+                ("node", text(&self.host.connection.cluster_name)),
+            ])
+        });
+    }
+
+    /// A login was good, or not; then there is a reason.
+    pub(super) fn tell_login(&self, user: &str, mechanism: &'static str, refused: Option<&str>) {
+        let key = match refused {
+            None => "user.authentication.success",
+            Some(_) => "user.authentication.failure",
+        };
+        self.host.emit(key, || {
+            let mut all = self.about();
+            all.insert(ShortString::truncated("name"), text(user));
+            all.insert(ShortString::truncated("connection_name"), text(self.peer.name()));
+            all.insert(ShortString::truncated("auth_mechanism"), text(mechanism));
+            if let Some(reason) = refused {
+                let reason = format!("user '{user}'{reason}");
+                all.insert(ShortString::truncated("error"), text(reason));
+            }
+            all
+        });
+    }
+
+    /// What is known of a connection before its login.
+    fn about(&self) -> FieldTable {
+        let (address, local) = (self.peer.address, self.peer.local);
+        let encryption = self.peer.encryption.as_deref();
+        let of_tls =
+            |of: fn(&super::peer::Encryption) -> &'static str| text(encryption.map_or("", of));
+        let certificate = self.peer.certificate();
+        headers([
+            ("name", text(self.peer.name())),
+            ("pid", text(self.pid())),
+            ("type", text("network")),
+            ("node", text(&self.host.connection.cluster_name)),
+            ("protocol", text("{0,9,1}")),
+            ("peer_host", text(address.ip().to_canonical().to_string())),
+            ("peer_port", FieldValue::I32(address.port().into())),
+            ("host", text(local.ip().to_canonical().to_string())),
+            ("port", FieldValue::I32(local.port().into())),
+            ("ssl", FieldValue::Bool(encryption.is_some())),
+            ("ssl_protocol", of_tls(|tls| tls.protocol)),
+            ("ssl_key_exchange", of_tls(|tls| tls.key_exchange)),
+            ("ssl_cipher", of_tls(|tls| tls.cipher)),
+            ("ssl_hash", of_tls(|tls| tls.hash)),
+            ("peer_cert_subject", text(certificate.map_or("", |it| &it.subject))),
+            ("peer_cert_issuer", text(certificate.map_or("", |it| &it.issuer))),
+            (
+                "peer_cert_validity",
+                text(certificate.map(Certificate::validity).unwrap_or_default()),
+            ),
+        ])
+    }
+}
+
+impl Session {
+    pub(super) fn tell_channel_opened(&self, id: ChannelId) {
+        self.host.emit("channel.created", || {
+            let connection = self.peer.name();
+            headers([
+                ("name", text(format!("{connection} ({id})"))),
+                ("connection", text(connection)),
+                ("number", FieldValue::I32(id.0.into())),
+                ("user", text(&self.user)),
+                ("vhost", text(self.vhost.name().as_bytes())),
+                ("user_who_performed_action", text(&self.user)),
+            ])
+        });
+    }
+
+    pub(super) fn tell_channel_closed(&self, id: ChannelId) {
+        self.host.emit("channel.closed", || {
+            headers([
+                ("name", text(format!("{} ({id})", self.peer.name()))),
+                ("user_who_performed_action", text(&self.user)),
+            ])
+        });
+    }
+
+    /// A consumer came, or went.
+    pub(super) fn tell_consumer(
+        &self,
+        key: &'static str,
+        id: ChannelId,
+        queue: &ShortString,
+        tag: &ShortString,
+    ) {
+        self.host.emit(key, || {
+            headers([
+                ("consumer_tag", text(tag.as_bytes())),
+                ("queue", text(queue.as_bytes())),
+                ("vhost", text(self.vhost.name().as_bytes())),
+                ("channel", text(format!("{} ({id})", self.peer.name()))),
+                ("user_who_performed_action", text(&self.user)),
+            ])
+        });
+    }
+}

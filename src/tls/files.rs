@@ -1,0 +1,150 @@
+//! From files to what rustls serves with.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::CertifiedKey;
+use tokio_rustls::rustls::{
+    self, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion, version,
+};
+
+use super::error::TlsError;
+use crate::auth::{Certificate, shown_time};
+use crate::config::{TlsOptions, TlsVerify, TlsVersions};
+
+const CERT_FILE: &str = "tls_cert_file";
+const KEY_FILE: &str = "tls_key_file";
+const CA_FILE: &str = "tls_ca_file";
+
+/// What the files came to.
+pub(super) struct Loaded {
+    pub(super) config: Arc<ServerConfig>,
+    /// The server's own certificate.
+    pub(super) certificate: Certificate,
+}
+
+/// Reads the files. `now` is the time since 1970.
+pub(super) fn load(options: &TlsOptions, now: Duration) -> Result<Loaded, TlsError> {
+    let (cert_file, key_file) = match (&options.cert_file, &options.key_file) {
+        (Some(cert_file), Some(key_file)) => (cert_file, key_file),
+        (None, _) => return Err(TlsError::Incomplete { given: KEY_FILE, missing: CERT_FILE }),
+        (_, None) => return Err(TlsError::Incomplete { given: CERT_FILE, missing: KEY_FILE }),
+    };
+    let provider = Arc::new(ring::default_provider());
+    let chain = certificates(CERT_FILE, cert_file)?;
+    let certificate = own_certificate(cert_file, &chain[0], now)?;
+    let key = provider
+        .key_provider
+        .load_private_key(private_key(key_file)?)
+        .map_err(|reason| TlsError::UnusableKey { path: key_file.clone(), reason })?;
+    let certified = CertifiedKey::new(chain, key);
+    match certified.keys_match() {
+        // Of a key that does not tell its public half, the first handshake shows it.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
+        Err(_) => {
+            let (cert_file, key_file) = (cert_file.clone(), key_file.clone());
+            return Err(TlsError::KeyMismatch { cert_file, key_file });
+        }
+    }
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&versions(options.versions))
+        .map_err(TlsError::Settings)?
+        .with_client_cert_verifier(client_verifier(options, &provider)?)
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
+    Ok(Loaded { config: Arc::new(config), certificate })
+}
+
+fn versions(versions: TlsVersions) -> Vec<&'static SupportedProtocolVersion> {
+    match versions {
+        TlsVersions::Both => vec![&version::TLS13, &version::TLS12],
+        TlsVersions::Only12 => vec![&version::TLS12],
+        TlsVersions::Only13 => vec![&version::TLS13],
+    }
+}
+
+fn own_certificate(
+    path: &Path,
+    der: &CertificateDer<'_>,
+    now: Duration,
+) -> Result<Certificate, TlsError> {
+    let path = path.to_owned();
+    let certificate = match Certificate::from_der(der) {
+        Ok(certificate) => certificate,
+        Err(error) => {
+            let reason = error.to_string();
+            return Err(TlsError::UnusableCertificate { key: CERT_FILE, path, reason });
+        }
+    };
+    if certificate.not_after < now.as_secs() {
+        return Err(TlsError::Expired { path, at: shown_time(certificate.not_after) });
+    }
+    if certificate.not_before > now.as_secs() {
+        return Err(TlsError::NotYetValid { path, at: shown_time(certificate.not_before) });
+    }
+    Ok(certificate)
+}
+
+fn client_verifier(
+    options: &TlsOptions,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let path = match (options.verify, &options.ca_file) {
+        (TlsVerify::None, _) if options.fail_if_no_peer_cert => {
+            return Err(TlsError::NothingAskedFor);
+        }
+        (TlsVerify::None, _) => return Ok(Arc::new(NoClientAuth)),
+        (TlsVerify::Peer, None) => return Err(TlsError::NoClientCa),
+        (TlsVerify::Peer, Some(path)) => path,
+    };
+    let unusable =
+        |reason: String| TlsError::UnusableCertificate { key: CA_FILE, path: path.clone(), reason };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(CA_FILE, path)? {
+        roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+    }
+    let mut verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    if !options.fail_if_no_peer_cert {
+        verifier = verifier.allow_unauthenticated();
+    }
+    verifier.build().map_err(|error| unusable(error.to_string()))
+}
+
+/// The certificates in a file: one at least.
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(key, path)?;
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    certificates
+        .ok()
+        .filter(|certificates| !certificates.is_empty())
+        .ok_or_else(|| TlsError::NoCertificate { key, path: path.to_owned() })
+}
+
+/// The first private key in a file.
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let text = read(KEY_FILE, path)?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+        let path = path.to_owned();
+        let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+        // PKCS #8, and the older form of OpenSSL.
+        if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
+            TlsError::EncryptedKey { path }
+        } else {
+            TlsError::NoKey { path }
+        }
+    })
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|source| TlsError::Unreadable { key, path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests;

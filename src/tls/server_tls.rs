@@ -1,0 +1,62 @@
+//! A server's certificate, key and rules, as they are now.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+
+use super::error::TlsError;
+use super::files::{Loaded, load};
+use crate::auth::Certificate;
+use crate::config::TlsOptions;
+
+/// A server's certificate, key and rules, as they are now. Clones are the same: listeners share one, and
+/// ask it anew for each connection.
+#[derive(Clone)]
+pub struct ServerTls {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: TlsOptions,
+    /// For one look at a time.
+    config: RwLock<Arc<ServerConfig>>,
+}
+
+impl ServerTls {
+    /// Reads the files that the options name. `now` is the time since 1970.
+    ///
+    /// # Errors
+    /// [`TlsError`], for options and files that don't go together, and for a certificate that nobody would
+    /// accept.
+    pub fn load(options: TlsOptions, now: Duration) -> Result<Self, TlsError> {
+        let Loaded { config, .. } = load(&options, now)?;
+        Ok(Self { shared: Arc::new(Shared { options, config: RwLock::new(config) }) })
+    }
+
+    /// Reads the files again: what they say now holds for the next connection, and those that are open
+    /// keep what they have. Tells the server's certificate.
+    ///
+    /// # Errors
+    /// [`TlsError`], and nothing changes.
+    pub fn reload(&self, now: Duration) -> Result<Certificate, TlsError> {
+        let Loaded { config, certificate } = load(&self.shared.options, now)?;
+        *self.shared.config.write() = config;
+        Ok(certificate)
+    }
+
+    /// What makes a TLS connection of the next socket.
+    #[must_use]
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.shared.config.read()))
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,165 @@
+//! The event exchange: what happens in the broker, as messages. Measured on RabbitMQ 3.10 with its plugin.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use leveret::broker::vhost::VHostMetadata;
+use leveret::{ApplyTo, Policy};
+
+use crate::support::*;
+
+/// A client that consumes events with these keys.
+async fn watcher(server: &TestServer, key: &str) -> RawClient {
+    let mut watcher = server.channel().await;
+    watcher.call(1, declare_queue("events")).await;
+    watcher.call(1, bind_queue("events", "amq.rabbitmq.event", key)).await;
+    watcher.call(1, consume_freely("events", "watcher")).await;
+    watcher
+}
+
+/// The next event: its key, and its headers.
+async fn event(watcher: &mut RawClient) -> (String, FieldTable) {
+    let delivery = watcher.delivery(1).await;
+    assert_eq!(delivery.method.exchange, short("amq.rabbitmq.event"));
+    let properties = delivery.content.properties();
+    assert_eq!((properties.delivery_mode, delivery.content.body.len()), (Some(2), 0));
+    let headers = properties.headers.unwrap();
+    let Some(FieldValue::I64(milliseconds)) = headers.get("timestamp_in_ms") else {
+        panic!("no time in {headers:?}")
+    };
+    assert_eq!(properties.timestamp, Some(milliseconds.unsigned_abs() / 1000));
+    (delivery.method.routing_key.to_string(), headers)
+}
+
+async fn expect(watcher: &mut RawClient, key: &str, expected: &[(&str, &str)]) -> FieldTable {
+    let (found, headers) = event(watcher).await;
+    assert_eq!(found, key, "{headers:?}");
+    for (name, value) in expected {
+        assert_eq!(headers.get(name), Some(&FieldValue::from(*value)), "{key}: {name}");
+    }
+    headers
+}
+
+#[tokio::test]
+async fn a_connections_life_is_told() {
+    let Some(server) = TestServer::leveret().await else { return };
+    let mut watcher = watcher(&server, "#").await;
+    // Its own binding is the first thing that is told.
+    expect(&mut watcher, "binding.created", &[("destination_name", "events")]).await;
+    expect(&mut watcher, "consumer.created", &[("consumer_tag", "watcher")]).await;
+
+    let mut client = server.socket().await;
+    let properties = table([("connection_name", FieldValue::from("mine"))]);
+    let handshake = Handshake { client_properties: properties, ..Handshake::default() };
+    client.shake_hands(&handshake).await;
+    client.open_channel(7).await;
+    client.close().await;
+
+    let login = [("name", "guest"), ("auth_mechanism", "PLAIN"), ("peer_host", "127.0.0.1")];
+    expect(&mut watcher, "user.authentication.success", &login).await;
+    let created = [("user", "guest"), ("vhost", "/"), ("ssl_protocol", ""), ("type", "network")];
+    let headers = expect(&mut watcher, "connection.created", &created).await;
+    assert_eq!(headers.get("ssl"), Some(&FieldValue::Bool(false)));
+    let headers = expect(&mut watcher, "channel.created", &[("vhost", "/")]).await;
+    assert_eq!(headers.get("number"), Some(&FieldValue::I32(7)));
+    expect(&mut watcher, "channel.closed", &[]).await;
+    expect(&mut watcher, "connection.closed", &[]).await;
+}
+
+#[tokio::test]
+async fn a_refused_login_is_told_and_its_password_is_not() {
+    let Some(server) = TestServer::leveret().await else { return };
+    let mut watcher = watcher(&server, "user.authentication.failure").await;
+    let mut client = server.socket().await;
+    client.start().await;
+    let wrong = Handshake { response: b"\0guest\0hunter2".to_vec(), ..Handshake::default() };
+    client.send(0, wrong.start_ok()).await;
+    let reason = [("name", "guest"), ("error", "user 'guest' - invalid credentials")];
+    let headers = expect(&mut watcher, "user.authentication.failure", &reason).await;
+    assert!(!format!("{headers:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn topology_is_told_with_what_goes_along() {
+    let Some(server) = TestServer::leveret().await else { return };
+    let mut watcher = watcher(&server, "*.*").await;
+    for key in ["binding.created", "consumer.created"] {
+        expect(&mut watcher, key, &[]).await;
+    }
+    let mut client = server.channel().await;
+    for key in ["connection.created", "channel.created"] {
+        expect(&mut watcher, key, &[]).await;
+    }
+    client.call(1, declare_queue_with("q", [("x-max-length", FieldValue::I32(5))])).await;
+    let headers = expect(&mut watcher, "queue.created", &[("name", "q"), ("vhost", "/")]).await;
+    let arguments = table([("x-max-length", FieldValue::I32(5))]);
+    assert_eq!(headers.get("arguments"), Some(&FieldValue::Table(arguments)));
+    // What is there already is not made again.
+    client.call(1, declare_queue_with("q", [("x-max-length", FieldValue::I32(5))])).await;
+
+    client.call(1, declare_exchange("x", "topic")).await;
+    expect(&mut watcher, "exchange.created", &[("name", "x"), ("type", "topic")]).await;
+    client.call(1, bind_queue("q", "x", "k")).await;
+    let binding = [
+        ("source_name", "x"),
+        ("source_kind", "exchange"),
+        ("destination_name", "q"),
+        ("destination_kind", "queue"),
+        ("routing_key", "k"),
+    ];
+    expect(&mut watcher, "binding.created", &binding).await;
+    client.call(1, consume("q", "c")).await;
+    expect(&mut watcher, "consumer.created", &[("consumer_tag", "c"), ("queue", "q")]).await;
+    client.call(1, cancel("c")).await;
+    expect(&mut watcher, "consumer.deleted", &[("consumer_tag", "c"), ("queue", "q")]).await;
+    client.call(1, delete_queue("q")).await;
+    expect(&mut watcher, "binding.deleted", &binding).await;
+    expect(&mut watcher, "queue.deleted", &[("name", "q"), ("vhost", "/")]).await;
+    client.call(1, delete_exchange("x")).await;
+    expect(&mut watcher, "exchange.deleted", &[("name", "x")]).await;
+}
+
+/// Goal: what goes with its connection is told as well.
+#[tokio::test]
+async fn what_goes_with_a_connection_is_told() {
+    let Some(server) = TestServer::leveret().await else { return };
+    let mut client = server.channel().await;
+    let exclusive = queue::Declare { exclusive: true, ..declare_queue("mine") };
+    client.call(1, exclusive).await;
+    client.call(1, consume("mine", "c")).await;
+    let mut watcher = watcher(&server, "*.deleted").await;
+    client.close().await;
+    expect(&mut watcher, "consumer.deleted", &[("consumer_tag", "c")]).await;
+    expect(&mut watcher, "queue.deleted", &[("name", "mine")]).await;
+}
+
+#[tokio::test]
+async fn administration_is_told() {
+    let Some(server) = TestServer::leveret().await else { return };
+    let broker = server.broker().unwrap();
+    let mut watcher = watcher(&server, "vhost.*").await;
+    watcher.call(1, bind_queue("events", "amq.rabbitmq.event", "policy.*")).await;
+    broker.host().put_vhost("v", VHostMetadata::default()).unwrap();
+    expect(&mut watcher, "vhost.created", &[("name", "v")]).await;
+    let policy = Policy::new("p", "^q", [("max-length", 5)]).unwrap();
+    broker.set_policy("v", policy.with_apply_to(ApplyTo::Queues)).unwrap();
+    expect(&mut watcher, "policy.set", &[("name", "p"), ("vhost", "v")]).await;
+    broker.delete_policy("v", "p").unwrap();
+    expect(&mut watcher, "policy.cleared", &[("name", "p"), ("vhost", "v")]).await;
+    broker.host().delete_vhost("v", leveret::net::now()).unwrap();
+    expect(&mut watcher, "vhost.deleted", &[("name", "v")]).await;
+}
+
+/// Goal: nothing is kept for whoever comes later.
+#[tokio::test]
+async fn while_nobody_listens_nothing_is_noted() {
+    let Some(server) = TestServer::leveret().await else { return };
+    let mut client = server.channel().await;
+    client.call(1, declare_queue("before")).await;
+    let mut watcher = watcher(&server, "queue.*").await;
+    client.call(1, declare_queue("after")).await;
+    expect(&mut watcher, "queue.created", &[("name", "after")]).await;
+    watcher.call(1, unbind_queue("events", "amq.rabbitmq.event", "queue.*")).await;
+    client.call(1, declare_queue("unheard")).await;
+    watcher.call(1, bind_queue("events", "amq.rabbitmq.event", "queue.*")).await;
+    client.call(1, declare_queue("heard")).await;
+    expect(&mut watcher, "queue.created", &[("name", "heard")]).await;
+}

@@ -1,0 +1,207 @@
+//! TLS as an administrator meets it: what the command says at its start, in its log, and to SIGHUP. With
+//! `LEVERET_BIN` set these tests run that binary instead of cargo's.
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use self::pki::Pki;
+
+#[path = "it/support/pki.rs"]
+#[expect(dead_code, reason = "the wire tests need more of it")]
+mod pki;
+
+/// For what takes some milliseconds on an idle machine.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A broker of this test's own; it is killed when dropped.
+struct Running {
+    child: Child,
+    log: Lines<BufReader<ChildStdout>>,
+    ports: serde_json::Value,
+}
+
+fn command(arguments: &[&str]) -> Command {
+    let cargos = || OsString::from(env!("CARGO_BIN_EXE_leveret"));
+    let mut command = Command::new(std::env::var_os("LEVERET_BIN").unwrap_or_else(cargos));
+    command.args(["--bind", "127.0.0.1", "--durability", "none"]).args(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// The flags for TLS with a test's files.
+fn flags(pki: &Pki) -> [String; 3] {
+    let path = |name| pki.file(name).display().to_string();
+    [
+        "--tls-port=0".to_owned(),
+        format!("--tls-cert-file={}", path("server.pem")),
+        format!("--tls-key-file={}", path("server.key")),
+    ]
+}
+
+impl Running {
+    async fn start(pki: &Pki, arguments: &[&str]) -> Self {
+        let ready_file = pki.file("ready.json");
+        let ready_flag = format!("--ready-file={}", ready_file.display());
+        let flags = flags(pki);
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let arguments = [arguments, &flags, &[&ready_flag]].concat();
+        let mut child = command(&arguments).spawn().unwrap();
+        let log = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut running = Self { child, log, ports: serde_json::Value::Null };
+        running.expect("Server startup complete").await;
+        running.ports = ports(&ready_file);
+        running
+    }
+
+    /// The next line of the log that contains this.
+    async fn expect(&mut self, part: &str) -> String {
+        let found = async {
+            while let Some(line) = self.log.next_line().await.unwrap() {
+                if line.contains(part) {
+                    return line;
+                }
+            }
+            panic!("the log ended before '{part}'")
+        };
+        let found = timeout(DEADLINE, found).await;
+        found.unwrap_or_else(|_| panic!("there is no line with '{part}'"))
+    }
+
+    fn address(&self, port: &str) -> SocketAddr {
+        let port = u16::try_from(self.ports[port].as_u64().unwrap()).unwrap();
+        (Ipv4Addr::LOCALHOST, port).into()
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let sent = std::process::Command::new("kill").args(["-s", signal, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+}
+
+fn ports(ready_file: &Path) -> serde_json::Value {
+    let ready = std::fs::read_to_string(ready_file).unwrap();
+    serde_json::from_str::<serde_json::Value>(&ready).unwrap()["ports"].clone()
+}
+
+async fn dial(pki: &Pki, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(pki.ca()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let socket = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, socket).await
+}
+
+#[tokio::test]
+async fn the_tls_port_is_announced_as_scripts_wait_for_it() {
+    let pki = Pki::new();
+    let ready_file = pki.file("ready.json").display().to_string();
+    let flags = flags(&pki);
+    let [port, cert, key] = flags.each_ref().map(String::as_str);
+    let arguments = [port, cert, key, "--port=none", "--ready-file", &ready_file];
+    let mut child = command(&arguments).spawn().unwrap();
+    let log = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut running = Running { child, log, ports: serde_json::Value::Null };
+    let line = running.expect("started T").await;
+    assert!(line.contains("started TLS (SSL) listener on 127.0.0.1:"), "{line}");
+    running.expect("Server startup complete").await;
+    running.ports = ports(Path::new(&ready_file));
+    assert!(running.ports.get("amqp").is_none(), "{}", running.ports);
+    let mut client = dial(&pki, running.address("amqps")).await.unwrap();
+    client.write_all(b"AMQP\0\0\x09\x01").await.unwrap();
+    assert_eq!(client.read_u8().await.unwrap(), 1, "a method frame");
+}
+
+#[tokio::test]
+async fn files_that_do_not_do_are_one_clear_line_and_code_78() {
+    let pki = Pki::new();
+    let [_, cert, key] = flags(&pki);
+    let nowhere = format!("--tls-cert-file={}", pki.file("nowhere").display());
+    let wrong = format!("--tls-key-file={}", pki.file("ca.pem").display());
+    for (arguments, expected) in [
+        (&[&nowhere[..], &key][..], "cannot read tls_cert_file "),
+        (&[&cert[..]], "tls_cert_file is set, and tls_key_file is not"),
+        (&[&cert, &wrong], "has no private key"),
+        (&[&cert, &key, "--tls-verify=peer"], "tls_ca_file must name the CAs"),
+        (&["--port=none"], "there is nothing to listen on"),
+    ] {
+        let output = command(arguments).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+        assert!(said.starts_with("leveret: ") && said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn sighup_has_the_files_read_again() {
+    let pki = Pki::new();
+    let mut broker = Running::start(&pki, &["--port=0"]).await;
+    pki.renew_server("Second");
+    broker.signal("HUP");
+    let line = broker.expect("TLS files").await;
+    assert!(line.contains("were read again") && line.contains("O=Second"), "{line}");
+    let secured = dial(&pki, broker.address("amqps")).await.unwrap();
+    let chain = secured.get_ref().1.peer_certificates().unwrap();
+    let shown = leveret::auth::Certificate::from_der(&chain[0]).unwrap();
+    assert_eq!(shown.subject, "CN=localhost,O=Second");
+
+    std::fs::remove_file(pki.file("server.key")).unwrap();
+    broker.signal("HUP");
+    let line = broker.expect("TLS files").await;
+    assert!(line.contains("ERROR") && line.contains("cannot read tls_key_file"), "{line}");
+    assert!(line.contains("the TLS files read before stay in force"), "{line}");
+    dial(&pki, broker.address("amqps")).await.unwrap();
+}
+
+/// Goal: whoever confuses the ports finds the answer in the log.
+#[tokio::test]
+async fn the_wrong_port_is_told_in_the_log() {
+    let pki = Pki::new();
+    let mut broker = Running::start(&pki, &["--port=0"]).await;
+    for (words, expected) in [
+        (&b"AMQP\0\0\x09\x01"[..], "speaks AMQP without TLS; let it use amqps://"),
+        (b"GET / HTTP/1.1\r\n\r\n", "speaks HTTP on the port for AMQP over TLS"),
+    ] {
+        let mut client = TcpStream::connect(broker.address("amqps")).await.unwrap();
+        client.write_all(words).await.unwrap();
+        let line = broker.expect("closing connection").await;
+        assert!(line.contains("WARN") && line.contains(expected), "{line}");
+    }
+
+    // The other way round.
+    let error = dial(&pki, broker.address("amqp")).await.unwrap_err();
+    assert!(error.to_string().contains("corrupt message"), "{error}");
+    let line = broker.expect("bad_header").await;
+    assert!(line.contains("ERROR") && line.contains("{bad_header,<<22,3,1,"), "{line}");
+    assert!(line.contains("speaks TLS on the port for plain AMQP"), "{line}");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_know_the_ca_is_told_of_in_the_log() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    let mut broker = Running::start(&pki, &["--port=0"]).await;
+    dial(&other, broker.address("amqps")).await.unwrap_err();
+    let line = broker.expect("TLS handshake failed").await;
+    assert!(line.contains("does not accept the server's certificate (UnknownCA)"), "{line}");
+}
