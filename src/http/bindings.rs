@@ -8,7 +8,7 @@ use axum::extract::{Path, Query as QueryOf, State};
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
 use super::body::Body;
@@ -110,10 +110,15 @@ impl Ends {
         to_there.into_iter().filter(|binding| binding.source == self.source).collect()
     }
 
-    /// The one with this key.
+    /// The one with this key. Some clients put it into the path as it is listed, so that what is quoted in
+    /// it arrives plain; RabbitMQ takes both.
     fn binding(&self, key: &str) -> Result<Binding, Problem> {
-        let has_key = |it: &Binding| properties_key(&it.routing_key, &it.arguments).as_str() == key;
-        self.bindings().into_iter().find(has_key).ok_or_else(Problem::not_found)
+        let keyed = |it: Binding| (properties_key(&it.routing_key, &it.arguments), it);
+        let mut all: Vec<_> = self.bindings().into_iter().map(keyed).collect();
+        let exact = all.iter().position(|(own, _)| own == key);
+        let found =
+            exact.or_else(|| all.iter().position(|(own, _)| unquoted(own) == unquoted(key)));
+        found.map(|place| all.swap_remove(place).1).ok_or_else(Problem::not_found)
     }
 
     /// The name of a queue that the default exchange leads to.
@@ -123,6 +128,10 @@ impl Ends {
             _ => None,
         }
     }
+}
+
+fn unquoted(key: &str) -> String {
+    percent_decode_str(&key.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 /// `GET /api/bindings/{vhost}/e/{source}/{q|e}/{destination}`.

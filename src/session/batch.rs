@@ -1,7 +1,10 @@
 //! Publishes of one connection that have not been handed to their queues yet.
 
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+
+use rustc_hash::FxBuildHasher;
 
 use super::outbox::Publisher;
 use crate::broker::message::Message;
@@ -10,13 +13,16 @@ use crate::protocol::confirm::Outcome;
 
 /// A queue is handed so many messages at a time at most: its lock is not held for longer than it takes
 /// to enqueue them.
-const MESSAGES_MAX: usize = 256;
+const MESSAGES_MAX: usize = 1024;
 
 /// The same in bytes of message memory, of all queues together.
 const BYTES_MAX: usize = 1024 * 1024;
 
 /// Queues that messages are gathered for at a time.
-const SHARES_MAX: usize = 32;
+const SHARES_MAX: usize = 256;
+
+/// Up to so many, looking through them costs less than hashing.
+const FEW: usize = 8;
 
 /// Publishes of one connection, as one read brought them.
 ///
@@ -29,6 +35,8 @@ pub(super) struct PublishBatch {
     /// In use are the first `open`; the others are kept for their memory.
     shares: Vec<Share>,
     open: usize,
+    /// The shares by the address of their queue, once there are more than [`FEW`].
+    by_queue: HashMap<usize, u32, FxBuildHasher>,
     /// Messages in all of them.
     len: u32,
     /// Messages in the largest.
@@ -62,6 +70,11 @@ pub(super) struct Run {
 /// Whether a message goes to one queue and no further, so that others may be on their way beside it.
 fn is_plain(route: &Route) -> bool {
     route.queues.len() == 1 && !route.is_once()
+}
+
+/// Tells the queue that a plain route leads to from all others.
+fn address(route: &Route) -> Option<usize> {
+    route.queues.first().map(|queue| Arc::as_ptr(queue).addr())
 }
 
 impl Share {
@@ -128,6 +141,11 @@ impl PublishBatch {
 
     fn share_of(&self, route: &Arc<Route>) -> Option<usize> {
         let shares = &self.shares[..self.open];
+        if shares.len() > FEW {
+            // They are plain, or they were not so many.
+            let queue = address(route).filter(|_| is_plain(route))?;
+            return self.by_queue.get(&queue).map(|&share| share as usize);
+        }
         let known = shares.iter().rposition(|share| share.has_route(route));
         known.or_else(|| {
             let to_same = || shares.iter().position(|share| share.leads_to_queue_of(route));
@@ -146,6 +164,14 @@ impl PublishBatch {
         }
         self.shares[self.open].route = Some(route);
         self.open += 1;
+        if self.open > FEW {
+            // All of them when they become too many, and each new one then.
+            let first = if self.open == FEW + 1 { 0 } else { self.open - 1 };
+            for (share, index) in self.shares[first..self.open].iter().zip(first..) {
+                let queue = share.route.as_deref().and_then(address);
+                self.by_queue.extend(queue.zip(u32::try_from(index).ok()));
+            }
+        }
         self.open - 1
     }
 
@@ -179,6 +205,7 @@ impl PublishBatch {
         // No larger memory is kept than what is in use.
         shares.truncate(self.open);
         (self.open, self.len, self.largest) = (0, 0, 0);
+        self.by_queue.clear();
         (shares, std::mem::take(&mut self.bytes))
     }
 

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqp_codec::method::{Method, basic};
+use amqp_codec::method::basic;
 use amqp_codec::{
     BasicProperties, ChannelId, FieldTable, FieldValue, PropertiesRef, ReplyCode, ShortString,
     write_ack, write_deliver, write_nack,
@@ -53,14 +53,11 @@ impl Session {
         }
         let queue = self.readable_queue(id, &consume.queue)?;
         queue.check_access(self.id)?;
-        if self.announce_use(&queue, || consume.clone().into()) {
-            return Ok(());
-        }
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
-        let tag = match consume.consumer_tag {
+        let tag = match &consume.consumer_tag {
             tag if tag.is_empty() => self.host.unique_name("amq.ctag-"),
-            tag if channel.has_consumer(&tag) => return Err(tag_in_use(&tag)),
-            tag => tag,
+            tag if channel.has_consumer(tag) => return Err(tag_in_use(tag)),
+            tag => tag.clone(),
         };
         let arguments = ConsumeArguments::read(&queue, &consume.arguments)?;
         if queue.kind() == QueueKind::Quorum && channel.credit.is_limited() {
@@ -76,7 +73,7 @@ impl Session {
                 request: ConsumerRequest {
                     exclusive: consume.exclusive,
                     prefetch: channel.prefetch,
-                    arguments: consume.arguments,
+                    arguments: consume.arguments.clone(),
                 },
                 bound: Arc::clone(&bound),
                 handle: None,
@@ -95,7 +92,22 @@ impl Session {
             timeout_action: arguments.timeout_action,
         };
         let mut effects = Effects::default();
-        let added = queue.state.lock().add_consumer(options, now, &mut effects);
+        let added = {
+            let mut state = queue.state.lock();
+            match state.announce_use() {
+                Some(announcement) => Err(announcement),
+                None => Ok(state.add_consumer(options, now, &mut effects)),
+            }
+        };
+        let added = match added {
+            Ok(added) => added,
+            Err(announcement) => {
+                channel.sources.retire(slot);
+                let request = consume.into();
+                self.announced = Some(AnnouncedUse { queue, announcement, request });
+                return Ok(());
+            }
+        };
         self.host.carry_out(&queue, &mut effects, now);
         match added {
             Ok(handle) => channel.consume_from(slot, tag.clone(), handle),
@@ -159,15 +171,18 @@ impl Session {
     ) -> Result<(), Exception> {
         let queue = self.readable_queue(id, &get.queue)?;
         queue.check_access(self.id)?;
-        if self.announce_use(&queue, || get.clone().into()) {
-            return Ok(());
-        }
         let Some(channel) = self.channels.get_mut(&id) else { return Ok(()) };
         let mut effects = Effects::default();
         let got = {
             let mut state = queue.state.lock();
             if state.settings().single_active_consumer && queue.kind() == QueueKind::Quorum {
                 return Err(BrokerError::GetFromSingleActive(queue.resource()).into());
+            }
+            if let Some(announcement) = state.announce_use() {
+                drop(state);
+                let request = get.clone().into();
+                self.announced = Some(AnnouncedUse { queue, announcement, request });
+                return Ok(());
             }
             let sink: Arc<dyn DeliverySink> = Arc::<Outbox>::clone(&self.outbox);
             state.get(get.no_ack, &sink, now, &mut effects)
@@ -206,17 +221,6 @@ impl Session {
         );
         write_content(output, id, &entry.message, entry.returns);
         Ok(())
-    }
-
-    /// Whether a request has to wait until it is safely known that its queue is used.
-    fn announce_use(&mut self, queue: &Arc<QueueCell>, request: impl FnOnce() -> Method) -> bool {
-        let announcement = queue.state.lock().announce_use();
-        let announced = |announcement| {
-            let queue = Arc::clone(queue);
-            AnnouncedUse { queue, announcement, request: request() }
-        };
-        self.announced = announcement.map(announced);
-        self.announced.is_some()
     }
 
     /// `basic.qos`: for consumers to come, or for the whole channel at once.

@@ -1,6 +1,7 @@
 //! The routes of a channel's last publishes, for the next ones with the same exchange and key.
 
 use std::hash::Hasher;
+use std::ops::Range;
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
@@ -9,7 +10,10 @@ use rustc_hash::FxHasher;
 use crate::broker::routing::Route;
 
 /// How many are remembered of a channel that publishes to several.
-const ROUTES_MAX: usize = 64;
+const ROUTES_MAX: usize = 256;
+
+/// Places that a route may be in: the same hash leads to all of them.
+const WAYS: usize = 2;
 
 /// What routes depend on beside exchange and key: the topology, and what the user may do.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +22,7 @@ pub(super) struct AsOf {
     pub(super) rights: u64,
 }
 
-/// Routes by exchange and key, each in the one place that its hash leads to: no place, one, or
+/// Routes by exchange and key, each in one of the places that its hash leads to: no place, one, or
 /// [`ROUTES_MAX`]. A channel that always publishes to the same pays for no more.
 #[derive(Debug, Default)]
 pub(super) struct RememberedRoutes {
@@ -48,11 +52,11 @@ impl RememberedRoutes {
         exchange: &[u8],
         routing_key: &[u8],
     ) -> Option<&Arc<Route>> {
-        if self.as_of != as_of || self.places.is_empty() {
+        if self.as_of != as_of {
             return None;
         }
-        let place = self.places[self.place(exchange, routing_key)].as_ref()?;
-        place.is_of(exchange, routing_key).then_some(&place.route)
+        let mut places = self.places[self.range(exchange, routing_key)].iter().flatten();
+        places.find(|place| place.is_of(exchange, routing_key)).map(|place| &place.route)
     }
 
     /// Remembers a route that depends on exchange and key alone, perhaps in another one's place.
@@ -68,40 +72,51 @@ impl RememberedRoutes {
             self.as_of = as_of;
             self.places.clear();
         }
-        let is_another = |place: &Option<Remembered>| {
-            place.as_ref().is_some_and(|it| !it.is_of(exchange, routing_key))
+        let is_another = |it: &Option<Remembered>| {
+            it.as_ref().is_some_and(|it| !it.is_of(exchange, routing_key))
         };
-        match self.places.len() {
-            0 => self.places.push(None),
-            1 if is_another(&self.places[0]) => self.grow(),
+        match &self.places[..] {
+            [] => self.places.push(None),
+            [only] if is_another(only) => self.grow(),
             _ => {}
         }
-        let place = self.place(exchange, routing_key);
-        self.places[place] = Some(Remembered {
+        self.put(Remembered {
             exchange: ShortString::truncated(exchange),
             routing_key: ShortString::truncated(routing_key),
             route: Arc::clone(route),
         });
     }
 
+    /// Puts a route in front of the others of its places, and the last of them out.
+    fn put(&mut self, remembered: Remembered) {
+        let (exchange, routing_key) = (&remembered.exchange, &remembered.routing_key);
+        let range = self.range(exchange.as_bytes(), routing_key.as_bytes());
+        let places = &mut self.places[range];
+        places.rotate_right(1);
+        if let Some(first) = places.first_mut() {
+            *first = Some(remembered);
+        }
+    }
+
     fn grow(&mut self) {
         let first = self.places.pop().flatten();
         self.places.resize_with(ROUTES_MAX, || None);
         if let Some(first) = first {
-            let place = self.place(first.exchange.as_bytes(), first.routing_key.as_bytes());
-            self.places[place] = Some(first);
+            self.put(first);
         }
     }
 
-    fn place(&self, exchange: &[u8], routing_key: &[u8]) -> usize {
-        if self.places.len() == 1 {
-            return 0;
+    /// The places that a route may be in.
+    fn range(&self, exchange: &[u8], routing_key: &[u8]) -> Range<usize> {
+        if self.places.len() < ROUTES_MAX {
+            return 0..self.places.len();
         }
         let mut hasher = FxHasher::default();
         hasher.write(exchange);
         hasher.write(routing_key);
         // The upper bits are the better mixed ones.
-        (hasher.finish() >> 32) as usize % ROUTES_MAX
+        let first = (hasher.finish() >> 32) as usize % (ROUTES_MAX / WAYS) * WAYS;
+        first..first + WAYS
     }
 }
 
@@ -129,7 +144,7 @@ mod tests {
             let found = routes.find(as_of, b"x", key.as_bytes()).expect("it is known");
             assert!(Arc::ptr_eq(found, &route));
         }
-        assert!(remembered(&routes, as_of, &keys) > 4, "few share a place");
+        assert!(remembered(&routes, as_of, &keys) > 6, "few share their places");
         assert!(routes.find(as_of, b"y", b"key-1").is_none());
     }
 

@@ -105,9 +105,21 @@ impl Client {
     pub(crate) async fn consume(&mut self, queue: &str, prefetch: u16) -> Answer<()> {
         let qos = basic::Qos { prefetch_count: prefetch, ..Default::default() };
         self.call(qos).await?;
-        let consume = basic::Consume { queue: short(queue), ..Default::default() };
+        let consumer_tag = short(queue);
+        let consume = basic::Consume { queue: short(queue), consumer_tag, ..Default::default() };
         self.call(consume).await?;
         Ok(())
+    }
+
+    /// Ends what [`Client::consume`] began, and takes all that was delivered before.
+    pub(crate) async fn cancel(&mut self, queue: &str) -> Answer<Vec<Delivery>> {
+        let consumer_tag = short(queue);
+        self.call(basic::Cancel { consumer_tag, no_wait: false }).await?;
+        let delivery = |event| match event {
+            Event::Delivery(delivery) => delivery,
+            other => panic!("a delivery was due, not {other:?}"),
+        };
+        Ok(self.backlog.drain(..).map(delivery).collect())
     }
 
     fn put_on(&mut self, channel: u16, method: impl Into<Method>) {

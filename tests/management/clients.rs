@@ -6,7 +6,7 @@ use lapin::options::{
     ConfirmSelectOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
-use lapin::{BasicProperties, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Connection, ConnectionProperties, Event};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -90,15 +90,17 @@ fn a_connection_is_closed_with_the_reason_that_is_given() {
         let api = Api::of(&broker);
         let connection =
             Connection::connect(&broker.uri(), ConnectionProperties::default()).await.unwrap();
-        let channel = connection.create_channel().await.unwrap();
+        let mut events = connection.events_listener();
         let connections = api.json("/api/connections").await;
         let path = format!("/api/connections/{}", encoded(&connections[0]["name"]));
         let closed = api.send("DELETE", &path, "X-Reason: gone fishing\r\n", "").await;
         assert_eq!(closed.status, 204);
-        let declare = QueueDeclareOptions::default();
-        let error = channel.queue_declare("q".into(), declare, FieldTable::default()).await;
-        let error = error.unwrap_err().to_string();
-        assert!(error.contains("gone fishing") || error.contains("connection"), "{error}");
+        let error = loop {
+            if let Some(Event::Error(error)) = events.next().await {
+                break error.to_string();
+            }
+        };
+        assert!(error.contains("CONNECTION_FORCED - gone fishing"), "{error}");
         assert_eq!(api.get(&path).await.status, 404);
         assert_eq!(api.delete(&path).await.status, 404);
     });

@@ -112,6 +112,9 @@ fn a_binding_is_found_by_the_key_that_its_creation_names() {
         assert_eq!(one["properties_key"], "a+b~9nmLZQ");
         assert_eq!(api.delete(&format!("{ends}/a%2Bb~9nmLZQ")).await.status, 204);
         assert_eq!(api.delete(&format!("{ends}/a%2Bb~9nmLZQ")).await.status, 404);
+        // As it is listed, it is quoted once less than a path wants it.
+        api.post(ends, r#"{"routing_key":"c.#"}"#).await;
+        assert_eq!(api.delete(&format!("{ends}/c.%23")).await.status, 204);
         let of_queue = api.json("/api/queues/%2F/q/bindings").await;
         let sources: Vec<_> =
             of_queue.as_array().unwrap().iter().map(|it| it["source"].as_str().unwrap()).collect();

@@ -1,6 +1,7 @@
 //! Messages in the hands of an administrator: published, and got from a queue to be looked at.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use amqp_codec::{BasicProperties, ShortString};
@@ -14,7 +15,7 @@ use crate::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
 use crate::broker::error::BrokerError;
 use crate::broker::message::Message;
 use crate::broker::policy::QueueKind;
-use crate::broker::queue::{Fetched, Get, Holder, Return};
+use crate::broker::queue::{Announcement, Fetched, Get, Holder, Return};
 use crate::broker::queue_cell::QueueCell;
 use crate::broker::routing::{Publication, Route, Router};
 use crate::broker::traffic::PublishTotals;
@@ -108,7 +109,7 @@ impl Visitor<'_> {
             return Err(BrokerError::GetFromSingleActive(queue.resource()).into());
         }
         let (host, queue) = (Arc::clone(self.host), Arc::clone(queue));
-        Ok(Fetch { host, queue, taken: Vec::new(), last_taken: None })
+        Ok(Fetch { host, queue, taken: Vec::new(), last_taken: None, announced: None })
     }
 }
 
@@ -175,6 +176,8 @@ pub struct Fetch {
     queue: Arc<QueueCell>,
     taken: Vec<Fetched>,
     last_taken: Option<Instant>,
+    /// What the store is to know before anything is taken, and whether it does.
+    announced: Option<(Announcement, Arc<AtomicBool>)>,
 }
 
 /// How far [`Fetch::take`] got.
@@ -182,7 +185,7 @@ pub struct Fetch {
 pub enum Taken {
     /// There are as many as there should be, or no more.
     All,
-    /// The store was asked for the next one.
+    /// The store was asked for the next one, or told that somebody takes.
     Later,
 }
 
@@ -206,10 +209,24 @@ impl Fetch {
         again: impl Fn() + Send + Sync + 'static,
         now: Instant,
     ) -> Taken {
-        let sink: Arc<dyn DeliverySink> = Arc::new(Again(again));
+        let again = Arc::new(Again(again));
+        let sink: Arc<dyn DeliverySink> = Arc::<Again<_>>::clone(&again);
         while self.taken.len() < max {
             let mut effects = Effects::default();
-            let got = self.queue.state.lock().get(false, &sink, now, &mut effects);
+            let got = {
+                let mut state = self.queue.state.lock();
+                if let Some((announcement, is_safe)) = self.announced.take()
+                    && is_safe.load(Ordering::Acquire)
+                {
+                    state.use_is_safe(announcement);
+                }
+                if let Some(announcement) = state.announce_use() {
+                    drop(state);
+                    self.await_use(announcement, again);
+                    return Taken::Later;
+                }
+                state.get(false, &sink, now, &mut effects)
+            };
             self.host.carry_out(&self.queue, &mut effects, now);
             match got {
                 Get::Message(fetched) => {
@@ -221,6 +238,19 @@ impl Fetch {
             }
         }
         Taken::All
+    }
+
+    fn await_use(
+        &mut self,
+        announcement: Announcement,
+        again: Arc<Again<impl Fn() + Send + Sync + 'static>>,
+    ) {
+        let is_safe = Arc::new(AtomicBool::new(false));
+        self.announced = Some((announcement, Arc::clone(&is_safe)));
+        self.host.when_durable(move || {
+            is_safe.store(true, Ordering::Release);
+            again.try_again();
+        });
     }
 
     /// What was got, in order.

@@ -33,18 +33,37 @@ fn drain(client: &mut TestClient, queue: &str) -> String {
 #[test]
 fn each_queue_has_its_share_in_order() {
     let host = plain_host();
-    let names: Vec<String> = (0..40).map(|number| format!("queue-{number}")).collect();
+    // More than are gathered for at a time.
+    let names: Vec<String> = (0..300).map(|number| format!("queue-{number}")).collect();
     let queues: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
     let mut client = publisher(&host, &queues);
-    for round in 0..20 {
+    for round in 0..3 {
         for name in &names {
             client.write_publish(1, name, &[b'a' + round], false);
         }
     }
     client.process();
-    assert_eq!(client.read(), ["1 ack 800 and before"]);
+    assert_eq!(client.read(), ["1 ack 900 and before"]);
     for name in &names {
-        assert_eq!(drain(&mut client, name), "abcdefghijklmnopqrst");
+        assert_eq!(drain(&mut client, name), "abc");
+    }
+}
+
+#[test]
+fn some_queues_in_turn_get_several_messages_each() {
+    let host = plain_host();
+    let names: Vec<String> = (0..20).map(|number| format!("queue-{number}")).collect();
+    let queues: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+    let mut client = publisher(&host, &queues);
+    for round in 0..10 {
+        for name in &names {
+            client.write_publish(1, name, &[b'a' + round], false);
+        }
+    }
+    client.process();
+    assert_eq!(client.read(), ["1 ack 200 and before"]);
+    for name in &names {
+        assert_eq!(drain(&mut client, name), "abcdefghij");
     }
 }
 
