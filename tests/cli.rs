@@ -254,6 +254,39 @@ async fn an_unknown_key_or_variable_is_only_a_warning() {
 }
 
 #[tokio::test]
+async fn a_configuration_can_be_checked_and_shown() {
+    let good =
+        TempFile::new("good.conf", Some("heartbeat = 5\nssl_options.verify = verify_none\n"));
+    let odd = TempFile::new("odd.conf", Some("frobnicate = 5\n"));
+    let bad = TempFile::new("bad.toml", Some("port = 'http'\n"));
+    for (file, code, expected) in [
+        (&good, 0, "good.conf:2: ssl_options.verify is about something that leveret does not have"),
+        (&odd, 78, "odd.conf:1: frobnicate is not a key that leveret knows"),
+        (&bad, 78, "bad.toml:1: port must be a port number"),
+    ] {
+        let output = run(&["config", "check", file.path()], &[]).await;
+        let line = one_line(&output.stderr);
+        assert!(line.starts_with("leveret: ") && line.contains(expected), "{line}");
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(code), String::new()));
+    }
+
+    let variables = [("LEVERET_DEFAULT_PASS", "hunter2"), ("LEVERET_CONFIG", good.path())];
+    let shown = run(&["config", "show", "--port", "7", "--format", "csv"], &variables).await;
+    let shown = text(&shown.stdout);
+    let heartbeat = format!("heartbeat,5,{}:1", good.path());
+    for line in [
+        "port,7,--port",
+        "default_pass,***,LEVERET_DEFAULT_PASS",
+        "durability,none,LEVERET_DURABILITY",
+        "frame_max,131072,default",
+        &heartbeat,
+    ] {
+        assert!(shown.lines().any(|found| found == line), "{line}\n{shown}");
+    }
+    assert!(!shown.contains("hunter2"));
+}
+
+#[tokio::test]
 async fn guest_may_log_in_from_this_machine_only() {
     let Some(address) = address_of_the_network() else {
         skipped("guest_may_log_in_from_this_machine_only", "this machine is on no network");

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use clap::Subcommand;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use serde_json::json;
 
 use super::AdminError;
@@ -104,15 +105,44 @@ fn password(user: &str, given: Option<String>) -> Result<String, AdminError> {
     if let Some(password) = given {
         return Ok(password);
     }
-    if io::stdin().is_terminal() {
-        let _ = write!(io::stderr(), "Password for '{user}' (it shows): ");
-    }
     let mut line = String::new();
-    let read = io::stdin().lock().read_line(&mut line);
+    let read = {
+        let _hidden = io::stdin().is_terminal().then(|| Hidden::ask(user));
+        io::stdin().lock().read_line(&mut line)
+    };
     read.map_err(|cause| AdminError::Input { file: "standard input".to_owned(), cause })?;
     let password = line.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         return Err(AdminError::Usage("there is no password; give one, or --no-password".into()));
     }
     Ok(password.to_owned())
+}
+
+/// While it lives, what is typed does not show.
+struct Hidden {
+    /// How the terminal was; none if it can't be asked.
+    before: Option<Termios>,
+}
+
+impl Hidden {
+    fn ask(user: &str) -> Self {
+        let _ = write!(io::stderr(), "Password for '{user}': ");
+        let before = tcgetattr(io::stdin()).ok();
+        if let Some(before) = &before {
+            let mut silent = before.clone();
+            silent.local_modes.remove(LocalModes::ECHO);
+            // Where it can't be, the password shows, and works all the same.
+            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, &silent);
+        }
+        Self { before }
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, before);
+        }
+        let _ = writeln!(io::stderr());
+    }
 }
