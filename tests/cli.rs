@@ -255,8 +255,7 @@ async fn an_unknown_key_or_variable_is_only_a_warning() {
 
 #[tokio::test]
 async fn a_configuration_can_be_checked_and_shown() {
-    let good =
-        TempFile::new("good.conf", Some("heartbeat = 5\nssl_options.depth = 2\n"));
+    let good = TempFile::new("good.conf", Some("heartbeat = 5\nssl_options.depth = 2\n"));
     let odd = TempFile::new("odd.conf", Some("frobnicate = 5\n"));
     let bad = TempFile::new("bad.toml", Some("port = 'http'\n"));
     for (file, code, expected) in [

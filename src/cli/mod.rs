@@ -16,6 +16,7 @@ mod man;
 mod memory;
 mod output;
 mod perf;
+mod private_file;
 mod rabbitmq;
 mod rabbitmq_conf;
 mod rabbitmqadmin;

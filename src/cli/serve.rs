@@ -80,12 +80,14 @@ fn serve(config: Config) -> Result<(), ServeError> {
         let mut hang_up = signal(SignalKind::hangup()).map_err(ServeError::Runtime)?;
         let ready_file = config.ready_file.clone();
         let data_dir = config.data_dir.clone().filter(|_| config.durability != Durability::None);
-        if let Some(path) = &config.pid_file {
+        let pid_file = config.pid_file.clone();
+        let broker = Broker::start(config).await?;
+        // Not before: one that may not start must not take the place of the one that runs.
+        if let Some(path) = &pid_file {
             fs::write(path, format!("{}\n", std::process::id())).map_err(|source| {
                 ServeError::PidFile { path: path.display().to_string(), source }
             })?;
         }
-        let broker = Broker::start(config).await?;
         let _left_for_commands = tell_commands(&broker, data_dir.as_deref());
         announce(&broker, ready_file.as_deref())?;
         loop {

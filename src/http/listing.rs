@@ -6,10 +6,16 @@ use std::collections::HashMap;
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
+
+/// Columns that a request may ask for: each is looked for in every object.
+const COLUMNS_MAX: usize = 100;
+
+/// What a compiled pattern may take: it is compiled while others wait.
+const PATTERN_BYTES_MAX: usize = 1 << 20;
 
 const PAGE_SIZE: usize = 100;
 const PAGE_SIZE_MAX: usize = 500;
@@ -55,7 +61,12 @@ impl Wanted {
     pub(super) fn read(query: &HashMap<String, String>) -> Result<Self, Problem> {
         let given = |key: &str| query.get(key).filter(|value| !value.is_empty()).cloned();
         let columns = given("columns");
-        let columns = columns.map(|list| list.split(',').map(str::to_owned).collect());
+        let columns: Option<Vec<String>> =
+            columns.map(|list| list.split(',').map(str::to_owned).collect());
+        if columns.as_ref().is_some_and(|columns| columns.len() > COLUMNS_MAX) {
+            let text = format!("more than {COLUMNS_MAX} columns");
+            return Err(Problem::bad_request(text));
+        }
         let reverse = query.get("sort_reverse").is_some_and(|value| value == "true");
         Ok(Self { columns, sort: given("sort"), reverse, page: Page::read(query)? })
     }
@@ -136,7 +147,8 @@ impl Page {
         let is_regex = query.get("use_regex").is_some_and(|value| value == "true");
         let name = match name {
             Some(name) if is_regex => {
-                Some(Name::Matching(Regex::new(name).map_err(|_| invalid())?))
+                let pattern = RegexBuilder::new(name).size_limit(PATTERN_BYTES_MAX).build();
+                Some(Name::Matching(pattern.map_err(|_| invalid())?))
             }
             name => name.map(|name| Name::Containing(name.to_lowercase())),
         };

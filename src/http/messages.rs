@@ -56,6 +56,11 @@ pub(super) async fn publish(
     let published = caller.visitor(&site, &vhost).publish(publish, site.now());
     let published = published.map_err(|refused| match refused.code {
         ReplyCode::AccessRefused => refused.into(),
+        ReplyCode::ResourceError => Problem::of(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "publishers are blocked",
+            refused.reply_text(),
+        ),
         code => Problem::bad_request(format!("{} {}", code.code(), refused.reply_text())),
     })?;
     site.durable().await;

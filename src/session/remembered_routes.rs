@@ -12,6 +12,10 @@ use crate::broker::routing::Route;
 /// How many are remembered of a channel that publishes to several.
 const ROUTES_MAX: usize = 256;
 
+/// A route to more queues than this is remembered where it is the only one: it costs as much memory as they
+/// are many, and more to follow than to find.
+const QUEUES_MAX: usize = 16;
+
 /// Places that a route may be in: the same hash leads to all of them.
 const WAYS: usize = 2;
 
@@ -75,9 +79,12 @@ impl RememberedRoutes {
         let is_another = |it: &Option<Remembered>| {
             it.as_ref().is_some_and(|it| !it.is_of(exchange, routing_key))
         };
+        let is_long = route.queues.len() > QUEUES_MAX;
         match &self.places[..] {
             [] => self.places.push(None),
-            [only] if is_another(only) => self.grow(),
+            [only] if is_another(only) && !is_long => self.grow(),
+            [_] => {}
+            _ if is_long => return,
             _ => {}
         }
         self.put(Remembered {
@@ -100,6 +107,7 @@ impl RememberedRoutes {
 
     fn grow(&mut self) {
         let first = self.places.pop().flatten();
+        let first = first.filter(|first| first.route.queues.len() <= QUEUES_MAX);
         self.places.resize_with(ROUTES_MAX, || None);
         if let Some(first) = first {
             self.put(first);

@@ -208,7 +208,8 @@ impl Writer {
             Ok(free) => {
                 let limit = self.shared.disk_free_limit;
                 let text = format!("{free} bytes are free, disk_free_limit is {limit}");
-                self.shared.set_disk_low(free < limit, &text);
+                // An index that found no room knows better than the system.
+                self.shared.set_disk_low(free < limit || self.unfinished.is_some(), &text);
                 self.free = free;
             }
             // A write will tell.
@@ -266,6 +267,9 @@ impl Writer {
             Some(Checkpointed::Failed(_, error)) => Err(error),
             Some(Checkpointed::Done(survivors)) => {
                 self.is_checkpointing = false;
+                if self.shared.is_disk_low() {
+                    self.look_at_space();
+                }
                 if !survivors.is_empty() {
                     // The next one lets their segments go.
                     self.since_checkpoint += 1;

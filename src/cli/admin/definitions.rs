@@ -1,7 +1,5 @@
 //! `leveret definitions`.
 
-use std::fs;
-
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -10,6 +8,7 @@ use super::noun::Verb;
 use super::publish::read;
 use super::session::Session;
 use crate::cli::api::ApiPath;
+use crate::cli::private_file::write_private;
 
 #[derive(Debug, Clone, Subcommand)]
 pub(in crate::cli) enum DefinitionsCommand {
@@ -42,9 +41,8 @@ impl Verb for DefinitionsCommand {
                 let definitions = session.client.get(&path(session, vhost_only))?;
                 let text = format!("{definitions:#}\n");
                 match file.filter(|file| file != "-") {
-                    Some(file) => {
-                        fs::write(&file, text).map_err(|cause| AdminError::File { file, cause })
-                    }
+                    Some(file) => write_private(&file, &text)
+                        .map_err(|cause| AdminError::File { file, cause }),
                     None => Ok(session.out.write_all(text.as_bytes())?),
                 }
             }

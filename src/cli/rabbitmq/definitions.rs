@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::call::Call;
 use super::failure::Failure;
 use crate::cli::api::ApiPath;
+use crate::cli::private_file::write_private;
 use crate::cli::{EXIT_DATA, EXIT_IO};
 
 pub(super) fn export(call: &mut Call<'_>) -> Result<(), Failure> {
@@ -20,7 +21,7 @@ pub(super) fn export(call: &mut Call<'_>) -> Result<(), Failure> {
     if file == "-" {
         return Ok(call.out.write_all(definitions.as_bytes())?);
     }
-    fs::write(&file, definitions)
+    write_private(&file, &definitions)
         .map_err(|error| Failure::new(EXIT_IO, &format!("cannot write {file}: {error}")))
 }
 

@@ -23,6 +23,7 @@ use self::options::Options;
 use super::api::{AddressError, ApiError, ApiPath, Client};
 use super::environment::Environment;
 use super::output::field;
+use super::private_file::write_private;
 
 /// Does what the words behind the program's name say.
 pub(super) fn run(
@@ -261,7 +262,7 @@ impl Admin<'_> {
         if file == "-" {
             return Ok(writeln!(self.out, "{definitions}")?);
         }
-        fs::write(file, definitions.to_string())
+        write_private(file, &definitions.to_string())
             .map_err(|error| Problem::Refused(format!("cannot write {file}: {error}")))?;
         let host = self.options.host().to_owned();
         self.say(&format!("Exported definitions for {host} to \"{file}\""))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use amqp_codec::{BasicProperties, ShortString};
+use amqp_codec::{BasicProperties, ReplyCode, ShortString};
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -58,6 +58,7 @@ impl Visitor<'_> {
         let caller = self.caller();
         caller.check_exchange(Permission::Write, &publish.exchange)?;
         self.vhost.check_target(&publish.exchange)?;
+        self.check_room(publish.body.len() as u64)?;
         let content = content(publish);
         let may_impersonate = caller.rights.may_impersonate();
         let sender = Sender {
@@ -78,6 +79,20 @@ impl Visitor<'_> {
         }
         let accepted = self.enter_queues(&route, &message, now);
         Ok(Published { routed: true, accepted })
+    }
+
+    /// What a client's publishes wait for, nobody can wait for here.
+    fn check_room(&self, body_len: u64) -> Result<(), Exception> {
+        let max = self.host.connection.body_max;
+        if body_len > max {
+            let text = format!("message size {body_len} is larger than configured max size {max}");
+            return Err(Exception::precondition_failed(text));
+        }
+        if self.host.holds_publishers() {
+            let why = self.host.alarm().unwrap_or("the disk is behind");
+            return Err(Exception::new(ReplyCode::ResourceError, why));
+        }
+        Ok(())
     }
 
     /// Whether all queues of a route took a message.

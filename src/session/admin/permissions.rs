@@ -54,6 +54,11 @@ impl Host {
                 Err(unknown) => (Err(unknown), None),
             }
         })?;
+        if let Err(gone) = self.existing_vhost(&vhost.to_str_lossy()) {
+            // It was deleted meanwhile: one that is made later under its name is open to nobody.
+            self.access.remove(|control| control.clear_permissions(user, &vhost));
+            return Err(gone);
+        }
         self.tell_permission("permission.created", user, &vhost);
         let user = OneLine(&user);
         tracing::info!(

@@ -22,7 +22,11 @@ impl Client {
         let Login { mechanism, user, password, client_properties } = login;
         self.log_introduction(&client_properties);
         let (user, checked) = match mechanism {
-            Mechanism::Anonymous => (self.host.anonymous_user.clone(), Ok(())),
+            Mechanism::Anonymous => {
+                let user = self.host.anonymous_user.clone();
+                let checked = self.host.trust(&user, self.peer.address.ip());
+                (user, checked.map_err(|reason| reason.to_string()))
+            }
             Mechanism::External => self.certificate_login(),
             Mechanism::Plain | Mechanism::AmqPlain => {
                 let address = self.peer.address.ip();

@@ -133,8 +133,11 @@ impl World {
         assert_eq!(self.run(steps), End::Alive, "room is waited for");
         self.machine.disk.plan_full(0..0);
         self.machine.disk.set_capacity(None);
-        advance(IDLE);
-        assert_eq!(self.run(1), End::Alive);
+        // A checkpoint that is unfinished is tried again, and completed by the step after that.
+        for _ in 0..2 {
+            advance(IDLE);
+            assert_eq!(self.run(1), End::Alive);
+        }
         let process = self.process.as_ref().expect("a process");
         assert!(!process.shared.is_disk_low(), "there is room again");
         self.look().expect("it can be read");
