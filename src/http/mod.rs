@@ -32,8 +32,9 @@ mod router;
 mod server;
 mod site;
 mod summary;
+mod tls;
 mod users;
 mod vhosts;
 
-pub use self::server::Server;
+pub use self::server::{Endpoint, Server, Service};
 pub use self::site::{Identity, Listening, Site};

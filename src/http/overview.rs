@@ -120,8 +120,8 @@ fn listener(site: &Site, listening: &Listening) -> Value {
 /// What is served over HTTP.
 pub(super) fn context(site: &Site, listening: &Listening) -> Option<Value> {
     let description = match listening.protocol {
-        "http" => "RabbitMQ Management",
-        "http/prometheus" => "RabbitMQ Prometheus",
+        "http" | "https" => "RabbitMQ Management",
+        "http/prometheus" | "https/prometheus" => "RabbitMQ Prometheus",
         _ => return None,
     };
     let port = listening.address.port().to_string();
