@@ -18,6 +18,7 @@ mod listing;
 mod messages;
 mod metrics;
 mod nodes;
+mod openapi;
 mod overview;
 mod parameters;
 mod path;
