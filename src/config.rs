@@ -27,8 +27,12 @@ pub struct Config {
     pub tls: TlsConfig,
     /// The TCP port of the management HTTP API. 0: any free one; none: there is no API.
     pub management_port: Option<u16>,
+    /// The TCP port of the same API over HTTPS, with the certificate of [`Config::tls`]. 0: any free one.
+    pub management_tls_port: Option<u16>,
     /// The TCP port of the metrics for Prometheus. 0: any free one; none: there are no metrics.
     pub prometheus_port: Option<u16>,
+    /// The TCP port of the same metrics over HTTPS, with the certificate of [`Config::tls`]. 0: any free one.
+    pub prometheus_tls_port: Option<u16>,
     /// Addresses to listen on for management and metrics. Empty: the same as for AMQP.
     pub management_bind: Vec<IpAddr>,
     /// The largest frame offered to clients, in bytes, its 8 bytes of overhead included.
@@ -91,7 +95,9 @@ impl Default for Config {
             plain_listener: true,
             tls: TlsConfig::default(),
             management_port: Some(15672),
+            management_tls_port: None,
             prometheus_port: Some(15692),
+            prometheus_tls_port: None,
             management_bind: Vec::new(),
             frame_max: 128 * 1024,
             channel_max: 2047,

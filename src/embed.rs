@@ -1,14 +1,15 @@
 //! A running broker: what the `leveret` command starts, and what a test embeds.
 
 mod administration;
+mod web;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::web::Web;
 use crate::auth::Certificate;
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
@@ -19,10 +20,9 @@ use crate::broker::queue_cell::{QueueCell, QueueId, QueueIds};
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
 use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability, Secret};
-use crate::http::{self, Identity, Listening, Site};
-use crate::net::{Listeners, Server, ServerError, TlsListener, epoch, listen, now, since_1970};
+use crate::net::{Listeners, Server, ServerError, TlsListener, epoch, now, since_1970};
 use crate::protocol::connection::Settings;
-use crate::protocol::handshake::{Limits, RABBITMQ_VERSION};
+use crate::protocol::handshake::Limits;
 use crate::session::{
     AdminError, DEFINITION_PREFIXES, Defaults, Definitions, Host, HostSettings, RestoreError,
     definition_document,
@@ -86,6 +86,12 @@ pub enum StartError {
          no TLS"
     )]
     NoListener,
+    /// HTTPS is asked for.
+    #[error("{key} is set, and without tls_cert_file and tls_key_file there is no TLS")]
+    NoCertificate {
+        /// The key that asks for it.
+        key: &'static str,
+    },
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -120,8 +126,8 @@ impl Broker {
     /// [`StartError`], and nothing listens.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let tls = load_tls(&config)?;
-        if tls.is_none() && !config.plain_listener {
-            return Err(StartError::NoListener);
+        if tls.is_none() {
+            needs_no_tls(&config)?;
         }
         let Opened { store, durable, recovered } = open_store(&config)?;
         let Recovered { values, queues, first_free } = recovered;
@@ -132,7 +138,7 @@ impl Broker {
         begin(&host, &config)?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
-        let web = Web::listen(addresses, &config)?;
+        let web = Web::listen(addresses, &config, tls.as_ref())?;
         let listeners = Listeners {
             addresses,
             port: config.plain_listener.then_some(config.port),
@@ -198,6 +204,11 @@ impl Broker {
         &self.web.management
     }
 
+    /// Where it listens for management over HTTPS.
+    pub fn management_tls_addresses(&self) -> &[SocketAddr] {
+        &self.web.management_tls
+    }
+
     /// The port of its metrics for Prometheus, if it has one.
     pub fn prometheus_port(&self) -> Option<u16> {
         self.web.metrics.first().map(SocketAddr::port)
@@ -206,6 +217,11 @@ impl Broker {
     /// Where it listens for Prometheus.
     pub fn prometheus_addresses(&self) -> &[SocketAddr] {
         &self.web.metrics
+    }
+
+    /// Where it listens for Prometheus over HTTPS.
+    pub fn prometheus_tls_addresses(&self) -> &[SocketAddr] {
+        &self.web.metrics_tls
     }
 
     /// The URI for clients on this machine, with the default user and vhost.
@@ -412,6 +428,18 @@ impl BrokerBuilder {
     }
 }
 
+/// Whether what is asked for can be without TLS.
+fn needs_no_tls(config: &Config) -> Result<(), StartError> {
+    let encrypted = [
+        ("management_tls_port", config.management_tls_port),
+        ("prometheus_tls_port", config.prometheus_tls_port),
+    ];
+    if let Some((key, _)) = encrypted.into_iter().find(|(_, port)| port.is_some()) {
+        return Err(StartError::NoCertificate { key });
+    }
+    if config.plain_listener { Ok(()) } else { Err(StartError::NoListener) }
+}
+
 /// TLS, if there is to be any.
 fn load_tls(config: &Config) -> Result<Option<ServerTls>, TlsError> {
     let options = &config.tls.options;
@@ -419,83 +447,6 @@ fn load_tls(config: &Config) -> Result<Option<ServerTls>, TlsError> {
         return Ok(None);
     }
     ServerTls::load(options.clone(), since_1970()).map(Some)
-}
-
-/// What a broker serves over HTTP.
-#[derive(Debug)]
-struct Web {
-    management: Vec<SocketAddr>,
-    metrics: Vec<SocketAddr>,
-    server: Option<http::Server>,
-}
-
-/// The sockets of it, before there is anything to serve.
-struct WebListeners {
-    management: Vec<TcpListener>,
-    metrics: Vec<TcpListener>,
-}
-
-impl Web {
-    fn listen(amqp: &[IpAddr], config: &Config) -> Result<WebListeners, ServerError> {
-        let own = &config.management_bind;
-        let addresses = if own.is_empty() { amqp } else { own };
-        let on = |port: Option<u16>, flag| port.map(|port| listen(addresses, port, flag));
-        let management = on(config.management_port, "--management-port").transpose()?;
-        let metrics = on(config.prometheus_port, "--prometheus-port").transpose()?;
-        Ok(WebListeners {
-            management: management.unwrap_or_default(),
-            metrics: metrics.unwrap_or_default(),
-        })
-    }
-}
-
-impl WebListeners {
-    fn start(
-        self,
-        host: &Arc<Host>,
-        config: &Config,
-        server: &Server,
-        local_token: &Secret,
-    ) -> Web {
-        let Self { management, metrics } = self;
-        let bound = |listeners: &[TcpListener]| -> Vec<SocketAddr> {
-            listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
-        };
-        let mut web =
-            Web { management: bound(&management), metrics: bound(&metrics), server: None };
-        if management.is_empty() && metrics.is_empty() {
-            return web;
-        }
-        let site = Site::new(Arc::clone(host), identity(config), local_token.clone(), now);
-        let listening = |protocol: &'static str, addresses: &[SocketAddr]| {
-            let on = |&address: &SocketAddr| Listening { protocol, address };
-            addresses.iter().map(on).collect::<Vec<_>>()
-        };
-        let all = [
-            listening("amqp", server.addresses()),
-            listening("amqp/ssl", server.tls_addresses()),
-            listening("http", &web.management),
-            listening("http/prometheus", &web.metrics),
-        ];
-        site.set_listening(all.concat());
-        web.server = Some(http::Server::start(&site, management, metrics));
-        web
-    }
-}
-
-fn identity(config: &Config) -> Identity {
-    let system = rustix::system::uname();
-    let host = system.nodename().to_string_lossy();
-    Identity {
-        node: format!("leveret@{host}"),
-        cluster: CLUSTER_NAME.to_owned(),
-        rabbitmq_version: RABBITMQ_VERSION,
-        durability: config.durability.name(),
-        data_dir: config.data_dir.clone().filter(|_| config.durability != Durability::None),
-        memory_limit: config.memory_high_watermark_bytes,
-        disk_free_limit: config.disk_free_limit,
-        consumer_timeout: config.consumer_timeout_ms,
-    }
 }
 
 /// Where durable state goes, and what was there.

@@ -9,7 +9,9 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines,
+};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
@@ -94,6 +96,29 @@ impl Running {
     }
 }
 
+/// Asks for HTTPS besides.
+const HTTPS: [&str; 3] = ["--port=0", "--management-tls-port=0", "--prometheus-tls-port=0"];
+
+/// What a path is answered with, over whatever the stream is.
+async fn http(mut stream: impl AsyncRead + AsyncWrite + Unpin, path: &str) -> String {
+    // "guest:guest".
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n\
+         Connection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// The subject of the certificate that is shown on a port.
+async fn shown(pki: &Pki, address: SocketAddr) -> String {
+    let secured = dial(pki, address).await.unwrap();
+    let chain = secured.get_ref().1.peer_certificates().unwrap();
+    leveret::auth::Certificate::from_der(&chain[0]).unwrap().subject
+}
+
 fn ports(ready_file: &Path) -> serde_json::Value {
     let ready = std::fs::read_to_string(ready_file).unwrap();
     serde_json::from_str::<serde_json::Value>(&ready).unwrap()["ports"].clone()
@@ -144,6 +169,8 @@ async fn files_that_do_not_do_are_one_clear_line_and_code_78() {
         (&[&cert, &wrong], "has no private key"),
         (&[&cert, &key, "--tls-verify=peer"], "tls_ca_file must name the CAs"),
         (&["--port=none"], "there is nothing to listen on"),
+        (&["--management-tls-port=0"], "management_tls_port is set, and without tls_cert_file"),
+        (&["--prometheus-tls-port=0"], "prometheus_tls_port is set, and without tls_cert_file"),
     ] {
         let output = command(arguments).output().await.unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
@@ -156,15 +183,15 @@ async fn files_that_do_not_do_are_one_clear_line_and_code_78() {
 #[tokio::test]
 async fn sighup_has_the_files_read_again() {
     let pki = Pki::new();
-    let mut broker = Running::start(&pki, &["--port=0"]).await;
+    let mut broker = Running::start(&pki, &HTTPS).await;
     pki.renew_server("Second");
     broker.signal("HUP");
     let line = broker.expect("TLS files").await;
     assert!(line.contains("were read again") && line.contains("O=Second"), "{line}");
-    let secured = dial(&pki, broker.address("amqps")).await.unwrap();
-    let chain = secured.get_ref().1.peer_certificates().unwrap();
-    let shown = leveret::auth::Certificate::from_der(&chain[0]).unwrap();
-    assert_eq!(shown.subject, "CN=localhost,O=Second");
+    for port in ["amqps", "management_tls", "prometheus_tls"] {
+        let subject = shown(&pki, broker.address(port)).await;
+        assert_eq!(subject, "CN=localhost,O=Second", "{port}");
+    }
 
     std::fs::remove_file(pki.file("server.key")).unwrap();
     broker.signal("HUP");
@@ -204,4 +231,60 @@ async fn a_client_that_does_not_know_the_ca_is_told_of_in_the_log() {
     dial(&other, broker.address("amqps")).await.unwrap_err();
     let line = broker.expect("TLS handshake failed").await;
     assert!(line.contains("does not accept the server's certificate (UnknownCA)"), "{line}");
+}
+
+#[tokio::test]
+async fn management_and_metrics_are_served_over_https() {
+    let pki = Pki::new();
+    let ready_file = pki.file("ready.json");
+    let flags = flags(&pki);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let ready_flag = format!("--ready-file={}", ready_file.display());
+    let mut child = command(&[&HTTPS, &flags[..], &[&ready_flag]].concat()).spawn().unwrap();
+    let log = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut broker = Running { child, log, ports: serde_json::Value::Null };
+    broker.expect("Management plugin: HTTPS listener started on port ").await;
+    broker.expect("Prometheus metrics: HTTPS listener started on port ").await;
+    broker.expect("Server startup complete").await;
+    broker.ports = ports(&ready_file);
+
+    let management = dial(&pki, broker.address("management_tls")).await.unwrap();
+    let answer = http(management, "/api/overview").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    for protocol in ["http", "https", "http/prometheus", "https/prometheus"] {
+        assert!(answer.contains(&format!("\"protocol\":\"{protocol}\"")), "{protocol}: {answer}");
+    }
+    let metrics = dial(&pki, broker.address("prometheus_tls")).await.unwrap();
+    let answer = http(metrics, "/metrics").await;
+    assert!(answer.contains("\nrabbitmq_identity_info{"), "{answer}");
+    // And without TLS on the ports that have none.
+    let plain = TcpStream::connect(broker.address("management")).await.unwrap();
+    assert!(http(plain, "/api/whoami").await.contains("\"name\":\"guest\""));
+}
+
+/// Goal: who forgets the s in https is told so, where he looks.
+#[tokio::test]
+async fn plain_http_on_the_port_for_https_is_answered_with_the_reason() {
+    let pki = Pki::new();
+    let mut broker = Running::start(&pki, &HTTPS).await;
+    let plain = TcpStream::connect(broker.address("management_tls")).await.unwrap();
+    let answer = http(plain, "/api/overview").await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("begin the address with https://"), "{answer}");
+    let line = broker.expect("does not speak TLS").await;
+    assert!(line.contains("WARN") && line.contains("HTTPS: 127.0.0.1:"), "{line}");
+
+    let other = Pki::new();
+    dial(&other, broker.address("management_tls")).await.unwrap_err();
+    let line = broker.expect("HTTPS: TLS handshake with ").await;
+    assert!(line.contains("does not accept the server's certificate (UnknownCA)"), "{line}");
+}
+
+#[tokio::test]
+async fn without_a_port_for_https_there_is_none() {
+    let pki = Pki::new();
+    let broker = Running::start(&pki, &["--port=0"]).await;
+    assert!(broker.ports.get("management").is_some());
+    assert!(broker.ports.get("management_tls").is_none());
+    assert!(broker.ports.get("prometheus_tls").is_none());
 }

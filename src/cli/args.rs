@@ -113,10 +113,19 @@ pub(super) struct Options {
     #[arg(long, value_name = "PORT", visible_alias = "http-port")]
     management_port: Option<String>,
 
+    /// Port of the management HTTP API over HTTPS, once there is a certificate; off for none [default: off]
+    #[arg(long, value_name = "PORT")]
+    management_tls_port: Option<String>,
+
     /// Port of the metrics for Prometheus; off for none [default: 15692, and where --port is 0 any free
     /// one]
     #[arg(long, value_name = "PORT", visible_alias = "metrics-port")]
     prometheus_port: Option<String>,
+
+    /// Port of the metrics for Prometheus over HTTPS, once there is a certificate; off for none [default:
+    /// off]
+    #[arg(long, value_name = "PORT")]
+    prometheus_tls_port: Option<String>,
 
     /// Write process id and ports to this file, as JSON, once connections are accepted
     #[arg(long, value_name = "FILE")]
@@ -185,7 +194,9 @@ impl Options {
             ("tls_versions", &self.tls_versions),
             ("tls_login_from", &self.tls_login_from),
             ("management_port", &self.management_port),
+            ("management_tls_port", &self.management_tls_port),
             ("prometheus_port", &self.prometheus_port),
+            ("prometheus_tls_port", &self.prometheus_tls_port),
             ("ready_file", &self.ready_file),
             ("log_level", &self.log_level),
             ("log_format", &self.log_format),

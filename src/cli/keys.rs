@@ -170,11 +170,25 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.management_port, optional_port(given).map(Some)),
     },
     Key {
+        name: "management_tls_port",
+        about: "The TCP port of the management HTTP API over HTTPS, with the certificate of `tls_cert_file`.",
+        default: "off",
+        expects: "a port number from 0 (any free one) to 65535, or off",
+        set: |draft, given| put(&mut draft.config.management_tls_port, optional_port(given)),
+    },
+    Key {
         name: "prometheus_port",
         about: "The TCP port of the metrics for Prometheus.",
         default: "15692",
         expects: "a port number from 0 (any free one) to 65535, or off",
         set: |draft, given| put(&mut draft.prometheus_port, optional_port(given).map(Some)),
+    },
+    Key {
+        name: "prometheus_tls_port",
+        about: "The TCP port of the metrics for Prometheus over HTTPS, with the certificate of `tls_cert_file`.",
+        default: "off",
+        expects: "a port number from 0 (any free one) to 65535, or off",
+        set: |draft, given| put(&mut draft.config.prometheus_tls_port, optional_port(given)),
     },
     Key {
         name: "management_bind",

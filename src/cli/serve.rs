@@ -39,7 +39,9 @@ impl ServeError {
     /// [`EXIT_CONFIG`] for what can't be right, [`EXIT_UNAVAILABLE`] for what may be at another time.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Start(StartError::Tls(_) | StartError::NoListener) => EXIT_CONFIG,
+            Self::Start(
+                StartError::Tls(_) | StartError::NoListener | StartError::NoCertificate { .. },
+            ) => EXIT_CONFIG,
             _ => EXIT_UNAVAILABLE,
         }
     }
@@ -146,11 +148,16 @@ fn announce(broker: &Broker, ready_file: Option<&Path>) -> Result<(), ServeError
         tracing::info!("started TLS (SSL) listener on {address}");
     }
     // In the words that scripts wait for.
-    if let Some(port) = broker.management_port() {
-        tracing::info!("Management plugin: HTTP (non-TLS) listener started on port {port}");
-    }
-    if let Some(port) = broker.prometheus_port() {
-        tracing::info!("Prometheus metrics: HTTP (non-TLS) listener started on port {port}");
+    let served = [
+        ("Management plugin: HTTP (non-TLS)", broker.management_addresses()),
+        ("Management plugin: HTTPS", broker.management_tls_addresses()),
+        ("Prometheus metrics: HTTP (non-TLS)", broker.prometheus_addresses()),
+        ("Prometheus metrics: HTTPS", broker.prometheus_tls_addresses()),
+    ];
+    for (what, addresses) in served {
+        if let Some(address) = addresses.first() {
+            tracing::info!("{what} listener started on port {}", address.port());
+        }
     }
     if let Some(path) = ready_file {
         write_ready_file(broker, path)
@@ -177,7 +184,11 @@ struct Ports {
     #[serde(skip_serializing_if = "Option::is_none")]
     management: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    management_tls: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     prometheus: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prometheus_tls: Option<u16>,
 }
 
 /// Written aside and renamed: whoever sees the file sees all of it.
@@ -186,8 +197,10 @@ fn write_ready_file(broker: &Broker, path: &Path) -> io::Result<()> {
     let ports = Ports {
         amqp: port(broker.addresses()),
         amqps: port(broker.tls_addresses()),
-        management: broker.management_port(),
-        prometheus: broker.prometheus_port(),
+        management: port(broker.management_addresses()),
+        management_tls: port(broker.management_tls_addresses()),
+        prometheus: port(broker.prometheus_addresses()),
+        prometheus_tls: port(broker.prometheus_tls_addresses()),
     };
     let ready = Ready { pid: std::process::id(), ports };
     let mut aside = path.as_os_str().to_owned();

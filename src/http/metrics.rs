@@ -34,7 +34,7 @@ const DETAILED_PREFIX: &str = "rabbitmq_detailed_";
 pub(super) async fn aggregated(State(site): Shared) -> Result<Response, Problem> {
     let connections = site.ask_connections().await;
     written(move || {
-        let summary = summary_of(&site.host().vhosts());
+        let summary = Summary::of_broker(site.host());
         let mut out = Exposition::new(PREFIX);
         of_node(&mut out, &site, &summary);
         queues::summed(&mut out, &summary);
@@ -51,7 +51,7 @@ pub(super) async fn per_object(State(site): Shared) -> Result<Response, Problem>
         let vhosts = site.host().vhosts();
         let queues = reports(&vhosts);
         let mut out = Exposition::new(PREFIX);
-        of_node(&mut out, &site, &summary_of(&vhosts));
+        of_node(&mut out, &site, &Summary::of_broker(site.host()));
         for metrics in [queues::COARSE, queues::CONSUMERS, queues::DETAILS, queues::TRAFFIC] {
             queues::of_each(&mut out, &queues, metrics);
         }
@@ -157,7 +157,7 @@ fn of_queues(out: &mut Exposition, asked: &Asked, vhosts: &[Arc<VHost>]) {
 /// `GET /metrics/memory-breakdown`: what messages take, and the process as a whole.
 pub(super) async fn memory(State(site): Shared) -> Result<Response, Problem> {
     written(move || {
-        let summary = summary_of(&site.host().vhosts());
+        let summary = Summary::of_broker(site.host());
         let mut out = Exposition::new(PREFIX);
         let help = "Memory of messages in queues";
         out.single("memory_queue_messages_bytes", text::Kind::Gauge, help, summary.memory);
@@ -174,14 +174,6 @@ fn of_node(out: &mut Exposition, site: &Site, summary: &Summary) {
     node::logins(out, site);
     node::objects(out, site, summary);
     node::global(out, site, summary);
-}
-
-fn summary_of(vhosts: &[Arc<VHost>]) -> Summary {
-    let mut summary = Summary::default();
-    for vhost in vhosts {
-        summary.add(&Summary::of(vhost));
-    }
-    summary
 }
 
 fn reports(vhosts: &[Arc<VHost>]) -> Vec<(Arc<QueueCell>, QueueReport)> {

@@ -18,6 +18,7 @@ mod listing;
 mod messages;
 mod metrics;
 mod nodes;
+mod openapi;
 mod overview;
 mod parameters;
 mod path;
@@ -32,8 +33,9 @@ mod router;
 mod server;
 mod site;
 mod summary;
+mod tls;
 mod users;
 mod vhosts;
 
-pub use self::server::Server;
+pub use self::server::{Endpoint, Server, Service};
 pub use self::site::{Identity, Listening, Site};

@@ -116,10 +116,7 @@ pub(super) async fn memory(
     caller.must_monitor()?;
     site.must_be_node(&node)?;
     let usage = Usage::now(site.identity().data_dir.as_deref());
-    let mut summary = Summary::default();
-    for vhost in site.host().vhosts() {
-        summary.add(&Summary::of(&vhost));
-    }
+    let summary = Summary::of_broker(site.host());
     let messages = summary.memory.min(usage.memory);
     let mut memory = serde_json::Map::new();
     // Parts of a virtual machine, which there is none of; clients want a number for each.

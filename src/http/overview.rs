@@ -24,7 +24,11 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     let vhosts = site.visible_vhosts(&caller);
     let of_site = Arc::clone(&site);
+    let is_monitor = caller.is_monitor();
     let summed = tokio::task::spawn_blocking(move || {
+        if is_monitor {
+            return (Summary::of_broker(of_site.host()), of_site);
+        }
         let mut all = Summary::default();
         for vhost in &vhosts {
             all.add(&Summary::of(vhost));
@@ -33,7 +37,6 @@ pub(super) async fn get(
     });
     let (summary, site) = summed.await.map_err(|_| Problem::internal())?;
     let mut shown = described(&site);
-    let is_monitor = caller.is_monitor();
     counted(&site, &summary, is_monitor, &mut shown);
     if is_monitor {
         let listeners = site.listening().iter().map(|it| listener(&site, it));
@@ -120,8 +123,8 @@ fn listener(site: &Site, listening: &Listening) -> Value {
 /// What is served over HTTP.
 pub(super) fn context(site: &Site, listening: &Listening) -> Option<Value> {
     let description = match listening.protocol {
-        "http" => "RabbitMQ Management",
-        "http/prometheus" => "RabbitMQ Prometheus",
+        "http" | "https" => "RabbitMQ Management",
+        "http/prometheus" | "https/prometheus" => "RabbitMQ Prometheus",
         _ => return None,
     };
     let port = listening.address.port().to_string();

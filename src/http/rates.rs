@@ -218,8 +218,9 @@ impl Sample {
 
     fn take(site: &Site, connections: Option<&[ConnectionReport]>) -> Self {
         let mut sample = Self::empty(site.now());
-        let mut all = Summary::default();
-        for vhost in site.host().vhosts() {
+        let counted = site.host().counted();
+        let mut all = Summary::of_departed(&counted);
+        for vhost in counted.vhosts {
             for queue in vhost.queues() {
                 let report = queue.state.lock().report();
                 let counts = (queue_counts(&report.totals), queue_depth(&report));

@@ -11,13 +11,14 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 
+use super::listing::json_of;
 use super::metrics as prometheus;
 use super::policies::Whose;
 use super::problem::Problem;
 use super::site::Site;
 use super::{
     bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
-    nodes, overview, parameters, permissions, queues, users, vhosts,
+    nodes, openapi, overview, parameters, permissions, queues, users, vhosts,
 };
 
 /// Bytes in the body of a request: a definitions file of a large broker.
@@ -26,11 +27,32 @@ const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long a request may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-type Routes = Router<Arc<Site>>;
+/// Routes, and the paths among them for those who ask what there is.
+#[derive(Default)]
+struct Routes {
+    router: Router<Arc<Site>>,
+    paths: Vec<String>,
+}
+
+impl Routes {
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn route(mut self, path: &str, methods: MethodRouter<Arc<Site>>) -> Self {
+        self.paths.push(path.to_owned());
+        Self { router: self.router.route(path, methods), ..self }
+    }
+
+    fn merge(mut self, mut more: Self) -> Self {
+        self.paths.append(&mut more.paths);
+        Self { router: self.router.merge(more.router), ..self }
+    }
+}
 
 /// The management API.
 pub(super) fn management(site: Arc<Site>) -> Router {
-    let routes = Router::new()
+    let routes = Routes::new()
         .merge(of_broker())
         .merge(of_clients())
         .merge(of_topology())
@@ -39,7 +61,9 @@ pub(super) fn management(site: Arc<Site>) -> Router {
         .merge(of_vhosts())
         .merge(of_parameters())
         .merge(of_health());
-    limited(routes.with_state(site))
+    let document = openapi::document(&routes.paths);
+    let described = get(move || async move { json_of(&document) });
+    limited(routes.router.route(openapi::PATH, described).with_state(site))
 }
 
 /// The metrics.
@@ -77,7 +101,7 @@ async fn in_bounds(request: Request, next: Next) -> Response {
 }
 
 fn of_broker() -> Routes {
-    Router::new()
+    Routes::new()
         .route("/api/overview", get(overview::get))
         .route("/api/cluster-name", get(overview::cluster_name).put(parameters::name_cluster))
         .route("/api/definitions", get(definitions::export).post(definitions::import))
@@ -111,7 +135,7 @@ fn of_broker() -> Routes {
 }
 
 fn of_clients() -> Routes {
-    Router::new()
+    Routes::new()
         .route("/api/connections", get(connections::all))
         .route("/api/connections/{name}", get(connections::get).delete(connections::close))
         .route("/api/connections/{name}/channels", get(connections::channels_of))
@@ -135,7 +159,7 @@ fn of_topology() -> Routes {
     let under = |path: &str, rest: &str| format!("{path}/{rest}");
     let of_exchange = get(exchanges::get).put(exchanges::put).delete(exchanges::delete);
     let of_queue = get(queues::get).put(queues::put).delete(queues::delete);
-    Router::new()
+    Routes::new()
         .route("/api/exchanges", get(exchanges::all))
         .route("/api/exchanges/{vhost}", get(exchanges::of_vhost))
         .route(exchange, of_exchange)
@@ -157,7 +181,7 @@ fn of_topology() -> Routes {
 }
 
 fn of_policies() -> Routes {
-    Router::new()
+    Routes::new()
         .merge(policies("/api/policies", Whose::Users))
         .merge(policies("/api/operator-policies", Whose::Operators))
 }
@@ -169,7 +193,7 @@ fn policies(path: &str, whose: Whose) -> Routes {
     let one = get(move |site, caller, path, query| whose.get(site, caller, path, query))
         .put(move |site, caller, path, body| whose.put(site, caller, path, body))
         .delete(move |site, caller, path| whose.delete(site, caller, path));
-    Router::new()
+    Routes::new()
         .route(path, all)
         .route(&format!("{path}/{{vhost}}"), of_vhost)
         .route(&format!("{path}/{{vhost}}/{{name}}"), one)
@@ -177,7 +201,7 @@ fn policies(path: &str, whose: Whose) -> Routes {
 
 fn of_users() -> Routes {
     let topics = "/api/topic-permissions/{vhost}/{user}";
-    Router::new()
+    Routes::new()
         .route("/api/users", get(users::all))
         .route("/api/users/without-permissions", get(users::without_permissions))
         .route("/api/users/bulk-delete", post(users::delete_many))
@@ -207,7 +231,7 @@ fn of_users() -> Routes {
 }
 
 fn of_vhosts() -> Routes {
-    Router::new()
+    Routes::new()
         .route("/api/vhosts", get(vhosts::all))
         .route("/api/vhosts/{vhost}", get(vhosts::get).put(vhosts::put).delete(vhosts::delete))
         .route(
@@ -228,7 +252,7 @@ fn of_vhosts() -> Routes {
 fn of_parameters() -> Routes {
     let one = "/api/parameters/{component}/{vhost}/{name}";
     let global = "/api/global-parameters/{name}";
-    Router::new()
+    Routes::new()
         .route("/api/parameters", get(parameters::all))
         .route("/api/parameters/{component}", get(parameters::of_component))
         .route("/api/parameters/{component}/{vhost}", get(parameters::of_vhost))
@@ -244,7 +268,7 @@ fn of_parameters() -> Routes {
 
 fn of_health() -> Routes {
     let check = |name: &str| format!("/api/health/checks/{name}");
-    Router::new()
+    Routes::new()
         .route(&check("alarms"), get(health::alarms))
         .route(&check("local-alarms"), get(health::alarms))
         .route(&check("certificate-expiration/{within}/{unit}"), get(health::certificates))

@@ -1,5 +1,6 @@
 //! Listens for HTTP, within limits: what a client may send, how long it may take, how many there may be.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -16,11 +18,14 @@ use super::caller::From;
 use super::rates;
 use super::router::{management, metrics};
 use super::site::Site;
+use super::tls::secure;
+use crate::tls::ServerTls;
 
 /// Connections that are served at a time on all listeners; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 1024;
 
-/// How long a client may take to send the head of a request, or to begin another one.
+/// How long a client may take to send the head of a request, or to begin another one; and for its TLS
+/// handshake.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes of a request's head.
@@ -32,6 +37,39 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How long accepting rests when the system has no more file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
+/// What is served on a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// The management API.
+    Management,
+    /// The metrics.
+    Metrics,
+}
+
+/// A socket, and what is served on it.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The socket.
+    pub listener: TcpListener,
+    /// What is served.
+    pub service: Service,
+    /// Over TLS, if there is one.
+    pub tls: Option<ServerTls>,
+}
+
+impl Endpoint {
+    /// What RabbitMQ calls it in its lists of listeners.
+    #[must_use]
+    pub fn protocol(&self) -> &'static str {
+        match (self.service, &self.tls) {
+            (Service::Management, None) => "http",
+            (Service::Management, Some(_)) => "https",
+            (Service::Metrics, None) => "http/prometheus",
+            (Service::Metrics, Some(_)) => "https/prometheus",
+        }
+    }
+}
+
 /// The listeners of the management API and of the metrics, and the tasks behind them.
 #[derive(Debug)]
 pub struct Server {
@@ -40,20 +78,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves the management API and the metrics on these sockets. Needs a tokio runtime.
-    pub fn start(
-        site: &Arc<Site>,
-        for_management: Vec<TcpListener>,
-        for_metrics: Vec<TcpListener>,
-    ) -> Self {
+    /// Serves on these sockets. Needs a tokio runtime.
+    pub fn start(site: &Arc<Site>, endpoints: Vec<Endpoint>) -> Self {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        let site_of = |router: fn(Arc<Site>) -> Router| router(Arc::clone(site));
-        let routed = (for_management.into_iter().map(|it| (it, site_of(management))))
-            .chain(for_metrics.into_iter().map(|it| (it, site_of(metrics))));
-        for (listener, router) in routed {
+        for Endpoint { listener, service, tls } in endpoints {
+            let router = match service {
+                Service::Management => management(Arc::clone(site)),
+                Service::Metrics => metrics(Arc::clone(site)),
+            };
             let (room, shutdown) = (Arc::clone(&room), shutdown.clone());
-            let acceptor = Acceptor { listener, router, room, shutdown, tasks: tasks.clone() };
+            let acceptor = Acceptor { listener, tls, router, room, shutdown, tasks: tasks.clone() };
             tasks.spawn(acceptor.run());
         }
         let sampler = rates::sample(Arc::clone(site));
@@ -84,6 +119,7 @@ impl Drop for Server {
 
 struct Acceptor {
     listener: TcpListener,
+    tls: Option<ServerTls>,
     router: Router,
     room: Arc<Semaphore>,
     shutdown: CancellationToken,
@@ -102,7 +138,13 @@ impl Acceptor {
                 Ok((stream, address)) => {
                     let router = self.router.clone().layer(axum::Extension(From(address)));
                     let shutdown = self.shutdown.clone();
-                    self.tasks.spawn(serve(stream, router, shutdown, permit));
+                    match self.tls.clone() {
+                        None => self.tasks.spawn(serve_plain(stream, router, shutdown, permit)),
+                        Some(tls) => {
+                            let client = (stream, address);
+                            self.tasks.spawn(serve_tls(client, tls, router, shutdown, permit))
+                        }
+                    };
                 }
                 Err(error) => {
                     tracing::warn!("cannot accept a connection: {error}");
@@ -114,7 +156,7 @@ impl Acceptor {
 }
 
 /// Serves one client until it is gone; the permit is given back then.
-async fn serve(
+async fn serve_plain(
     stream: TcpStream,
     router: Router,
     shutdown: CancellationToken,
@@ -122,6 +164,34 @@ async fn serve(
 ) {
     // It costs a little latency where it can't be set.
     let _ = stream.set_nodelay(true);
+    serve(stream, router, shutdown).await;
+}
+
+/// The same over TLS.
+async fn serve_tls(
+    (stream, address): (TcpStream, SocketAddr),
+    tls: ServerTls,
+    router: Router,
+    shutdown: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+) {
+    let _ = stream.set_nodelay(true);
+    let secured = tokio::select! {
+        secured = tokio::time::timeout(HEAD_TIMEOUT, secure(stream, address, &tls)) => secured,
+        () = shutdown.cancelled() => return,
+    };
+    match secured {
+        Ok(Some(secured)) => serve(secured, router, shutdown).await,
+        Ok(None) => {}
+        Err(_) => tracing::debug!("HTTPS: TLS handshake with {address} timed out"),
+    }
+}
+
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    router: Router,
+    shutdown: CancellationToken,
+) {
     let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -145,3 +215,6 @@ async fn serve(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

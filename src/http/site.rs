@@ -34,7 +34,7 @@ pub struct Identity {
 /// A port that the broker listens on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listening {
-    /// `amqp`, `http` or `http/prometheus`, as RabbitMQ names them.
+    /// `amqp`, `amqp/ssl`, `http`, `https`, `http/prometheus` or `https/prometheus`, as RabbitMQ names them.
     pub protocol: &'static str,
     /// The address.
     pub address: std::net::SocketAddr,

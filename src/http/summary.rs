@@ -5,6 +5,7 @@ use crate::broker::queue::{QueueCounts, QueueReport, Totals};
 use crate::broker::time::Timestamp;
 use crate::broker::traffic::VHostTotals;
 use crate::broker::vhost::VHost;
+use crate::session::{Counted, Host};
 
 /// What a vhost comes to, or several together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,6 +27,24 @@ pub(super) struct Summary {
 }
 
 impl Summary {
+    /// What the broker comes to, with what was counted in vhosts that were deleted.
+    ///
+    /// Cost: a look at every queue.
+    pub(super) fn of_broker(host: &Host) -> Self {
+        let counted = host.counted();
+        let mut all = Self::of_departed(&counted);
+        counted.vhosts.iter().for_each(|vhost| all.add(&Self::of(vhost)));
+        all
+    }
+
+    /// What was counted in vhosts that were deleted.
+    pub(super) fn of_departed(counted: &Counted) -> Self {
+        let mut all = Self::default();
+        all.add_traffic(counted.gone);
+        counted.departed.iter().for_each(|vhost| all.add(&Self::of(vhost)));
+        all
+    }
+
     /// Cost: a look at every queue.
     pub(super) fn of(vhost: &VHost) -> Self {
         let mut summary = Self::default();
@@ -34,12 +53,15 @@ impl Summary {
             summary.add_queue(queue.kind(), &report);
         }
         // After the queues: one that went meanwhile is counted twice rather than not at all.
-        let totals = vhost.traffic().read();
-        summary.classic.add(&totals.gone_classic);
-        summary.quorum.add(&totals.gone_quorum);
-        summary.totals = totals;
+        summary.add_traffic(vhost.traffic().read());
         summary.exchanges = vhost.exchange_count() as u64;
         summary
+    }
+
+    fn add_traffic(&mut self, totals: VHostTotals) {
+        self.classic.add(&totals.gone_classic);
+        self.quorum.add(&totals.gone_quorum);
+        self.totals.add(&totals);
     }
 
     fn add_queue(&mut self, kind: QueueKind, report: &QueueReport) {

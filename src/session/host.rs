@@ -14,6 +14,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
 use super::access::Access;
+use super::departed::Departed;
 use super::pages::Pages;
 use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
@@ -90,6 +91,8 @@ pub struct Host {
     pub(super) epoch: Epoch,
     /// Read and written for one look at a time.
     pub(super) vhosts: RwLock<BTreeMap<ShortString, Arc<VHost>>>,
+    /// Locked by those who hold the lock of `vhosts`, or nothing.
+    pub(super) departed: Mutex<Departed>,
     pub(super) vhost_options: VHostOptions,
     /// Its lock is a leaf.
     pub(super) global_parameters: Mutex<BTreeMap<String, Value>>,
@@ -133,6 +136,7 @@ impl Host {
             replies: ReplyAddresses::default(),
             epoch,
             vhosts: RwLock::new(vhosts),
+            departed: Mutex::default(),
             vhost_options: options,
             global_parameters: Mutex::new(
                 global_parameters.into_iter().map(|it| (it.name, it.value)).collect(),

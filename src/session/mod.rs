@@ -7,6 +7,7 @@ mod batch;
 mod channel;
 mod client;
 mod consume;
+mod departed;
 mod effects;
 mod events;
 mod facts;
@@ -41,6 +42,7 @@ pub use self::admin::{
     NewPassword, NewUser, Publish, Published, Refused, Taken, Visitor,
 };
 pub use self::client::{Client, Reading};
+pub use self::departed::Counted;
 pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;
 pub use self::peer::{Encryption, Peer};

@@ -16,7 +16,6 @@ use super::source::{Source, SourceConsumer};
 use super::stats::{ChannelStats, Churn, Logins};
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Timestamp;
-use crate::broker::traffic::VHostTotals;
 use crate::protocol::handshake::Limits;
 
 /// A connection that is open.
@@ -182,15 +181,6 @@ impl Host {
     /// Who came and went.
     pub fn churn(&self) -> Churn {
         self.churn.read()
-    }
-
-    /// What came, and what came and went, in all vhosts together.
-    pub fn traffic(&self) -> VHostTotals {
-        let mut all = VHostTotals::default();
-        for vhost in self.vhosts() {
-            all.add(&vhost.traffic().read());
-        }
-        all
     }
 }
 

@@ -10,4 +10,5 @@ mod library;
 mod messages;
 mod metrics;
 mod objects;
+mod openapi;
 mod support;

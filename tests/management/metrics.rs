@@ -1,5 +1,7 @@
 //! What Prometheus reads.
 
+use std::collections::BTreeMap;
+
 use crate::support::{Api, broker, run};
 
 /// The value of a metric.
@@ -94,5 +96,44 @@ fn details_are_of_what_is_asked_for() {
         let expected = ["messages_ready", "messages_unacked", "messages"]
             .map(|name| format!("rabbitmq_detailed_queue_{name}{labels}"));
         assert_eq!(samples, expected);
+    });
+}
+
+/// The totals of the broker as a whole.
+async fn totals(broker: &leveret::Broker) -> BTreeMap<String, f64> {
+    let text = Api::metrics_of(broker).get("/metrics").await.body;
+    let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
+    let kept = ["rabbitmq_global_", "rabbitmq_queue_", "rabbitmq_queues_"];
+    let totals = samples.filter(|(name, _)| {
+        kept.iter().any(|prefix| name.starts_with(prefix)) && name.contains("_total")
+    });
+    totals.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
+}
+
+#[test]
+fn totals_do_not_fall_when_a_vhost_is_deleted() {
+    run(async {
+        let broker = broker().await;
+        let api = Api::of(&broker);
+        let received = "rabbitmq_global_messages_received_total{protocol=\"amqp091\"}";
+        for round in [1.0, 2.0] {
+            api.put("/api/vhosts/v", "{}").await;
+            api.put("/api/queues/v/q", "{}").await;
+            let publish =
+                r#"{"properties":{},"routing_key":"q","payload":"x","payload_encoding":"string"}"#;
+            api.post("/api/exchanges/v/amq.default/publish", publish).await;
+            let get = r#"{"count":1,"ackmode":"ack_requeue_false","encoding":"auto"}"#;
+            api.post("/api/queues/v/q/get", get).await;
+            let before = totals(&broker).await;
+            assert_eq!(api.delete("/api/vhosts/v").await.status, 204);
+            let after = totals(&broker).await;
+            let fallen: Vec<_> = before.iter().filter(|(name, was)| after[*name] < **was).collect();
+            assert!(fallen.is_empty(), "{fallen:?}");
+            assert!((after[received] - round).abs() < f64::EPSILON, "{after:?}");
+            let published = "rabbitmq_queue_messages_published_total";
+            assert!((after[published] - round).abs() < f64::EPSILON, "{after:?}");
+            let shown = &api.json("/api/overview").await["message_stats"]["publish"];
+            assert_eq!(shown.as_f64(), Some(round));
+        }
     });
 }

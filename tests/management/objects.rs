@@ -135,7 +135,11 @@ fn policies_vhosts_limits_and_parameters_come_and_go() {
             ("/api/vhosts/v", r#"{"description":"d","tags":["a","b"]}"#, 204),
             ("/api/policies/v/p", r#"{"pattern":"^q","definition":{"max-length":3}}"#, 201),
             ("/api/policies/v/p", r#"{"pattern":"^q","definition":{"max-length":4}}"#, 204),
-            ("/api/operator-policies/v/o", r#"{"pattern":"","definition":{"expires":9}}"#, 201),
+            (
+                "/api/operator-policies/v/o",
+                r#"{"pattern":"","definition":{"expires":900000}}"#,
+                201,
+            ),
             ("/api/vhost-limits/v/max-queues", r#"{"value":7}"#, 204),
             ("/api/user-limits/guest/max-channels", r#"{"value":99}"#, 204),
             ("/api/global-parameters/g", r#"{"value":{"a":1}}"#, 201),
@@ -147,7 +151,10 @@ fn policies_vhosts_limits_and_parameters_come_and_go() {
         let vhost = api.json("/api/vhosts/v").await;
         assert_eq!(vhost["tags"], json!(["a", "b"]));
         let queue = api.json("/api/queues/v/q").await;
-        assert_eq!(queue["effective_policy_definition"], json!({ "expires": 9, "max-length": 4 }));
+        assert_eq!(
+            queue["effective_policy_definition"],
+            json!({ "expires": 900_000, "max-length": 4 })
+        );
         let limits = api.json("/api/vhost-limits").await;
         assert_eq!(limits, json!([{ "vhost": "v", "value": { "max-queues": 7 } }]));
         assert_eq!(api.json("/api/cluster-name").await, json!({ "name": "burrow" }));

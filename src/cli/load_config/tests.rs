@@ -141,7 +141,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         tls_versions = ["1.3"]
         tls_login_from = "common_name"
         management_port = 1
+        management_tls_port = 2
         prometheus_port = "off"
+        prometheus_tls_port = 0
         management_bind = "localhost"
         ready_file = "/run/ready.json"
         pid_file = "/run/pid"
@@ -187,7 +189,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
             login_from: CertificateLogin::CommonName,
         },
         management_port: Some(1),
+        management_tls_port: Some(2),
         prometheus_port: None,
+        prometheus_tls_port: Some(0),
         management_bind: vec!["127.0.0.1", "::1"]
             .into_iter()
             .map(|it| it.parse().unwrap())
@@ -231,7 +235,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "tlsv1.3",
         "common_name",
         "1",
+        "2",
         "off",
+        "0",
         "localhost",
         "/run/ready.json",
         "/run/pid",

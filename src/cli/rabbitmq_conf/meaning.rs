@@ -24,7 +24,7 @@ pub(in crate::cli) enum Meaning {
 use Meaning::{Missing, NoEffect, Unknown, Wrong};
 
 /// Keys that are leveret's by another name, or the same, and take the same values.
-pub(super) const SAME: [(&str, &str); 25] = [
+pub(super) const SAME: [(&str, &str); 27] = [
     ("listeners.ssl.default", "tls_port"),
     ("ssl_options.certfile", "tls_cert_file"),
     ("ssl_options.keyfile", "tls_key_file"),
@@ -44,9 +44,11 @@ pub(super) const SAME: [(&str, &str); 25] = [
     ("vm_memory_high_watermark.absolute", "memory_high_watermark"),
     ("management.tcp.port", "management_port"),
     ("management.listener.port", "management_port"),
+    ("management.ssl.port", "management_tls_port"),
     ("management.tcp.ip", "management_bind"),
     ("management.listener.ip", "management_bind"),
     ("prometheus.tcp.port", "prometheus_port"),
+    ("prometheus.ssl.port", "prometheus_tls_port"),
     ("load_definitions", "load_definitions"),
     ("management.load_definitions", "load_definitions"),
     ("definitions.local.path", "load_definitions"),
@@ -323,7 +325,10 @@ mod tests {
             ("log.console.level", "warning", set("log_level", "warning")),
             ("log.console.formatter", "json", set("log_format", "json")),
             ("management.tcp.port", "15673", set("management_port", "15673")),
+            ("management.ssl.port", "15671", set("management_tls_port", "15671")),
+            ("management.ssl.certfile", "/cert.pem", Missing),
             ("prometheus.tcp.port", "15693", set("prometheus_port", "15693")),
+            ("prometheus.ssl.port", "15691", set("prometheus_tls_port", "15691")),
             ("load_definitions", "/d.json", set("load_definitions", "/d.json")),
         ] {
             assert_eq!(meaning(key, value, Some(1000)), expected, "{key}");

@@ -88,6 +88,7 @@ impl Host {
                 }
                 let vhost = Arc::clone(vhost);
                 vhosts.remove(&key);
+                self.departed.lock().enter(Arc::clone(&vhost));
                 vhost
             };
             self.access.remove(|control| control.forget_vhost(&key));

@@ -1,0 +1,114 @@
+//! What a broker serves over HTTP and HTTPS.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::CLUSTER_NAME;
+use crate::config::{Config, Durability, Secret};
+use crate::http::{self, Endpoint, Identity, Listening, Service, Site};
+use crate::net::{Server, ServerError, listen, now};
+use crate::protocol::handshake::RABBITMQ_VERSION;
+use crate::session::Host;
+use crate::tls::ServerTls;
+
+/// Where a broker serves over HTTP and HTTPS, and what does it.
+#[derive(Debug)]
+pub(super) struct Web {
+    pub(super) management: Vec<SocketAddr>,
+    pub(super) management_tls: Vec<SocketAddr>,
+    pub(super) metrics: Vec<SocketAddr>,
+    pub(super) metrics_tls: Vec<SocketAddr>,
+    pub(super) server: Option<http::Server>,
+}
+
+/// The sockets of it, before there is anything to serve.
+pub(super) struct WebListeners(Vec<Endpoint>);
+
+impl Web {
+    /// Listens where the configuration says so. HTTPS is for those who have TLS.
+    pub(super) fn listen(
+        amqp: &[IpAddr],
+        config: &Config,
+        tls: Option<&ServerTls>,
+    ) -> Result<WebListeners, ServerError> {
+        let own = &config.management_bind;
+        let addresses = if own.is_empty() { amqp } else { own };
+        let (management, metrics) = (config.management_port, config.prometheus_port);
+        let encrypted = |port: Option<u16>| port.filter(|_| tls.is_some());
+        let (management_tls, metrics_tls) =
+            (encrypted(config.management_tls_port), encrypted(config.prometheus_tls_port));
+        let ports = [
+            (management, "--management-port", Service::Management, None),
+            (management_tls, "--management-tls-port", Service::Management, tls),
+            (metrics, "--prometheus-port", Service::Metrics, None),
+            (metrics_tls, "--prometheus-tls-port", Service::Metrics, tls),
+        ];
+        let mut endpoints = Vec::new();
+        for (port, flag, service, tls) in ports {
+            let Some(port) = port else { continue };
+            for listener in listen(addresses, port, flag)? {
+                endpoints.push(Endpoint { listener, service, tls: tls.cloned() });
+            }
+        }
+        Ok(WebListeners(endpoints))
+    }
+}
+
+impl WebListeners {
+    /// Serves on all of them.
+    pub(super) fn start(
+        self,
+        host: &Arc<Host>,
+        config: &Config,
+        amqp: &Server,
+        local_token: &Secret,
+    ) -> Web {
+        let Self(endpoints) = self;
+        let listening: Vec<Listening> = endpoints.iter().filter_map(listening).collect();
+        let on = |protocol: &str| -> Vec<SocketAddr> {
+            let of_protocol = listening.iter().filter(|it| it.protocol == protocol);
+            of_protocol.map(|it| it.address).collect()
+        };
+        let mut web = Web {
+            management: on("http"),
+            management_tls: on("https"),
+            metrics: on("http/prometheus"),
+            metrics_tls: on("https/prometheus"),
+            server: None,
+        };
+        if endpoints.is_empty() {
+            return web;
+        }
+        let site = Site::new(Arc::clone(host), identity(config), local_token.clone(), now);
+        let of_amqp = |protocol: &'static str, addresses: &[SocketAddr]| {
+            let on = |&address: &SocketAddr| Listening { protocol, address };
+            addresses.iter().map(on).collect::<Vec<_>>()
+        };
+        let plain = of_amqp("amqp", amqp.addresses());
+        let encrypted = of_amqp("amqp/ssl", amqp.tls_addresses());
+        site.set_listening([plain, encrypted, listening].concat());
+        web.server = Some(http::Server::start(&site, endpoints));
+        web
+    }
+}
+
+/// A socket as the API shows it.
+fn listening(endpoint: &Endpoint) -> Option<Listening> {
+    let address = endpoint.listener.local_addr().ok()?;
+    Some(Listening { protocol: endpoint.protocol(), address })
+}
+
+fn identity(config: &Config) -> Identity {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    Identity {
+        node: format!("leveret@{host}"),
+        cluster: CLUSTER_NAME.to_owned(),
+        rabbitmq_version: RABBITMQ_VERSION,
+        durability: config.durability.name(),
+        data_dir: config.data_dir.clone().filter(|_| config.durability != Durability::None),
+        memory_limit: config.memory_high_watermark_bytes,
+        disk_free_limit: config.disk_free_limit,
+        consumer_timeout: config.consumer_timeout_ms,
+    }
+}

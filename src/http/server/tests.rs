@@ -1,0 +1,56 @@
+//! How long a client has for its TLS handshake.
+
+use std::net::Ipv4Addr;
+use std::pin::pin;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::*;
+use crate::config::TlsOptions;
+
+/// A server's TLS; its files are read, and gone.
+fn server_tls() -> ServerTls {
+    let name = format!("leveret-https-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    let CertifiedKey { cert, signing_key } =
+        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert_file, key_file) = (folder.join("server.pem"), folder.join("server.key"));
+    std::fs::write(&cert_file, cert.pem()).unwrap();
+    std::fs::write(&key_file, signing_key.serialize_pem()).unwrap();
+    let options = TlsOptions {
+        cert_file: Some(cert_file),
+        key_file: Some(key_file),
+        ..TlsOptions::default()
+    };
+    // In the year 2026.
+    let tls = ServerTls::load(options, Duration::from_secs(1_780_000_000)).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    tls
+}
+
+/// Goal: who does not get on with it gives his place to others, whatever he began with.
+#[tokio::test(start_paused = true)]
+async fn a_handshake_has_the_time_of_a_head() {
+    let tls = server_tls();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let room = Arc::new(Semaphore::new(1));
+    for beginning in [&b""[..], b"\x16\x03\x01", b"GET /never-ending"] {
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        client.write_all(beginning).await.unwrap();
+        let accepted = listener.accept().await.unwrap();
+        let permit = Arc::clone(&room).acquire_owned().await.unwrap();
+        let (router, shutdown) = (Router::new(), CancellationToken::new());
+        let mut served = pin!(serve_tls(accepted, tls.clone(), router, shutdown, permit));
+        let (almost, rest) = (HEAD_TIMEOUT - Duration::from_secs(1), Duration::from_secs(2));
+        timeout(almost, served.as_mut()).await.expect_err("it has this time");
+        timeout(rest, served).await.expect("and no more");
+        assert_eq!(room.available_permits(), 1);
+        let mut said = Vec::new();
+        // A reset is an end as well.
+        let _ = client.read_to_end(&mut said).await;
+        assert_eq!(said.starts_with(b"HTTP/1.1 400 "), beginning.starts_with(b"GET"));
+    }
+}
