@@ -11,6 +11,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,12 +22,15 @@ use super::site::Site;
 use super::tls::secure;
 use crate::tls::ServerTls;
 
-/// Connections that are served at a time on all listeners; more wait to be accepted.
+/// Connections that are served at a time for each service; more wait to be accepted.
 const CONNECTIONS_MAX: usize = 1024;
 
 /// How long a client may take to send the head of a request, or to begin another one; and for its TLS
 /// handshake.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may read nothing of what it is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Bytes of a request's head.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -81,13 +85,15 @@ impl Server {
     /// Serves on these sockets. Needs a tokio runtime.
     pub fn start(site: &Arc<Site>, endpoints: Vec<Endpoint>) -> Self {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        // Who fills one of them keeps nobody out of the other.
+        let [of_management, of_metrics] =
+            std::array::from_fn(|_| Arc::new(Semaphore::new(CONNECTIONS_MAX)));
         for Endpoint { listener, service, tls } in endpoints {
-            let router = match service {
-                Service::Management => management(Arc::clone(site)),
-                Service::Metrics => metrics(Arc::clone(site)),
+            let (router, room) = match service {
+                Service::Management => (management(Arc::clone(site)), &of_management),
+                Service::Metrics => (metrics(Arc::clone(site)), &of_metrics),
             };
-            let (room, shutdown) = (Arc::clone(&room), shutdown.clone());
+            let (room, shutdown) = (Arc::clone(room), shutdown.clone());
             let acceptor = Acceptor { listener, tls, router, room, shutdown, tasks: tasks.clone() };
             tasks.spawn(acceptor.run());
         }
@@ -193,11 +199,13 @@ async fn serve(
     shutdown: CancellationToken,
 ) {
     let service = TowerToHyperService::new(router);
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let mut stopping = false;
     loop {

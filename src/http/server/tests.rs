@@ -54,3 +54,17 @@ async fn a_handshake_has_the_time_of_a_head() {
         assert_eq!(said.starts_with(b"HTTP/1.1 400 "), beginning.starts_with(b"GET"));
     }
 }
+
+/// Goal: a client that asks and reads nothing gives its place to others.
+#[tokio::test(start_paused = true)]
+async fn who_reads_no_answers_is_let_go() {
+    let answer = || async { "x".repeat(4096) };
+    let router = Router::new().route("/", axum::routing::get(answer));
+    // What a system would take in for it.
+    let (mut client, stream) = tokio::io::duplex(1024);
+    let mut served = pin!(serve(stream, router, CancellationToken::new()));
+    client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let (almost, rest) = (WRITE_TIMEOUT - Duration::from_secs(1), Duration::from_secs(2));
+    timeout(almost, served.as_mut()).await.expect_err("it has this time");
+    timeout(rest, served).await.expect("and no more");
+}
