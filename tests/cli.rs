@@ -311,11 +311,12 @@ async fn guest_may_log_in_from_this_machine_only() {
 // --- figures ---
 
 /// Goal: it starts at once and is small, so that every test may have one of its own. The limits are
-/// those of a release build if there is one, and generous for any other.
+/// those of a release build if there is one, and generous for any other. (10 MB are wanted: the management
+/// API and TLS made the program twice as large, and the system maps most of it.)
 #[tokio::test]
 async fn figures_of_a_start_and_of_an_idle_broker() {
     let (start_max, memory_max) = if std::env::var_os("LEVERET_BIN").is_some() {
-        (Duration::from_millis(50), 10_000_000)
+        (Duration::from_millis(50), 16_000_000)
     } else {
         (Duration::from_secs(1), 60_000_000)
     };
