@@ -89,6 +89,9 @@ impl Queue {
     fn arrive(&mut self, scheduled: &Entry, now: Timestamp) {
         let entry = Entry::new(self.position(), scheduled.message.clone(), Timestamp::NEVER);
         let entry = Entry { in_doubt: scheduled.in_doubt, ..entry };
+        if entry.in_doubt {
+            self.in_doubt.moved_to(entry.position);
+        }
         // In this order: for a moment the store may know it twice, and never not at all.
         self.append(entry, now);
         self.journal.settled(scheduled);

@@ -104,6 +104,17 @@ impl InDoubt {
         }
     }
 
+    /// A message that is in doubt moves to this place.
+    pub(super) fn moved_to(&mut self, position: Position) {
+        let end = Position(position.0.saturating_add(1));
+        if self.until < end {
+            self.until = end;
+            if self.state == State::Unused {
+                self.write(end);
+            }
+        }
+    }
+
     /// The queue is gone.
     pub(super) fn close(&mut self) {
         if self.state != State::Unused || self.until > Position(0) {

@@ -145,6 +145,19 @@ fn what_waits_for_its_time_was_not_delivered() {
 }
 
 #[test]
+fn what_is_in_doubt_stays_so_where_its_time_takes_it() {
+    let mut deep = Deep::new(10);
+    deep.send([draft("001").due(500), draft("002").due(5000)]);
+    deep.begin_use();
+    let mut deep = deep.crash();
+    deep.pass(1);
+    assert_eq!(deep.it.queue.counts().ready, 1, "it is due, and has another place");
+    let mut deep = deep.crash();
+    deep.pass(5000);
+    assert_eq!(deep.get_all(), ["001 again", "002"]);
+}
+
+#[test]
 fn a_queue_that_is_gone_has_nothing_in_doubt() {
     let mut deep = Deep::new(10);
     deep.begin_use();
