@@ -15,8 +15,6 @@ use subtle::ConstantTimeEq;
 use super::problem::Problem;
 use super::site::Site;
 use crate::auth::{Tags, User};
-use crate::broker::vhost::VHost;
-use crate::session::Visitor;
 
 /// What the one who runs the broker is called.
 const LOCAL_ADMINISTRATOR: &str = "local administrator";
@@ -42,14 +40,6 @@ impl Caller {
 
     pub(super) fn tags(&self) -> &Tags {
         &self.user.tags
-    }
-
-    /// The user in a vhost, to do something there.
-    pub(super) fn visitor<'a>(&'a self, site: &'a Site, vhost: &'a VHost) -> Visitor<'a> {
-        match self.is_local {
-            true => site.host().unrestricted_visitor(self.name(), vhost),
-            false => site.host().visitor(self.name(), vhost),
-        }
     }
 
     /// Whether it is who runs the broker, and no user of it.
@@ -78,6 +68,12 @@ impl Caller {
     /// 401, for everybody but administrators.
     pub(super) fn must_administer(&self) -> Result<(), Problem> {
         if self.is_administrator() { Ok(()) } else { Err(not("Not administrator user")) }
+    }
+
+    /// # Errors
+    /// 401, for everybody but administrators and the user himself.
+    pub(super) fn must_be_or_administer(&self, user: &str) -> Result<(), Problem> {
+        if self.name() == user { Ok(()) } else { self.must_administer() }
     }
 
     /// # Errors
