@@ -16,7 +16,6 @@ use serde_json::Value;
 use super::access::Access;
 use super::arrivals::{ArrivalLimits, Arrivals};
 use super::departed::Departed;
-use super::log_allowance::LogAllowance;
 use super::pages::Pages;
 use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
@@ -88,7 +87,6 @@ pub struct Host {
     pub(super) capacity: Capacity,
     pub(super) node_name: String,
     pub(super) arrivals: Arc<Arrivals>,
-    pub(super) refused_logins: LogAllowance,
     pub(super) memory: Arc<MemoryGauge>,
     pub(super) pages: Pages,
     pub(super) outbox_bytes_max: usize,
@@ -138,7 +136,6 @@ impl Host {
                 &settings.capacity,
                 settings.descriptors_max,
             ))),
-            refused_logins: LogAllowance::default(),
             capacity: settings.capacity,
             node_name: settings.node_name,
             memory,
@@ -204,11 +201,6 @@ impl Host {
     /// Its name among nodes: `rabbit@host`.
     pub fn node_name(&self) -> &str {
         &self.node_name
-    }
-
-    /// How many lines of refused logins the log gets, whatever the protocol.
-    pub fn refused_logins(&self) -> &LogAllowance {
-        &self.refused_logins
     }
 
     /// What ties its clock to the calendar.

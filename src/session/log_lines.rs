@@ -4,7 +4,6 @@
 //! RabbitMQ numbers connections by their Erlang processes; here it is the connection's own number.
 
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use amqp_codec::{FieldTable, FieldValue, Method, ProtocolHeader, ReplyCode};
 
@@ -112,21 +111,14 @@ impl Client {
     }
 
     /// Its login is not good. Neither passwords nor their hashes are ever part of the reason.
-    ///
-    /// So many of these lines and no more: who guesses passwords is not to fill the disk.
-    pub(super) fn log_refused(&mut self, mechanism: &str, user: &str, reason: &str, now: Instant) {
-        let Some(line) = self.host.refused_logins.take(now) else {
-            // Nothing more is said of it, either.
-            self.introduction.told = Told::Closed;
-            return;
-        };
+    pub(super) fn log_refused(&mut self, mechanism: &str, user: &str, reason: &str) {
         self.introduction.told = Told::Failed;
         tracing::error!(
             connection = self.id.0,
             peer = %self.peer.address,
             user,
             "Error on AMQP connection {} ({}, state: starting): {mechanism} login refused: \
-             user '{}'{reason}{line}",
+             user '{}'{reason}",
             self.pid(), self.peer.name(), OneLine(user)
         );
     }
