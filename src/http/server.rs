@@ -142,7 +142,10 @@ impl Acceptor {
             };
             match accepted {
                 Ok((stream, address)) => {
-                    let router = self.router.clone().layer(axum::Extension(From(address)));
+                    // A socket that has no address any more is gone.
+                    let Ok(local) = stream.local_addr() else { continue };
+                    let from = From { peer: address, local };
+                    let router = self.router.clone().layer(axum::Extension(from));
                     let shutdown = self.shutdown.clone();
                     match self.tls.clone() {
                         None => self.tasks.spawn(serve_plain(stream, router, shutdown, permit)),
