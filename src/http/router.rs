@@ -63,8 +63,8 @@ pub(super) fn management(site: Arc<Site>) -> Router {
         .merge(of_vhosts())
         .merge(of_parameters())
         .merge(of_health());
-    let document = openapi::document(&routes.paths);
-    let described = get(move || async move { json_of(&document) });
+    let paths: Arc<[String]> = routes.paths.into();
+    let described = get(move || async move { json_of(&openapi::document(&paths)) });
     limited(routes.router.route(openapi::PATH, described).with_state(site))
 }
 
