@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::capacity::Capacity;
 pub use self::tls::{CertificateLogin, TlsConfig, TlsOptions, TlsVerify, TlsVersions};
 
+mod capacity;
 mod tls;
 
 /// Everything that can be configured, with RabbitMQ's defaults where it has them.
@@ -45,8 +47,11 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// The largest message body, in bytes.
     pub max_message_size: u64,
-    /// How many clients may be connected at a time. 0: no limit.
-    pub max_connections: usize,
+    /// How many there may be of what clients make, and of clients.
+    pub capacity: Capacity,
+    /// The node's name, as RabbitMQ's tools and its API show it: `rabbit@host`. Empty: with the name of this
+    /// machine.
+    pub node_name: String,
     /// The user that an empty broker starts with.
     pub default_user: String,
     /// That user's password.
@@ -104,7 +109,8 @@ impl Default for Config {
             heartbeat_seconds: 60,
             handshake_timeout: Duration::from_secs(10),
             max_message_size: 128 * 1024 * 1024,
-            max_connections: 0,
+            capacity: Capacity::default(),
+            node_name: String::new(),
             default_user: "guest".to_owned(),
             default_pass: Secret::new("guest"),
             default_vhost: "/".to_owned(),

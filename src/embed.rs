@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use self::web::Web;
 use crate::auth::Certificate;
+use crate::broker::census::Census;
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
 use crate::broker::policy::QueueKind;
@@ -33,9 +34,6 @@ use crate::store::{
     Store, StoreError,
 };
 use crate::tls::{ServerTls, TlsError};
-
-/// What the broker calls the cluster that it is all of.
-const CLUSTER_NAME: &str = "leveret@localhost";
 
 /// A running broker. Dropping it stops it: sockets close, and everything it held is gone.
 ///
@@ -519,6 +517,32 @@ fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Descriptors that the broker needs for itself: files of the store, listeners, connections over HTTP.
+const DESCRIPTORS_RESERVED: u64 = 256;
+
+/// How many descriptors clients may have, of those that the process may have: one that can't open its own files
+/// any more would have to stop. 0, where it may have any number.
+fn descriptors_for_clients() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(0, |limit| {
+        // Of few, half.
+        let left = limit.saturating_sub(DESCRIPTORS_RESERVED).max(limit / 2);
+        usize::try_from(left).unwrap_or(0)
+    })
+}
+
+/// What the configuration calls the node, and what is missing of it as RabbitMQ has it: `rabbit@` and the first
+/// part of this machine's name.
+fn node_name(config: &Config) -> String {
+    let name = if config.node_name.is_empty() { "rabbit" } else { &config.node_name };
+    if name.contains('@') {
+        return name.to_owned();
+    }
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    format!("{name}@{}", host.split('.').next().unwrap_or(&host))
+}
+
 fn host_settings(
     config: &Config,
     store: Arc<dyn Store>,
@@ -536,13 +560,15 @@ fn host_settings(
             anonymous: config.allow_anonymous,
             external: false,
             handshake_timeout: config.handshake_timeout,
-            cluster_name: CLUSTER_NAME.to_owned(),
+            cluster_name: node_name(config),
             durability: config.durability.name(),
         },
         loopback_users: config.loopback_users.clone(),
         anonymous_user: config.default_user.clone(),
         certificate_login: config.tls.login_from,
-        connections_max: config.max_connections,
+        capacity: config.capacity,
+        descriptors_max: descriptors_for_clients(),
+        node_name: node_name(config),
         outbox_bytes_max: config.consumer_outbox_bytes,
         store,
         vhost_options: VHostOptions {
@@ -553,6 +579,10 @@ fn host_settings(
             window: Window::WIDE,
             queue_ids: Arc::new(QueueIds::starting_at(first_free.0)),
             events: Arc::default(),
+            census: Arc::new(Census::with_limits(
+                config.capacity.queues,
+                config.capacity.exchanges,
+            )),
             queue_defaults: QueueDefaults {
                 consumer_timeout: Some(config.consumer_timeout_ms).filter(|&timeout| timeout > 0),
                 timeout_action: match config.consumer_timeout_action {

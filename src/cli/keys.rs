@@ -198,6 +198,16 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.management_bind, given.addresses()),
     },
     Key {
+        name: "node_name",
+        about: "What RabbitMQ's tools and the management API call this broker. Without it: `rabbit@` and the name of this machine, as RabbitMQ.",
+        default: "",
+        expects: "a name such as rabbit@host",
+        set: |draft, given| {
+            let name = given.text().filter(|name| name.split('@').all(|part| !part.is_empty()));
+            put(&mut draft.config.node_name, name)
+        },
+    },
+    Key {
         name: "ready_file",
         about: "A file to write once connections are accepted: JSON with the process id and every port.",
         default: "",
@@ -258,9 +268,65 @@ pub(super) static KEYS: &[Key] = &[
         about: "Clients that may be connected at a time.",
         default: "0",
         expects: "a number, or 0 for no limit",
+        set: |draft, given| put(&mut draft.config.capacity.connections, count(given)),
+    },
+    Key {
+        name: "max_connections_per_address",
+        about: "Clients that may be connected at a time from one address. Of version 6 a network of 64 bits counts as one. Those that are one too many are not told: their connection is closed.",
+        default: "0",
+        expects: "a number, or 0 for no limit",
+        set: |draft, given| put(&mut draft.config.capacity.connections_per_address, count(given)),
+    },
+    Key {
+        name: "max_unauthenticated_per_address",
+        about: "Those among them that have not logged in. `handshake_timeout` says how long each may take.",
+        default: "1024",
+        expects: "a number, or 0 for no limit",
         set: |draft, given| {
-            put(&mut draft.config.max_connections, given.integer(0..=i64::from(u32::MAX)))
+            put(&mut draft.config.capacity.unauthenticated_per_address, count(given))
         },
+    },
+    Key {
+        name: "limit_loopback",
+        about: "Whether these two count clients on this machine as well.",
+        default: "false",
+        expects: "true or false",
+        set: |draft, given| put(&mut draft.config.capacity.limit_loopback, given.truth()),
+    },
+    Key {
+        name: "max_channels",
+        about: "Channels that may be open at a time on all connections.",
+        default: "0",
+        expects: "a number, or 0 for no limit",
+        set: |draft, given| put(&mut draft.config.capacity.channels, count(given)),
+    },
+    Key {
+        name: "max_consumers_per_channel",
+        about: "Consumers that one channel may have.",
+        default: "0",
+        expects: "a number, or 0 for no limit",
+        set: |draft, given| put(&mut draft.config.capacity.consumers_per_channel, count(given)),
+    },
+    Key {
+        name: "max_vhosts",
+        about: "Vhosts that there may be.",
+        default: "0",
+        expects: "a number, or 0 for no limit",
+        set: |draft, given| put(&mut draft.config.capacity.vhosts, count(given)),
+    },
+    Key {
+        name: "max_queues",
+        about: "Queues that there may be in all vhosts together. A vhost may have a limit of its own.",
+        default: "0",
+        expects: "a number, or 0 for no limit",
+        set: |draft, given| put(&mut draft.config.capacity.queues, count(given)),
+    },
+    Key {
+        name: "max_exchanges",
+        about: "Exchanges that there may be in all vhosts together, the predeclared ones included.",
+        default: "0",
+        expects: "a number, or 0 for no limit",
+        set: |draft, given| put(&mut draft.config.capacity.exchanges, count(given)),
     },
     Key {
         name: "memory_high_watermark",
@@ -404,6 +470,10 @@ fn put<T>(slot: &mut T, value: Option<T>) -> Option<()> {
 
 fn file(given: &Given) -> Option<PathBuf> {
     given.text().filter(|name| !name.is_empty()).map(PathBuf::from)
+}
+
+fn count(given: &Given) -> Option<usize> {
+    given.integer(0..=i64::from(u32::MAX))
 }
 
 /// A name as AMQP can carry it: a short string.

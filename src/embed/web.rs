@@ -3,7 +3,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::CLUSTER_NAME;
 use crate::config::{Config, Durability, Secret};
 use crate::http::{self, Endpoint, Identity, Listening, Service, Site};
 use crate::net::{Server, ServerError, listen, now};
@@ -79,7 +78,7 @@ impl WebListeners {
         if endpoints.is_empty() {
             return web;
         }
-        let site = Site::new(Arc::clone(host), identity(config), local_token.clone(), now);
+        let site = Site::new(Arc::clone(host), identity(host, config), local_token.clone(), now);
         let of_amqp = |protocol: &'static str, addresses: &[SocketAddr]| {
             let on = |&address: &SocketAddr| Listening { protocol, address };
             addresses.iter().map(on).collect::<Vec<_>>()
@@ -98,12 +97,10 @@ fn listening(endpoint: &Endpoint) -> Option<Listening> {
     Some(Listening { protocol: endpoint.protocol(), address })
 }
 
-fn identity(config: &Config) -> Identity {
-    let system = rustix::system::uname();
-    let host = system.nodename().to_string_lossy();
+fn identity(host: &Host, config: &Config) -> Identity {
     Identity {
-        node: format!("leveret@{host}"),
-        cluster: CLUSTER_NAME.to_owned(),
+        node: host.node_name().to_owned(),
+        cluster: host.node_name().to_owned(),
         rabbitmq_version: RABBITMQ_VERSION,
         durability: config.durability.name(),
         data_dir: config.data_dir.clone().filter(|_| config.durability != Durability::None),

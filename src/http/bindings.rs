@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use amqp_codec::{ReplyCode, ShortString};
-use axum::body::Bytes;
 use axum::extract::{Path, Query as QueryOf, State};
+use axum::http::StatusCode;
 use axum::http::header::LOCATION;
-use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
+use super::access::{Entered, InVHost, Named, Seen};
 use super::body::Body;
 use super::caller::Caller;
 use super::forms;
@@ -24,6 +24,9 @@ use crate::broker::error::BrokerError;
 use crate::broker::vhost::VHost;
 
 type Shared = State<Arc<Site>>;
+
+/// Vhost, source, kind, destination and key of one binding.
+type OnePath = Path<(String, String, String, String, String)>;
 
 /// What stands as it is in a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -70,37 +73,35 @@ pub(super) async fn all(
 
 /// `GET /api/bindings/{vhost}`.
 pub(super) async fn of_vhost(
-    State(site): Shared,
-    caller: Caller,
-    Path(vhost): Path<String>,
+    Seen { vhost, .. }: Seen,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_see(vhost.name())?;
     list(&query, move || all_of(&[vhost])).await
 }
 
 /// The two ends that a path names.
-struct Ends {
+#[derive(Debug, Clone)]
+pub(super) struct Ends {
     vhost: Arc<VHost>,
     source: ShortString,
     destination: Destination,
 }
 
-impl Ends {
-    fn find(site: &Site, path: &(String, String, String, String)) -> Result<Self, Problem> {
-        let (vhost, source, kind, destination) = path;
-        let vhost = site.vhost(vhost)?;
-        let source = exchange_name(source)?;
+impl InVHost for Ends {
+    fn find(vhost: &Arc<VHost>, path: &Named) -> Result<Self, Problem> {
+        let source = exchange_name(path.get("source")?)?;
+        let destination = path.get("destination")?;
         let missing = |error: BrokerError| Problem::missing(error.to_string());
-        let destination = match kind.as_str() {
+        let destination = match path.get("kind")? {
             "q" => Destination::Queue(vhost.queue(&name(destination)?).map_err(missing)?),
             "e" => Destination::Exchange(exchange_name(destination)?),
             _ => return Err(Problem::not_found()),
         };
-        Ok(Self { vhost, source, destination })
+        Ok(Self { vhost: Arc::clone(vhost), source, destination })
     }
+}
 
+impl Ends {
     /// The bindings between them.
     fn bindings(&self) -> Vec<Binding> {
         let to_there = match &self.destination {
@@ -136,77 +137,55 @@ fn unquoted(key: &str) -> String {
 
 /// `GET /api/bindings/{vhost}/e/{source}/{q|e}/{destination}`.
 pub(super) async fn between(
-    State(site): Shared,
-    caller: Caller,
-    Path(path): Path<(String, String, String, String)>,
+    Seen { vhost, what: ends, .. }: Seen<Ends>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let ends = Ends::find(&site, &path)?;
-    caller.must_see(ends.vhost.name())?;
-    if !ends.source.is_empty() && ends.vhost.exchange_report(&ends.source).is_none() {
+    if !ends.source.is_empty() && vhost.exchange_report(&ends.source).is_none() {
         return Err(Problem::not_found());
     }
     list(&query, move || match ends.default_target() {
-        Some(queue) => vec![forms::default_binding(ends.vhost.name(), queue)],
-        None => list_bindings(&ends.vhost, ends.bindings()),
+        Some(queue) => vec![forms::default_binding(vhost.name(), queue)],
+        None => list_bindings(&vhost, ends.bindings()),
     })
     .await
 }
 
 /// `POST /api/bindings/{vhost}/e/{source}/{q|e}/{destination}`.
 pub(super) async fn add(
-    State(site): Shared,
-    caller: Caller,
-    Path(path): Path<(String, String, String, String)>,
-    body: Bytes,
+    here: Entered<Ends>,
+    Path((.., to)): Path<(String, String, String, String)>,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let Ends { vhost, source, destination } = Ends::find(&site, &path)?;
-    caller.must_enter(vhost.name())?;
-    let body = Body::read(&body)?;
-    let routing_key = body.text("routing_key")?.unwrap_or_default();
-    let routing_key = ShortString::new(routing_key)
-        .map_err(|_| Problem::bad_request("routing_key is longer than 255 bytes"))?;
+    let routing_key = body.short_text("routing_key")?;
     let arguments = body.table("arguments")?;
-    let key = properties_key(&routing_key, &arguments);
-    let binding = Binding { source, destination, routing_key, arguments };
-    let bound = caller.visitor(&site, &vhost).bind(binding, site.now());
-    bound.map_err(|refused| match refused.code {
-        ReplyCode::NotFound => Problem::missing(refused.text),
-        _ => refused.into(),
-    })?;
-    site.durable().await;
-    let encoded = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
-    let location = format!("{}/{}", encoded(&path.3), encoded(&key));
-    let mut response = StatusCode::CREATED.into_response();
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
+    let site = Arc::clone(&here.site);
+    let location = site.make(move |site| {
+        let Ends { source, destination, .. } = here.what.clone();
+        let key = properties_key(&routing_key, &arguments);
+        let binding = Binding { source, destination, routing_key, arguments };
+        here.visitor().bind(binding, site.now()).map_err(|refused| match refused.code {
+            ReplyCode::NotFound => Problem::missing(refused.text),
+            _ => refused.into(),
+        })?;
+        let encoded = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
+        Ok(format!("{}/{}", encoded(&to), encoded(&key)))
+    });
+    Ok((StatusCode::CREATED, [(LOCATION, location.await?)]).into_response())
 }
-
-type OnePath = Path<(String, String, String, String, String)>;
 
 /// `GET /api/bindings/{vhost}/e/{source}/{q|e}/{destination}/{key}`.
 pub(super) async fn get(
-    State(site): Shared,
-    caller: Caller,
-    Path((vhost, source, kind, destination, key)): OnePath,
+    Seen { vhost, what: ends, .. }: Seen<Ends>,
+    Path((.., key)): OnePath,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let ends = Ends::find(&site, &(vhost, source, kind, destination))?;
-    caller.must_see(ends.vhost.name())?;
-    one(&query, forms::binding(ends.vhost.name(), &ends.binding(&key)?))
+    one(&query, forms::binding(vhost.name(), &ends.binding(&key)?))
 }
 
 /// `DELETE /api/bindings/{vhost}/e/{source}/{q|e}/{destination}/{key}`.
 pub(super) async fn delete(
-    State(site): Shared,
-    caller: Caller,
-    Path((vhost, source, kind, destination, key)): OnePath,
+    here: Entered<Ends>,
+    Path((.., key)): OnePath,
 ) -> Result<Response, Problem> {
-    let ends = Ends::find(&site, &(vhost, source, kind, destination))?;
-    caller.must_enter(ends.vhost.name())?;
-    caller.visitor(&site, &ends.vhost).unbind(&ends.binding(&key)?)?;
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    here.change(move |here| Ok(here.visitor().unbind(&here.what.binding(&key)?)?)).await
 }

@@ -1,7 +1,11 @@
 //! The JSON that requests bring.
 
-use amqp_codec::FieldTable;
+use amqp_codec::{FieldTable, ShortString};
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use serde_json::{Map, Value, json};
 
 use super::problem::Problem;
@@ -11,9 +15,27 @@ use crate::broker::json::from_json;
 #[derive(Debug, Default)]
 pub(super) struct Body(Map<String, Value>);
 
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let bytes = Bytes::from_request(request, state).await.map_err(unread)?;
+        Self::read(&bytes)
+    }
+}
+
+/// Why a body was not read to its end.
+pub(super) fn unread(rejection: BytesRejection) -> Problem {
+    let text = rejection.body_text();
+    match rejection.into_response().status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
+        status => Problem::of(status, "bad_request", text),
+    }
+}
+
 impl Body {
     /// Reads it; nothing at all is an empty one.
-    pub(super) fn read(bytes: &Bytes) -> Result<Self, Problem> {
+    fn read(bytes: &[u8]) -> Result<Self, Problem> {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Ok(Self::default());
         }
@@ -23,16 +45,13 @@ impl Body {
         }
     }
 
-    /// Reads it where these must be in it.
-    pub(super) fn with(bytes: &Bytes, keys: &[&str]) -> Result<Self, Problem> {
-        let body = Self::read(bytes)?;
-        let missing: Vec<String> = keys
-            .iter()
-            .filter(|key| !body.0.contains_key(**key))
-            .map(|key| format!("{{key_missing,{key}}}"))
-            .collect();
+    /// # Errors
+    /// 400, where one of these is not in it.
+    pub(super) fn must_have(&self, keys: &[&str]) -> Result<(), Problem> {
+        let missing = keys.iter().filter(|key| !self.0.contains_key(**key));
+        let missing: Vec<String> = missing.map(|key| format!("{{key_missing,{key}}}")).collect();
         if missing.is_empty() {
-            return Ok(body);
+            return Ok(());
         }
         Err(Problem::bad_request(format!("[{}]", missing.join(","))))
     }
@@ -40,6 +59,12 @@ impl Body {
     /// What it says of a key; `null` is nothing.
     pub(super) fn get(&self, key: &str) -> Option<&Value> {
         self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    /// Its `value`, which must be there.
+    pub(super) fn value(&self) -> Result<Value, Problem> {
+        self.must_have(&["value"])?;
+        Ok(self.get("value").cloned().unwrap_or_default())
     }
 
     /// A truth, or a text that says so; `false` where it says nothing.
@@ -61,6 +86,13 @@ impl Body {
             Some(Value::Number(number)) => Ok(Some(number.to_string())),
             Some(other) => Err(Problem::bad_request(json!(["not_string", other]))),
         }
+    }
+
+    /// A name or a routing key; the empty one where it says nothing.
+    pub(super) fn short_text(&self, key: &str) -> Result<ShortString, Problem> {
+        let text = self.text(key)?.unwrap_or_default();
+        ShortString::new(text)
+            .map_err(|_| Problem::bad_request(format!("{key} is longer than 255 bytes")))
     }
 
     /// A whole number, or a text of one.

@@ -7,6 +7,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use super::caller::Caller;
+use super::connections;
 use super::consumers;
 use super::forms;
 use super::listing::{Query, list, one};
@@ -46,10 +47,7 @@ pub(super) async fn get(
 ) -> Result<Response, Problem> {
     site.rates().want_connections();
     let (of_connection, number) = split(&name).ok_or_else(Problem::not_found)?;
-    let report = site.ask_connection(of_connection).await.ok_or_else(Problem::not_found)?;
-    if !caller.sees_user(&report.user) {
-        return Err(Problem::access_refused());
-    }
+    let report = connections::find(&site, &caller, of_connection).await?;
     let channel = report.channels.iter().find(|channel| channel.number.0 == number);
     let channel = channel.ok_or_else(Problem::not_found)?;
     let rates = site.rates().against(site.now());

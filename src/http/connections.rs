@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Path, Query as QueryOf, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::access::Seen;
 use super::caller::Caller;
+use super::change::Changed;
 use super::channels;
 use super::forms;
 use super::listing::{Query, list, one};
-use super::path::name;
 use super::problem::Problem;
 use super::site::Site;
 use crate::session::ConnectionReport;
@@ -63,6 +64,13 @@ impl Site {
         reports.retain(|report| caller.sees_user(&report.user));
         reports
     }
+
+    /// Those of them that are in a vhost.
+    async fn ask_visible_in(&self, Seen { vhost, caller, .. }: &Seen) -> Vec<ConnectionReport> {
+        let mut reports = self.ask_visible(caller).await;
+        reports.retain(|report| report.vhost == *vhost.name());
+        reports
+    }
 }
 
 fn shown(site: &Site, reports: &[ConnectionReport]) -> Vec<Value> {
@@ -83,14 +91,10 @@ pub(super) async fn all(
 /// `GET /api/vhosts/{vhost}/connections`.
 pub(super) async fn of_vhost(
     State(site): Shared,
-    caller: Caller,
-    Path(vhost): Path<String>,
+    seen: Seen,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_see(vhost.name())?;
-    let mut reports = site.ask_visible(&caller).await;
-    reports.retain(|report| report.vhost == *vhost.name());
+    let reports = site.ask_visible_in(&seen).await;
     list(&query, move || shown(&site, &reports)).await
 }
 
@@ -118,7 +122,11 @@ pub(super) async fn of_user(
 }
 
 /// A connection that the caller may see.
-async fn find(site: &Site, caller: &Caller, name: &str) -> Result<ConnectionReport, Problem> {
+pub(super) async fn find(
+    site: &Site,
+    caller: &Caller,
+    name: &str,
+) -> Result<ConnectionReport, Problem> {
     let report = site.ask_connection(name).await.ok_or_else(Problem::not_found)?;
     if caller.sees_user(&report.user) { Ok(report) } else { Err(Problem::access_refused()) }
 }
@@ -159,13 +167,13 @@ pub(super) async fn close(
     caller: Caller,
     Path(name): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Changed, Problem> {
     let report = find(&site, &caller, &name).await?;
     if !caller.is_administrator() && report.user != caller.name() {
         return Err(Problem::access_refused());
     }
     site.host().close_connection(report.id, &reason(&headers));
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(Changed::Done)
 }
 
 /// `DELETE /api/connections/username/{user}`: closes all connections of a user.
@@ -174,24 +182,20 @@ pub(super) async fn close_of_user(
     caller: Caller,
     Path(user): Path<String>,
     headers: HeaderMap,
-) -> Result<Response, Problem> {
+) -> Result<Changed, Problem> {
     if !caller.is_administrator() && user != caller.name() {
         return Err(Problem::access_refused());
     }
     site.host().close_user_connections(&user, &reason(&headers));
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(Changed::Done)
 }
 
 /// `GET /api/vhosts/{vhost}/channels`.
 pub(super) async fn channels_of_vhost(
     State(site): Shared,
-    caller: Caller,
-    Path(vhost): Path<String>,
+    seen: Seen,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let vhost = site.host().vhost(&name(&vhost)?).ok_or_else(Problem::not_found)?;
-    caller.must_see(vhost.name())?;
-    let mut reports = site.ask_visible(&caller).await;
-    reports.retain(|report| report.vhost == *vhost.name());
+    let reports = site.ask_visible_in(&seen).await;
     list(&query, move || channels::shown(&site, &reports)).await
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query as QueryOf, State};
+use axum::extract::{Query as QueryOf, State};
 use axum::response::Response;
 use serde_json::Value;
 
+use super::access::Seen;
 use super::caller::Caller;
 use super::forms;
 use super::listing::{Query, list};
@@ -59,12 +60,9 @@ pub(super) async fn all(
 /// `GET /api/consumers/{vhost}`.
 pub(super) async fn of_vhost(
     State(site): Shared,
-    caller: Caller,
-    Path(vhost): Path<String>,
+    Seen { vhost, .. }: Seen,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_see(vhost.name())?;
     let mut reports = site.ask_connections().await;
     reports.retain(|report| report.vhost == *vhost.name());
     list(&query, move || of_connections(&site, &reports)).await

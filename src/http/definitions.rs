@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
 use serde_json::Value;
 
-use super::caller::Caller;
+use super::access::Administrator;
+use super::body::unread;
 use super::listing::{Query, json_of};
 use super::problem::Problem;
 use super::site::Site;
-use crate::session::Definitions;
+use crate::session::{Definitions, InvalidDefinitions};
 
 type Shared = State<Arc<Site>>;
 
@@ -32,10 +34,9 @@ fn document(document: &Value, query: &HashMap<String, String>) -> Response {
 /// `GET /api/definitions`.
 pub(super) async fn export(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
     let exported = tokio::task::spawn_blocking(move || site.host().export_definitions());
     let exported = exported.await.map_err(|_| Problem::internal())?;
     Ok(document(&exported.into(), &query))
@@ -44,11 +45,10 @@ pub(super) async fn export(
 /// `GET /api/definitions/{vhost}`.
 pub(super) async fn export_vhost(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(vhost): Path<String>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
     site.vhost(&vhost)?;
     let exported =
         tokio::task::spawn_blocking(move || site.host().export_vhost_definitions(&vhost));
@@ -59,41 +59,48 @@ pub(super) async fn export_vhost(
 /// `POST /api/definitions`: adds and replaces, and deletes nothing.
 pub(super) async fn import(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let definitions = Definitions::read(&read(&headers, &body)?)
-        .map_err(|error| Problem::bad_request(error.to_string()))?;
-    put_in_force(&site, definitions).await
+    let body = body.map_err(unread)?;
+    put_in_force(&site, move || {
+        Definitions::read(&read(&headers, &body)?).map_err(|error| invalid(&error))
+    })
+    .await
 }
 
 /// `POST /api/definitions/{vhost}`.
 pub(super) async fn import_vhost(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(vhost): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let vhost = site.vhost_to_fill(&vhost)?;
-    let definitions = Definitions::read_for_vhost(&read(&headers, &body)?, vhost.name())
-        .map_err(|error| Problem::bad_request(error.to_string()))?;
-    put_in_force(&site, definitions).await
+    let body = body.map_err(unread)?;
+    let vhost = site.vhost(&vhost).map_err(|_| Problem::missing("vhost_not_found"))?;
+    put_in_force(&site, move || {
+        Definitions::read_for_vhost(&read(&headers, &body)?, vhost.name())
+            .map_err(|error| invalid(&error))
+    })
+    .await
 }
 
-async fn put_in_force(site: &Arc<Site>, definitions: Definitions) -> Result<Response, Problem> {
-    let of_site = Arc::clone(site);
-    let imported = tokio::task::spawn_blocking(move || {
-        let now = of_site.now();
-        of_site.host().import_definitions(definitions, now)
-    });
-    let imported = imported.await.map_err(|_| Problem::internal())?;
-    imported.map_err(|error| Problem::bad_request(error.to_string()))?;
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+fn invalid(error: &InvalidDefinitions) -> Problem {
+    Problem::bad_request(error.to_string())
+}
+
+/// Reads definitions and puts them in force; both may take long.
+async fn put_in_force(
+    site: &Arc<Site>,
+    read: impl FnOnce() -> Result<Definitions, Problem> + Send + 'static,
+) -> Result<Response, Problem> {
+    site.change(move |site| {
+        let imported = site.host().import_definitions(read()?, site.now());
+        imported.map_err(|error| Problem::bad_request(error.to_string()))
+    })
+    .await
 }
 
 /// The document: the body, or the file in a form as browsers send it.

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, Query as QueryOf, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::access::{Administrator, Seen};
 use super::body::Body;
 use super::caller::Caller;
 use super::forms;
@@ -36,41 +35,31 @@ pub(super) async fn of_vhosts(
 
 /// `GET /api/vhost-limits/{vhost}`.
 pub(super) async fn of_one_vhost(
-    State(site): Shared,
-    caller: Caller,
-    Path(vhost): Path<String>,
+    Seen { vhost, .. }: Seen,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_see(vhost.name())?;
     list(&query, move || of_vhost(&vhost).into_iter().collect()).await
 }
 
 /// `PUT /api/vhost-limits/{vhost}/{limit}`.
 pub(super) async fn put_of_vhost(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path((vhost, limit)): Path<(String, String)>,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let body = Body::with(&body, &["value"])?;
-    site.host().set_vhost_limit(&vhost, &limit, Some(body.get("value").unwrap_or(&Value::Null)))?;
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let value = body.value()?;
+    site.change(move |site| Ok(site.host().set_vhost_limit(&vhost, &limit, Some(&value))?)).await
 }
 
 /// `DELETE /api/vhost-limits/{vhost}/{limit}`.
 pub(super) async fn delete_of_vhost(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path((vhost, limit)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
     site.vhost(&vhost)?;
-    site.host().set_vhost_limit(&vhost, &limit, None)?;
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    site.change(move |site| Ok(site.host().set_vhost_limit(&vhost, &limit, None)?)).await
 }
 
 fn of_user(user: &Arc<User>) -> Option<Value> {
@@ -97,9 +86,7 @@ pub(super) async fn of_one_user(
     Path(name): Path<String>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    if caller.name() != name {
-        caller.must_administer()?;
-    }
+    caller.must_be_or_administer(&name)?;
     let user = site.host().user(&name).ok_or_else(Problem::not_found)?;
     list(&query, move || of_user(&user).into_iter().collect()).await
 }
@@ -107,26 +94,20 @@ pub(super) async fn of_one_user(
 /// `PUT /api/user-limits/{user}/{limit}`.
 pub(super) async fn put_of_user(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path((user, limit)): Path<(String, String)>,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let body = Body::with(&body, &["value"])?;
-    site.host().set_user_limit(&user, &limit, Some(body.get("value").unwrap_or(&Value::Null)))?;
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    let value = body.value()?;
+    site.change(move |site| Ok(site.host().set_user_limit(&user, &limit, Some(&value))?)).await
 }
 
 /// `DELETE /api/user-limits/{user}/{limit}`.
 pub(super) async fn delete_of_user(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path((user, limit)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
     site.host().user(&user).ok_or_else(Problem::not_found)?;
-    site.host().set_user_limit(&user, &limit, None)?;
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    site.change(move |site| Ok(site.host().set_user_limit(&user, &limit, None)?)).await
 }

@@ -23,6 +23,11 @@ const PAGE_SIZE_MAX: usize = 500;
 /// What follows the question mark.
 pub(super) type Query = axum::extract::Query<HashMap<String, String>>;
 
+/// Whether a query says so.
+pub(super) fn is_true(query: &HashMap<String, String>, key: &str) -> bool {
+    query.get(key).is_some_and(|value| value == "true")
+}
+
 /// What is wanted of a list.
 #[derive(Debug)]
 pub(super) struct Wanted {
@@ -67,7 +72,7 @@ impl Wanted {
             let text = format!("more than {COLUMNS_MAX} columns");
             return Err(Problem::bad_request(text));
         }
-        let reverse = query.get("sort_reverse").is_some_and(|value| value == "true");
+        let reverse = is_true(query, "sort_reverse");
         Ok(Self { columns, sort: given("sort"), reverse, page: Page::read(query)? })
     }
 
@@ -130,7 +135,7 @@ impl Page {
             Some(text) => text.parse::<i64>().map(Some).map_err(|_| invalid()),
         };
         let (page, size) = (number("page")?, number("page_size")?);
-        let asked = query.get("pagination").is_some_and(|value| value == "true");
+        let asked = is_true(query, "pagination");
         if page.is_none() && !asked {
             return Ok(None);
         }
@@ -144,7 +149,7 @@ impl Page {
         };
         let size = size.and_then(|size| usize::try_from(size).ok()).unwrap_or(PAGE_SIZE);
         let name = query.get("name").filter(|name| !name.is_empty());
-        let is_regex = query.get("use_regex").is_some_and(|value| value == "true");
+        let is_regex = is_true(query, "use_regex");
         let name = match name {
             Some(name) if is_regex => {
                 let pattern = RegexBuilder::new(name).size_limit(PATTERN_BYTES_MAX).build();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use amqp_codec::{BasicProperties, FieldTable, ReplyCode, ShortString};
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 use base64::Engine;
@@ -12,33 +12,27 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
+use super::access::{Entered, InVHost, Named};
 use super::body::Body;
-use super::caller::Caller;
 use super::listing::json_of;
 use super::path::{exchange_name, name};
 use super::problem::Problem;
-use super::site::Site;
 use crate::broker::json::{from_json, properties};
 use crate::broker::queue::{Fetched, Return};
-use crate::session::{Decision, Publish, Taken};
+use crate::broker::queue_cell::{QueueCell, QueueProperties};
+use crate::broker::vhost::VHost;
+use crate::session::{Decision, Publish, Refused, Taken};
 
 /// Messages that one request may get: it holds all of them.
 const GET_MAX: i64 = 10_000;
 
 /// `POST /api/exchanges/{vhost}/{exchange}/publish`.
 pub(super) async fn publish(
-    State(site): State<Arc<Site>>,
-    caller: Caller,
-    Path((vhost, exchange)): Path<(String, String)>,
-    body: Bytes,
+    here: Entered,
+    Path((_, exchange)): Path<(String, String)>,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_enter(vhost.name())?;
-    let keys = ["routing_key", "properties", "payload", "payload_encoding"];
-    let body = Body::with(&body, &keys)?;
-    let routing_key = body.text("routing_key")?.unwrap_or_default();
-    let routing_key = ShortString::new(routing_key)
-        .map_err(|_| Problem::bad_request("routing_key is longer than 255 bytes"))?;
+    body.must_have(&["routing_key", "properties", "payload", "payload_encoding"])?;
     let payload = body.text("payload")?.unwrap_or_default();
     let payload = match body.text("payload_encoding")?.as_deref() {
         Some("string") => payload.into_bytes(),
@@ -49,12 +43,20 @@ pub(super) async fn publish(
     };
     let publish = Publish {
         exchange: exchange_name(&exchange)?,
-        routing_key,
+        routing_key: body.short_text("routing_key")?,
         properties: properties_from(body.get("properties"))?,
         body: payload.into(),
     };
-    let published = caller.visitor(&site, &vhost).publish(publish, site.now());
-    let published = published.map_err(|refused| match refused.code {
+    let published = here.visitor().publish(publish, here.site.now()).map_err(unpublished)?;
+    here.site.durable().await;
+    if !published.accepted {
+        return Err(Problem::bad_request("a queue refused the message: it is full"));
+    }
+    Ok(json_of(&json!({ "routed": published.routed })))
+}
+
+fn unpublished(refused: Refused) -> Problem {
+    match refused.code {
         ReplyCode::AccessRefused => refused.into(),
         ReplyCode::ResourceError => Problem::of(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -62,12 +64,7 @@ pub(super) async fn publish(
             refused.reply_text(),
         ),
         code => Problem::bad_request(format!("{} {}", code.code(), refused.reply_text())),
-    })?;
-    site.durable().await;
-    if !published.accepted {
-        return Err(Problem::bad_request("a queue refused the message: it is full"));
     }
-    Ok(json_of(&json!({ "routed": published.routed })))
 }
 
 fn properties_from(given: Option<&Value>) -> Result<BasicProperties, Problem> {
@@ -130,21 +127,23 @@ fn headers(object: &Map<String, Value>) -> Result<Option<FieldTable>, Problem> {
     }
 }
 
+/// A queue to get messages from. RabbitMQ says more of one that is not there than elsewhere.
+#[derive(Debug)]
+pub(super) struct Target(Arc<QueueCell>);
+
+impl InVHost for Target {
+    fn find(vhost: &Arc<VHost>, path: &Named) -> Result<Self, Problem> {
+        let found = vhost.queue(&name(path.get("queue")?)?);
+        found.map(Self).map_err(|error| Problem::missing(format!("NOT_FOUND - {error}")))
+    }
+}
+
 /// `POST /api/queues/{vhost}/{queue}/get`.
-pub(super) async fn get(
-    State(site): State<Arc<Site>>,
-    caller: Caller,
-    Path((vhost, queue)): Path<(String, String)>,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_enter(vhost.name())?;
-    let queue = vhost
-        .queue(&name(&queue)?)
-        .map_err(|error| Problem::missing(format!("NOT_FOUND - {error}")))?;
-    let body = Body::with(&body, &["ackmode", "count", "encoding"])?;
+pub(super) async fn get(here: Entered<Target>, body: Body) -> Result<Response, Problem> {
+    body.must_have(&["ackmode", "count", "encoding"])?;
     let asked = Asked::read(&body)?;
-    let mut fetch = caller.visitor(&site, &vhost).look_at(&queue)?;
+    let site = &here.site;
+    let mut fetch = here.visitor().look_at(&here.what.0)?;
     let arrived = Arc::new(Notify::new());
     loop {
         let again = Arc::clone(&arrived);
@@ -232,17 +231,11 @@ fn shown_properties(fetched: &Fetched) -> Value {
 }
 
 /// `GET /api/aliveness-test/{vhost}`: publishes a message and gets it.
-pub(super) async fn aliveness(
-    State(site): State<Arc<Site>>,
-    caller: Caller,
-    Path(vhost): Path<String>,
-) -> Result<Response, Problem> {
+pub(super) async fn aliveness(entered: Entered) -> Result<Response, Problem> {
     const QUEUE: &str = "aliveness-test";
-    let vhost = site.vhost(&vhost)?;
-    caller.must_enter(vhost.name())?;
     let queue = ShortString::from_static(QUEUE);
-    let properties = crate::broker::queue_cell::QueueProperties::default();
-    let here = caller.visitor(&site, &vhost);
+    let properties = QueueProperties::default();
+    let (site, here) = (&entered.site, entered.visitor());
     let queue = here.declare_queue(&queue, properties, site.now())?;
     let publish = Publish {
         exchange: ShortString::default(),

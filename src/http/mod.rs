@@ -3,9 +3,11 @@
 //! Handlers stand in files by resource. What they show is exact at the moment of reading: queues and
 //! exchanges are looked at under their locks, connections are asked ([`crate::session::Host::ask_connections`]).
 
+mod access;
 mod bindings;
 mod body;
 mod caller;
+mod change;
 mod channels;
 mod connections;
 mod consumers;

@@ -6,7 +6,7 @@ use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::caller::Caller;
+use super::access::Monitor;
 use super::listing::{Query, json_of, list, one};
 use super::overview::{context, exchange_types};
 use super::problem::Problem;
@@ -88,21 +88,19 @@ fn described(site: &Site) -> Value {
 /// `GET /api/nodes`.
 pub(super) async fn all(
     State(site): Shared,
-    caller: Caller,
+    _: Monitor,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_monitor()?;
     list(&query, move || vec![shown(&site)]).await
 }
 
 /// `GET /api/nodes/{node}`.
 pub(super) async fn get(
     State(site): Shared,
-    caller: Caller,
+    _: Monitor,
     Path(node): Path<String>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_monitor()?;
     site.must_be_node(&node)?;
     one(&query, shown(&site))
 }
@@ -110,10 +108,9 @@ pub(super) async fn get(
 /// `GET /api/nodes/{node}/memory`: what messages take, and all the rest.
 pub(super) async fn memory(
     State(site): Shared,
-    caller: Caller,
+    _: Monitor,
     Path(node): Path<String>,
 ) -> Result<Response, Problem> {
-    caller.must_monitor()?;
     site.must_be_node(&node)?;
     let usage = Usage::now(site.identity().data_dir.as_deref());
     let summary = Summary::of_broker(site.host());

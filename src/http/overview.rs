@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Query as QueryOf, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Map, Value, json};
 
+use super::access::{Administrator, Monitor};
 use super::caller::Caller;
+use super::change::Changed;
 use super::listing::{Query, json_of, one};
 use super::problem::Problem;
 use super::site::{Listening, Site};
@@ -155,10 +156,9 @@ pub(super) async fn auth() -> Response {
 /// `GET /api/auth/attempts/{node}`.
 pub(super) async fn auth_attempts(
     State(site): Shared,
-    caller: Caller,
+    _: Monitor,
     Path(node): Path<String>,
 ) -> Result<Response, Problem> {
-    caller.must_monitor()?;
     site.must_be_node(&node)?;
     let (succeeded, failed) = site.logins().read();
     let logins = site.host().logins();
@@ -177,9 +177,8 @@ pub(super) async fn auth_attempts(
 }
 
 /// `POST /api/rebalance/queues`: all queues are where they can be.
-pub(super) async fn rebalance(caller: Caller) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+pub(super) async fn rebalance(_: Administrator) -> Changed {
+    Changed::Done
 }
 
 /// Lists of what a single node of leveret has none of: federation links, shovels, streams' connections.
@@ -200,25 +199,23 @@ const FEATURES: [(&str, &str); 8] = [
 ];
 
 /// `GET /api/feature-flags`.
-pub(super) async fn feature_flags(caller: Caller) -> Result<Response, Problem> {
-    caller.must_monitor()?;
+pub(super) async fn feature_flags(_: Monitor) -> Response {
     let shown = |(name, description): (&str, &str)| {
         json!({
             "name": name, "desc": description, "doc_url": "", "state": "enabled",
             "stability": "required", "provided_by": "leveret",
         })
     };
-    Ok(json_of(&FEATURES.into_iter().map(shown).collect()))
+    json_of(&FEATURES.into_iter().map(shown).collect())
 }
 
 /// `PUT /api/feature-flags/{name}/enable`: those that there are, are.
 pub(super) async fn enable_feature(
-    caller: Caller,
+    _: Administrator,
     Path(name): Path<String>,
-) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    if !FEATURES.iter().any(|(feature, _)| *feature == name) {
-        return Err(Problem::bad_request("unsupported"));
+) -> Result<Changed, Problem> {
+    match FEATURES.iter().any(|(feature, _)| *feature == name) {
+        true => Ok(Changed::Done),
+        false => Err(Problem::bad_request("unsupported")),
     }
-    Ok(StatusCode::NO_CONTENT.into_response())
 }

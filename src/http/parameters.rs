@@ -2,19 +2,18 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, Query as QueryOf, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::access::{Administrator, Entered, PolicyMaker, ToFill};
 use super::body::Body;
 use super::caller::Caller;
+use super::change::Changed;
 use super::forms;
 use super::listing::{Query, list, one};
 use super::problem::Problem;
 use super::site::Site;
-use super::users::put_status;
 use crate::broker::parameter::{GlobalParameter, Parameter};
 use crate::broker::vhost::VHost;
 
@@ -43,10 +42,9 @@ fn of_vhosts(site: &Site, vhosts: &[Arc<VHost>], component: Option<&str>) -> Vec
 /// `GET /api/parameters`.
 pub(super) async fn all(
     State(site): Shared,
-    caller: Caller,
+    PolicyMaker(caller): PolicyMaker,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_make_policies()?;
     let vhosts = site.visible_vhosts(&caller);
     list(&query, move || of_vhosts(&site, &vhosts, None)).await
 }
@@ -54,25 +52,21 @@ pub(super) async fn all(
 /// `GET /api/parameters/{component}`.
 pub(super) async fn of_component(
     State(site): Shared,
-    caller: Caller,
+    PolicyMaker(caller): PolicyMaker,
     Path(component): Path<String>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_make_policies()?;
     let vhosts = site.visible_vhosts(&caller);
     list(&query, move || of_vhosts(&site, &vhosts, Some(&component))).await
 }
 
 /// `GET /api/parameters/{component}/{vhost}`.
 pub(super) async fn of_vhost(
-    State(site): Shared,
-    caller: Caller,
-    Path((component, vhost)): Path<(String, String)>,
+    Entered { site, caller, vhost, .. }: Entered,
+    Path((component, _)): Path<(String, String)>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
     caller.must_make_policies()?;
-    let vhost = site.vhost(&vhost)?;
-    caller.must_enter(vhost.name())?;
     list(&query, move || of_vhosts(&site, &[vhost], Some(&component))).await
 }
 
@@ -80,14 +74,11 @@ type OnePath = Path<(String, String, String)>;
 
 /// `GET /api/parameters/{component}/{vhost}/{name}`.
 pub(super) async fn get(
-    State(site): Shared,
-    caller: Caller,
-    Path((component, vhost, name)): OnePath,
+    Entered { site, caller, vhost, .. }: Entered,
+    Path((component, _, name)): OnePath,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
     caller.must_make_policies()?;
-    let vhost = site.vhost(&vhost)?;
-    caller.must_enter(vhost.name())?;
     let parameters = site.host().parameters(&vhost);
     let found = parameters.iter().find(|it| it.component == component && it.name == name);
     one(&query, shown(&vhost, found.ok_or_else(Problem::not_found)?))
@@ -104,34 +95,29 @@ fn must_set(caller: &Caller, component: &str) -> Result<(), Problem> {
 
 /// `PUT /api/parameters/{component}/{vhost}/{name}`.
 pub(super) async fn put(
-    State(site): Shared,
-    caller: Caller,
+    ToFill(here): ToFill,
     Path((component, vhost, name)): OnePath,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    must_set(&caller, &component)?;
-    let entered = site.vhost_to_fill(&vhost)?;
-    caller.must_enter(entered.name())?;
-    let value = Body::with(&body, &["value"])?.get("value").cloned().unwrap_or_default();
-    let parameter = Parameter { component, name, value };
-    let put = site.host().put_parameter(&vhost, parameter, site.now())?;
-    site.durable().await;
-    Ok(put_status(put))
+    must_set(&here.caller, &component)?;
+    let parameter = Parameter { component, name, value: body.value()? };
+    here.change(move |Entered { site, .. }| {
+        Ok(site.host().put_parameter(&vhost, parameter, site.now())?)
+    })
+    .await
 }
 
 /// `DELETE /api/parameters/{component}/{vhost}/{name}`.
 pub(super) async fn delete(
-    State(site): Shared,
-    caller: Caller,
+    here: Entered,
     Path((component, vhost, name)): OnePath,
 ) -> Result<Response, Problem> {
-    must_set(&caller, &component)?;
-    caller.must_enter(site.vhost(&vhost)?.name())?;
-    if !site.host().delete_parameter(&vhost, (&component, &name), site.now())? {
-        return Err(Problem::not_found());
-    }
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    must_set(&here.caller, &component)?;
+    here.change(move |Entered { site, .. }| {
+        let deleted = site.host().delete_parameter(&vhost, (&component, &name), site.now())?;
+        Changed::deleted(deleted)
+    })
+    .await
 }
 
 fn shown_global(parameter: &GlobalParameter) -> Value {
@@ -141,21 +127,19 @@ fn shown_global(parameter: &GlobalParameter) -> Value {
 /// `GET /api/global-parameters`.
 pub(super) async fn all_global(
     State(site): Shared,
-    caller: Caller,
+    _: PolicyMaker,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_make_policies()?;
     list(&query, move || site.host().global_parameters().iter().map(shown_global).collect()).await
 }
 
 /// `GET /api/global-parameters/{name}`.
 pub(super) async fn get_global(
     State(site): Shared,
-    caller: Caller,
+    _: PolicyMaker,
     Path(name): Path<String>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_make_policies()?;
     let found = site.host().global_parameter(&name).ok_or_else(Problem::not_found)?;
     one(&query, shown_global(&found))
 }
@@ -163,29 +147,21 @@ pub(super) async fn get_global(
 /// `PUT /api/global-parameters/{name}`.
 pub(super) async fn put_global(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(name): Path<String>,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let value = Body::with(&body, &["value"])?.get("value").cloned().unwrap_or_default();
-    let put = site.host().put_global_parameter(GlobalParameter { name, value });
-    site.durable().await;
-    Ok(put_status(put))
+    let parameter = GlobalParameter { name, value: body.value()? };
+    site.change(move |site| Ok(site.host().put_global_parameter(parameter))).await
 }
 
 /// `DELETE /api/global-parameters/{name}`.
 pub(super) async fn delete_global(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    if !site.host().delete_global_parameter(&name) {
-        return Err(Problem::not_found());
-    }
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    site.change(move |site| Changed::deleted(site.host().delete_global_parameter(&name))).await
 }
 
 /// The name under which the cluster's name is kept.
@@ -203,13 +179,15 @@ impl Site {
 /// `PUT /api/cluster-name`.
 pub(super) async fn name_cluster(
     State(site): Shared,
-    caller: Caller,
-    body: Bytes,
+    _: Administrator,
+    body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let given = Body::with(&body, &["name"])?.text("name")?.unwrap_or_default();
-    let name = CLUSTER_NAME.to_owned();
-    site.host().put_global_parameter(GlobalParameter { name, value: given.into() });
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    body.must_have(&["name"])?;
+    let value = body.text("name")?.unwrap_or_default().into();
+    let parameter = GlobalParameter { name: CLUSTER_NAME.to_owned(), value };
+    site.change(move |site| {
+        site.host().put_global_parameter(parameter);
+        Ok(())
+    })
+    .await
 }

@@ -6,7 +6,6 @@ use amqp_codec::ShortString;
 
 use super::problem::Problem;
 use super::site::Site;
-use crate::broker::queue_cell::QueueCell;
 use crate::broker::vhost::VHost;
 
 /// How paths name the default exchange, whose name is empty.
@@ -23,18 +22,8 @@ pub(super) fn exchange_name(text: &str) -> Result<ShortString, Problem> {
 }
 
 impl Site {
-    /// The vhost that a path names.
+    /// The vhost that a path names, for those who see all of them.
     pub(super) fn vhost(&self, text: &str) -> Result<Arc<VHost>, Problem> {
         self.host().vhost(&name(text)?).ok_or_else(Problem::not_found)
     }
-
-    /// The vhost that a path names, for a request that is to make something in it.
-    pub(super) fn vhost_to_fill(&self, text: &str) -> Result<Arc<VHost>, Problem> {
-        self.vhost(text).map_err(|_| Problem::missing("vhost_not_found"))
-    }
-}
-
-/// The queue that a path names.
-pub(super) fn queue(vhost: &VHost, text: &str) -> Result<Arc<QueueCell>, Problem> {
-    vhost.queue(&name(text)?).map_err(|_| Problem::not_found())
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, Query as QueryOf, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::Value;
 
+use super::access::{Entered, ToFill};
 use super::body::Body;
 use super::caller::Caller;
+use super::change::Changed;
 use super::forms;
 use super::listing::{Query, list, one};
 use super::problem::Problem;
@@ -36,12 +36,11 @@ impl Whose {
         policies
     }
 
-    fn must_be_let(self, caller: &Caller, vhost: &VHost) -> Result<(), Problem> {
+    fn must_be_let(self, caller: &Caller) -> Result<(), Problem> {
         match self {
             Self::Users => caller.must_make_policies(),
             Self::Operators => caller.must_administer(),
-        }?;
-        caller.must_enter(vhost.name())
+        }
     }
 
     fn find(self, vhost: &VHost, name: &str) -> Result<Arc<Policy>, Problem> {
@@ -67,72 +66,63 @@ impl Whose {
     /// `GET .../{vhost}`.
     pub(super) async fn of_vhost(
         self,
-        State(site): Shared,
-        caller: Caller,
-        Path(vhost): Path<String>,
+        Entered { caller, vhost, .. }: Entered,
         QueryOf(query): Query,
     ) -> Result<Response, Problem> {
-        let vhost = site.vhost(&vhost)?;
-        self.must_be_let(&caller, &vhost)?;
+        self.must_be_let(&caller)?;
         list(&query, move || self.shown(&vhost)).await
     }
 
     /// `GET .../{vhost}/{name}`.
     pub(super) async fn get(
         self,
-        State(site): Shared,
-        caller: Caller,
-        Path((vhost, name)): Path<(String, String)>,
+        Entered { caller, vhost, .. }: Entered,
+        Path((_, name)): Path<(String, String)>,
         QueryOf(query): Query,
     ) -> Result<Response, Problem> {
-        let vhost = site.vhost(&vhost)?;
-        self.must_be_let(&caller, &vhost)?;
+        self.must_be_let(&caller)?;
         one(&query, forms::policy(vhost.name(), &*self.find(&vhost, &name)?))
     }
 
     /// `PUT .../{vhost}/{name}`.
     pub(super) async fn put(
         self,
-        State(site): Shared,
-        caller: Caller,
-        Path((vhost, name)): Path<(String, String)>,
-        body: Bytes,
+        ToFill(here): ToFill,
+        Path((_, name)): Path<(String, String)>,
+        body: Body,
     ) -> Result<Response, Problem> {
-        let vhost = site.vhost_to_fill(&vhost)?;
-        self.must_be_let(&caller, &vhost)?;
+        self.must_be_let(&here.caller)?;
         let policy = read(&name, &body)?;
-        let was_there = self.find(&vhost, &name).is_ok();
-        match self {
-            Self::Users => site.host().set_policy(&vhost, policy, site.now()),
-            Self::Operators => site.host().set_operator_policy(&vhost, policy, site.now())?,
-        }
-        site.durable().await;
-        Ok(if was_there { StatusCode::NO_CONTENT } else { StatusCode::CREATED }.into_response())
+        here.change(move |Entered { site, vhost, .. }| {
+            let was_there = self.find(vhost, &name).is_ok();
+            match self {
+                Self::Users => site.host().set_policy(vhost, policy, site.now()),
+                Self::Operators => site.host().set_operator_policy(vhost, policy, site.now())?,
+            }
+            Ok(Changed::put(was_there))
+        })
+        .await
     }
 
     /// `DELETE .../{vhost}/{name}`.
     pub(super) async fn delete(
         self,
-        State(site): Shared,
-        caller: Caller,
-        Path((vhost, name)): Path<(String, String)>,
+        here: Entered,
+        Path((_, name)): Path<(String, String)>,
     ) -> Result<Response, Problem> {
-        let vhost = site.vhost(&vhost)?;
-        self.must_be_let(&caller, &vhost)?;
-        let was_there = match self {
-            Self::Users => site.host().delete_policy(&vhost, &name, site.now()),
-            Self::Operators => site.host().delete_operator_policy(&vhost, &name, site.now()),
-        };
-        if !was_there {
-            return Err(Problem::not_found());
-        }
-        site.durable().await;
-        Ok(StatusCode::NO_CONTENT.into_response())
+        self.must_be_let(&here.caller)?;
+        here.change(move |Entered { site, vhost, .. }| {
+            Changed::deleted(match self {
+                Self::Users => site.host().delete_policy(vhost, &name, site.now()),
+                Self::Operators => site.host().delete_operator_policy(vhost, &name, site.now()),
+            })
+        })
+        .await
     }
 }
 
-fn read(name: &str, body: &Bytes) -> Result<Policy, Problem> {
-    let body = Body::with(body, &["pattern", "definition"])?;
+fn read(name: &str, body: &Body) -> Result<Policy, Problem> {
+    body.must_have(&["pattern", "definition"])?;
     let invalid = |reason: String| Problem::bad_request(format!("Validation failed\n\n{reason}\n"));
     let Some(Value::String(pattern)) = body.get("pattern") else {
         return Err(invalid("pattern should be a string".to_owned()));

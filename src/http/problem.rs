@@ -62,6 +62,11 @@ impl Problem {
         Self::not_authorised("Access refused.")
     }
 
+    /// 413.
+    pub(super) fn too_large() -> Self {
+        Self::of(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "the body is too large")
+    }
+
     /// 500: a handler panicked.
     pub(super) fn internal() -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;

@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::access::{Entered, Seen, ToFill};
 use super::bindings::list_bindings;
 use super::body::Body;
 use super::caller::Caller;
+use super::change::Changed;
 use super::consumers;
 use super::forms::{self, QueueForm};
-use super::listing::{Query, list, one};
-use super::path::{name, queue};
+use super::listing::{Query, is_true, list, one};
+use super::path::name;
 use super::problem::Problem;
 use super::site::Site;
 use crate::broker::queue_cell::{QueueCell, QueueProperties};
@@ -25,8 +26,7 @@ type Shared = State<Arc<Site>>;
 
 /// How much is wanted of each queue.
 fn form(query: &HashMap<String, String>) -> QueueForm {
-    let is_true = |key: &str| query.get(key).is_some_and(|value| value == "true");
-    match (is_true("disable_stats"), is_true("enable_queue_totals")) {
+    match (is_true(query, "disable_stats"), is_true(query, "enable_queue_totals")) {
         (true, true) => QueueForm::Totals,
         (true, false) => QueueForm::Declared,
         (false, _) => QueueForm::Full,
@@ -47,12 +47,9 @@ pub(super) async fn all(
 /// `GET /api/queues/{vhost}`.
 pub(super) async fn of_vhost(
     State(site): Shared,
-    caller: Caller,
-    Path(vhost): Path<String>,
+    Seen { vhost, .. }: Seen,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_see(vhost.name())?;
     let form = form(&query);
     list(&query, move || shown(&site, &[vhost], form)).await
 }
@@ -72,13 +69,9 @@ fn shown(site: &Site, vhosts: &[Arc<VHost>], form: QueueForm) -> Vec<Value> {
 /// `GET /api/queues/{vhost}/{queue}`.
 pub(super) async fn get(
     State(site): Shared,
-    caller: Caller,
-    Path((vhost, name)): Path<(String, String)>,
+    Seen { what: queue, .. }: Seen<Arc<QueueCell>>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_see(vhost.name())?;
-    let queue = queue(&vhost, &name)?;
     let rates = site.rates().against(site.now());
     let mut shown = forms::queue(site.node(), &queue, form(&query), &rates, site.started());
     if form(&query) == QueueForm::Full {
@@ -110,15 +103,11 @@ async fn add_consumers(site: &Site, queue: &QueueCell, shown: &mut Value) {
 
 /// `PUT /api/queues/{vhost}/{queue}`.
 pub(super) async fn put(
-    State(site): Shared,
-    caller: Caller,
-    Path((vhost, queue)): Path<(String, String)>,
-    body: Bytes,
+    ToFill(here): ToFill,
+    Path((_, queue)): Path<(String, String)>,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost_to_fill(&vhost)?;
-    caller.must_enter(vhost.name())?;
     let queue = name(&queue)?;
-    let body = Body::read(&body)?;
     let properties = QueueProperties {
         durable: body.get("durable").is_none() || body.truth("durable")?,
         auto_delete: body.truth("auto_delete")?,
@@ -128,58 +117,48 @@ pub(super) async fn put(
     if queue.is_empty() {
         return Err(Problem::bad_request("a queue needs a name"));
     }
-    let was_there = vhost.queue(&queue).is_ok();
-    caller.visitor(&site, &vhost).declare_queue(&queue, properties, site.now())?;
-    site.durable().await;
-    Ok(if was_there { StatusCode::NO_CONTENT } else { StatusCode::CREATED }.into_response())
+    here.change(move |here| {
+        let was_there = here.vhost.queue(&queue).is_ok();
+        here.visitor().declare_queue(&queue, properties, here.site.now())?;
+        Ok(Changed::put(was_there))
+    })
+    .await
 }
 
 /// `DELETE /api/queues/{vhost}/{queue}`.
 pub(super) async fn delete(
-    State(site): Shared,
-    caller: Caller,
-    Path((vhost, name)): Path<(String, String)>,
+    here: Entered<Arc<QueueCell>>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_enter(vhost.name())?;
-    let queue = queue(&vhost, &name)?;
-    let is_true = |key: &str| query.get(key).is_some_and(|value| value == "true");
     let conditions = DeleteConditions {
-        if_unused: is_true("if-unused"),
-        if_empty: is_true("if-empty"),
+        if_unused: is_true(&query, "if-unused"),
+        if_empty: is_true(&query, "if-empty"),
         if_expired: None,
     };
-    caller.visitor(&site, &vhost).delete_queue(&queue, conditions, site.now())?;
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    here.change(move |here| {
+        here.visitor().delete_queue(&here.what, conditions, here.site.now())?;
+        Ok(())
+    })
+    .await
 }
 
 /// `DELETE /api/queues/{vhost}/{queue}/contents`.
-pub(super) async fn purge(
-    State(site): Shared,
-    caller: Caller,
-    Path((vhost, name)): Path<(String, String)>,
-) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_enter(vhost.name())?;
-    let queue = queue(&vhost, &name)?;
-    caller.visitor(&site, &vhost).purge_queue(&queue, site.now())?;
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+pub(super) async fn purge(here: Entered<Arc<QueueCell>>) -> Result<Response, Problem> {
+    here.change(|here| {
+        here.visitor().purge_queue(&here.what, here.site.now())?;
+        Ok(())
+    })
+    .await
 }
 
 /// `POST /api/queues/{vhost}/{queue}/actions`. There are no mirrors that could be behind.
 pub(super) async fn act(
-    State(site): Shared,
-    caller: Caller,
-    Path((vhost, name)): Path<(String, String)>,
-    body: Bytes,
+    Seen { caller, .. }: Seen<Arc<QueueCell>>,
+    body: Body,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
     caller.must_administer()?;
-    queue(&vhost, &name)?;
-    match Body::with(&body, &["action"])?.text("action")?.as_deref() {
+    body.must_have(&["action"])?;
+    match body.text("action")?.as_deref() {
         Some("sync" | "cancel_sync") => Ok(StatusCode::NO_CONTENT.into_response()),
         other => Err(Problem::bad_request(json!(["unknown", other]))),
     }
@@ -187,14 +166,9 @@ pub(super) async fn act(
 
 /// `GET /api/queues/{vhost}/{queue}/bindings`.
 pub(super) async fn bindings(
-    State(site): Shared,
-    caller: Caller,
-    Path((vhost, name)): Path<(String, String)>,
+    Seen { vhost, what: queue, .. }: Seen<Arc<QueueCell>>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_see(vhost.name())?;
-    let queue = queue(&vhost, &name)?;
     list(&query, move || {
         let mut items = vec![forms::default_binding(vhost.name(), &queue.name)];
         items.extend(list_bindings(&vhost, vhost.bindings_to_queue(&queue)));

@@ -13,6 +13,7 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 
 use super::listing::json_of;
 use super::metrics as prometheus;
+use super::permissions::Granted;
 use super::policies::Whose;
 use super::problem::Problem;
 use super::site::Site;
@@ -20,6 +21,7 @@ use super::{
     bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
     nodes, openapi, overview, parameters, permissions, queues, users, vhosts,
 };
+use crate::auth::{TopicPermissionsOf, UserPermissions};
 
 /// Bytes in the body of a request: a definitions file of a large broker.
 const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -61,8 +63,8 @@ pub(super) fn management(site: Arc<Site>) -> Router {
         .merge(of_vhosts())
         .merge(of_parameters())
         .merge(of_health());
-    let document = openapi::document(&routes.paths);
-    let described = get(move || async move { json_of(&document) });
+    let paths: Arc<[String]> = routes.paths.into();
+    let described = get(move || async move { json_of(&openapi::document(&paths)) });
     limited(routes.router.route(openapi::PATH, described).with_state(site))
 }
 
@@ -88,8 +90,7 @@ async fn in_bounds(request: Request, next: Next) -> Response {
     let announced = request.headers().get(CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
-        let (status, error) = (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large");
-        return Problem::of(status, error, "the body is too large").into_response();
+        return Problem::too_large().into_response();
     }
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
@@ -189,10 +190,10 @@ fn of_policies() -> Routes {
 fn policies(path: &str, whose: Whose) -> Routes {
     let all: MethodRouter<Arc<Site>> =
         get(move |site, caller, query| whose.all(site, caller, query));
-    let of_vhost = get(move |site, caller, path, query| whose.of_vhost(site, caller, path, query));
-    let one = get(move |site, caller, path, query| whose.get(site, caller, path, query))
-        .put(move |site, caller, path, body| whose.put(site, caller, path, body))
-        .delete(move |site, caller, path| whose.delete(site, caller, path));
+    let of_vhost = get(move |here, query| whose.of_vhost(here, query));
+    let one = get(move |here, path, query| whose.get(here, path, query))
+        .put(move |here, path, body| whose.put(here, path, body))
+        .delete(move |here, path| whose.delete(here, path));
     Routes::new()
         .route(path, all)
         .route(&format!("{path}/{{vhost}}"), of_vhost)
@@ -200,34 +201,33 @@ fn policies(path: &str, whose: Whose) -> Routes {
 }
 
 fn of_users() -> Routes {
-    let topics = "/api/topic-permissions/{vhost}/{user}";
+    let (rights, topics) = ("permissions", "topic-permissions");
+    let topics_of_one = "/api/topic-permissions/{vhost}/{user}/{exchange}";
     Routes::new()
         .route("/api/users", get(users::all))
         .route("/api/users/without-permissions", get(users::without_permissions))
         .route("/api/users/bulk-delete", post(users::delete_many))
         .route("/api/users/{user}", get(users::get).put(users::put).delete(users::delete))
-        .route("/api/users/{user}/permissions", get(permissions::of_user))
-        .route("/api/users/{user}/topic-permissions", get(permissions::topics_of_user))
         .route("/api/auth/hash_password/{password}", get(users::hash_password))
-        .route("/api/permissions", get(permissions::all))
-        .route(
-            "/api/permissions/{vhost}/{user}",
-            get(permissions::get).put(permissions::put).delete(permissions::delete),
-        )
-        .route("/api/topic-permissions", get(permissions::all_topics))
-        .route(
-            topics,
-            get(permissions::get_topics)
-                .put(permissions::put_topics)
-                .delete(permissions::delete_topics),
-        )
-        .route(&format!("{topics}/{{exchange}}"), delete(permissions::delete_topics_of_exchange))
+        .merge(granted::<UserPermissions>(rights, get(permissions::get)))
+        .merge(granted::<TopicPermissionsOf>(topics, get(permissions::get_topics)))
+        .route(topics_of_one, delete(permissions::delete_topics_of_exchange))
         .route("/api/user-limits", get(limits::of_users))
         .route("/api/user-limits/{user}", get(limits::of_one_user))
         .route(
             "/api/user-limits/{user}/{limit}",
             put(limits::put_of_user).delete(limits::delete_of_user),
         )
+}
+
+/// What users may do, of one kind, and how to get that of one user in a vhost.
+fn granted<G: Granted>(name: &str, one: MethodRouter<Arc<Site>>) -> Routes {
+    let one = one.put(permissions::put::<G>).delete(permissions::delete::<G>);
+    Routes::new()
+        .route(&format!("/api/{name}"), get(permissions::all::<G>))
+        .route(&format!("/api/{name}/{{vhost}}/{{user}}"), one)
+        .route(&format!("/api/users/{{user}}/{name}"), get(permissions::of_user::<G>))
+        .route(&format!("/api/vhosts/{{vhost}}/{name}"), get(permissions::of_vhost::<G>))
 }
 
 fn of_vhosts() -> Routes {
@@ -239,8 +239,6 @@ fn of_vhosts() -> Routes {
             post(vhosts::protect).delete(vhosts::unprotect),
         )
         .route("/api/vhosts/{vhost}/start/{node}", post(vhosts::start))
-        .route("/api/vhosts/{vhost}/permissions", get(permissions::of_vhost))
-        .route("/api/vhosts/{vhost}/topic-permissions", get(permissions::topics_of_vhost))
         .route("/api/vhost-limits", get(limits::of_vhosts))
         .route("/api/vhost-limits/{vhost}", get(limits::of_one_vhost))
         .route(

@@ -13,7 +13,7 @@ use crate::session::Host;
 /// What a broker is, for those who ask.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The node's name: `leveret@host`.
+    /// The node's name: `rabbit@host`.
     pub node: String,
     /// The cluster's name.
     pub cluster: String,

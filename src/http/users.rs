@@ -2,30 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, Query as QueryOf, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::access::Administrator;
 use super::body::Body;
 use super::caller::Caller;
+use super::change::Changed;
 use super::listing::{Query, json_of, list, one};
 use super::problem::Problem;
 use super::site::Site;
-use crate::auth::{AccessDefinition, HashingAlgorithm, PasswordHash, Put, Tags, User};
+use crate::auth::{AccessDefinition, HashingAlgorithm, PasswordHash, Tags, User};
 use crate::session::{NewPassword, NewUser};
 
 type Shared = State<Arc<Site>>;
-
-/// What a `PUT` is answered with.
-pub(super) fn put_status(put: Put) -> Response {
-    match put {
-        Put::Created => StatusCode::CREATED,
-        Put::Replaced => StatusCode::NO_CONTENT,
-    }
-    .into_response()
-}
 
 fn shown(user: &Arc<User>) -> Value {
     AccessDefinition::User(Arc::clone(user)).to_json().into()
@@ -34,20 +25,18 @@ fn shown(user: &Arc<User>) -> Value {
 /// `GET /api/users`.
 pub(super) async fn all(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
     list(&query, move || site.host().users().iter().map(shown).collect()).await
 }
 
 /// `GET /api/users/without-permissions`.
 pub(super) async fn without_permissions(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
     list(&query, move || {
         let mut users = site.host().users();
         users.retain(|user| site.host().vhosts_of(&user.name).is_empty());
@@ -63,29 +52,24 @@ pub(super) async fn get(
     Path(name): Path<String>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    if caller.name() != name {
-        caller.must_administer()?;
-    }
+    caller.must_be_or_administer(&name)?;
     one(&query, shown(&site.host().user(&name).ok_or_else(Problem::not_found)?))
 }
 
 /// `PUT /api/users/{user}`.
 pub(super) async fn put(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(name): Path<String>,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let body = Body::read(&body)?;
     let tags = match body.get("tags") {
         None => return Err(Problem::bad_request("tags_not_present")),
         Some(tags) => serde_json::from_value::<Tags>(tags.clone())
             .map_err(|error| Problem::bad_request(error.to_string()))?,
     };
-    let put = site.host().put_user(NewUser { name, password: password(&body)?, tags })?;
-    site.durable().await;
-    Ok(put_status(put))
+    let user = NewUser { name, password: password(&body)?, tags };
+    site.change(move |site| Ok(site.host().put_user(user)?)).await
 }
 
 /// Without a word of it there is none, and the user can't log in with one.
@@ -117,46 +101,41 @@ fn algorithm(body: &Body) -> Result<HashingAlgorithm, Problem> {
 /// `DELETE /api/users/{user}`.
 pub(super) async fn delete(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    if !site.host().delete_user(&name) {
-        return Err(Problem::not_found());
-    }
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    site.change(move |site| Changed::deleted(site.host().delete_user(&name))).await
 }
 
 /// `POST /api/users/bulk-delete`: all of a list, or none if one of them is not there.
 pub(super) async fn delete_many(
     State(site): Shared,
-    caller: Caller,
-    body: Bytes,
+    _: Administrator,
+    body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let body = Body::with(&body, &["users"])?;
+    body.must_have(&["users"])?;
     let names: Vec<String> = body
         .get("users")
         .and_then(|users| serde_json::from_value(users.clone()).ok())
         .ok_or_else(|| Problem::bad_request("users should be a list of names"))?;
-    if let Some(missing) = names.iter().find(|name| site.host().user(name).is_none()) {
-        return Err(Problem::bad_request(json!(["no_such_user", missing])));
-    }
-    for name in &names {
-        site.host().delete_user(name);
-    }
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    site.change(move |site| {
+        if let Some(missing) = names.iter().find(|name| site.host().user(name).is_none()) {
+            return Err(Problem::bad_request(json!(["no_such_user", missing])));
+        }
+        for name in &names {
+            site.host().delete_user(name);
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// `GET /api/auth/hash_password/{password}`.
 pub(super) async fn hash_password(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(password): Path<String>,
-) -> Result<Response, Problem> {
-    caller.must_administer()?;
+) -> Response {
     let hash = site.host().hash_password(password.as_bytes(), HashingAlgorithm::default());
-    Ok(json_of(&json!({ "ok": hash.to_base64() })))
+    json_of(&json!({ "ok": hash.to_base64() }))
 }

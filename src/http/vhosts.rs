@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::access::{Administrator, Seen};
 use super::body::Body;
 use super::caller::Caller;
+use super::change::Changed;
 use super::forms;
 use super::listing::{Query, list, one};
 use super::problem::Problem;
 use super::rates::Comparison;
 use super::site::Site;
 use super::summary::Summary;
-use super::users::put_status;
 use crate::auth::{Permissions, Put, Tags};
 use crate::broker::policy::QueueKind;
 use crate::broker::vhost::{VHost, VHostMetadata};
@@ -86,12 +86,9 @@ pub(super) async fn all(
 /// `GET /api/vhosts/{vhost}`.
 pub(super) async fn get(
     State(site): Shared,
-    caller: Caller,
-    Path(vhost): Path<String>,
+    Seen { vhost, .. }: Seen,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let vhost = site.vhost(&vhost)?;
-    caller.must_see(vhost.name())?;
     let connections = site.ask_connections().await;
     let rates = site.rates().against(site.now());
     one(&query, shown(&site, &vhost, &connections, &rates))
@@ -100,19 +97,20 @@ pub(super) async fn get(
 /// `PUT /api/vhosts/{vhost}`. The user who makes one may do everything in it.
 pub(super) async fn put(
     State(site): Shared,
-    caller: Caller,
+    Administrator(caller): Administrator,
     Path(name): Path<String>,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let body = Body::read(&body)?;
-    let put = site.host().put_vhost(&name, metadata(&body)?)?;
-    // Who runs the broker is no user, and needs no permission.
-    if put == Put::Created && !caller.is_local() {
-        site.host().set_permissions(caller.name(), &name, Permissions::all())?;
-    }
-    site.durable().await;
-    Ok(put_status(put))
+    let metadata = metadata(&body)?;
+    site.change(move |site| {
+        let put = site.host().put_vhost(&name, metadata)?;
+        // Who runs the broker is no user, and needs no permission.
+        if put == Put::Created && !caller.is_local() {
+            site.host().set_permissions(caller.name(), &name, Permissions::all())?;
+        }
+        Ok(put)
+    })
+    .await
 }
 
 fn metadata(body: &Body) -> Result<VHostMetadata, Problem> {
@@ -140,63 +138,55 @@ fn metadata(body: &Body) -> Result<VHostMetadata, Problem> {
 /// `DELETE /api/vhosts/{vhost}`.
 pub(super) async fn delete(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let deleted = site.host().delete_vhost(&name, site.now());
-    let deleted = deleted.map_err(|error| match error {
-        AdminError::ProtectedVHost(_) => {
-            Problem::of(StatusCode::PRECONDITION_FAILED, "precondition_failed", error.to_string())
-        }
-        error => error.into(),
-    })?;
-    if !deleted {
-        return Err(Problem::not_found());
-    }
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    site.change(move |site| {
+        let deleted = site.host().delete_vhost(&name, site.now());
+        Changed::deleted(deleted.map_err(|error| match error {
+            AdminError::ProtectedVHost(_) => {
+                let status = StatusCode::PRECONDITION_FAILED;
+                Problem::of(status, "precondition_failed", error.to_string())
+            }
+            error => error.into(),
+        })?)
+    })
+    .await
 }
 
 /// `POST /api/vhosts/{vhost}/deletion/protection`: it can't be deleted from now on.
 pub(super) async fn protect(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    set_protected(&site, &caller, &name, true).await
+    site.change(move |site| site.set_protected(&name, true)).await
 }
 
 /// `DELETE /api/vhosts/{vhost}/deletion/protection`: it can be deleted again.
 pub(super) async fn unprotect(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    set_protected(&site, &caller, &name, false).await
+    site.change(move |site| site.set_protected(&name, false)).await
 }
 
-async fn set_protected(
-    site: &Site,
-    caller: &Caller,
-    name: &str,
-    protected_from_deletion: bool,
-) -> Result<Response, Problem> {
-    caller.must_administer()?;
-    let metadata = VHostMetadata::clone(&site.vhost(name)?.metadata());
-    site.host().put_vhost(name, VHostMetadata { protected_from_deletion, ..metadata })?;
-    site.durable().await;
-    Ok(StatusCode::NO_CONTENT.into_response())
+impl Site {
+    fn set_protected(&self, name: &str, protected_from_deletion: bool) -> Result<(), Problem> {
+        let metadata = VHostMetadata::clone(&self.vhost(name)?.metadata());
+        self.host().put_vhost(name, VHostMetadata { protected_from_deletion, ..metadata })?;
+        Ok(())
+    }
 }
 
 /// `POST /api/vhosts/{vhost}/start/{node}`: all vhosts of this node run.
 pub(super) async fn start(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path((vhost, node)): Path<(String, String)>,
-) -> Result<Response, Problem> {
-    caller.must_administer()?;
+) -> Result<Changed, Problem> {
     site.vhost(&vhost)?;
     site.must_be_node(&node)?;
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(Changed::Done)
 }

@@ -5,14 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::serve;
+use super::clock::now;
+use super::connection::{Accepted, serve};
 use super::tls::{self, TlsListener};
 use super::{listener, timers};
-use crate::session::Host;
+use crate::auth::Origin;
+use crate::session::{Host, LogAllowance};
 
 /// How long clients are given to take in the goodbye when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -69,6 +71,7 @@ pub struct Server {
     tls_addresses: Vec<SocketAddr>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+    log: Arc<Refusals>,
 }
 
 impl Server {
@@ -88,6 +91,7 @@ impl Server {
             tls_addresses: local_addresses(&encrypted),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            log: Arc::default(),
         };
         server.tasks.spawn(timers::drive(Arc::clone(host), server.shutdown.clone()));
         plain.into_iter().for_each(|listener| server.accept(listener, None, host));
@@ -97,7 +101,8 @@ impl Server {
 
     fn accept(&mut self, listener: TcpListener, tls: Option<TlsListener>, host: &Arc<Host>) {
         let (shutdown, tasks) = (self.shutdown.clone(), self.tasks.clone());
-        let acceptor = Acceptor { listener, tls, host: Arc::clone(host), shutdown, tasks };
+        let (host, log) = (Arc::clone(host), Arc::clone(&self.log));
+        let acceptor = Acceptor { listener, tls, host, shutdown, tasks, log };
         self.tasks.spawn(acceptor.run());
     }
 
@@ -147,6 +152,20 @@ struct Acceptor {
     host: Arc<Host>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+    log: Arc<Refusals>,
+}
+
+/// How many lines the log gets of those who were not let in.
+#[derive(Debug, Default)]
+struct Refusals {
+    refused: LogAllowance,
+    failed: LogAllowance,
+}
+
+/// The client's doing, or the network's: the next one may be accepted at once.
+fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 impl Acceptor {
@@ -157,21 +176,38 @@ impl Acceptor {
                 accepted = self.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, address)) => {
-                    listener::prepare(&stream);
-                    let (host, shutdown) = (Arc::clone(&self.host), self.shutdown.clone());
-                    match self.tls.clone() {
-                        None => self.tasks.spawn(serve(stream, address, host, shutdown)),
-                        Some(listener) => {
-                            self.tasks.spawn(tls::serve(stream, address, listener, host, shutdown))
-                        }
-                    };
+                Ok((stream, address)) => self.admit(stream, address),
+                Err(error) if is_of_client(&error) => {
+                    tracing::debug!("a connection was gone before it was accepted: {error}");
                 }
                 Err(error) => {
-                    tracing::warn!("cannot accept a connection: {error}");
+                    if let Some(line) = self.log.failed.take(now()) {
+                        tracing::warn!("cannot accept a connection: {error}{line}");
+                    }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
             }
         }
+    }
+
+    /// Serves a client, unless there are too many already. It is not told: what it costs ends here.
+    fn admit(&self, stream: TcpStream, address: SocketAddr) {
+        let arrival = match self.host.arrivals().admit(address.ip()) {
+            Ok(arrival) => Arc::new(arrival),
+            Err(refused) => {
+                if let Some(line) = self.log.refused.take(now()) {
+                    let origin = Origin::from(address.ip());
+                    tracing::warn!(peer = %address, "refused a connection from {origin}: {refused}{line}");
+                }
+                return;
+            }
+        };
+        listener::prepare(&stream);
+        let accepted = Accepted { stream, address, arrival };
+        let (host, shutdown) = (Arc::clone(&self.host), self.shutdown.clone());
+        match self.tls.clone() {
+            None => self.tasks.spawn(serve(accepted, host, shutdown)),
+            Some(listener) => self.tasks.spawn(tls::serve(accepted, listener, host, shutdown)),
+        };
     }
 }

@@ -14,6 +14,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
 use super::access::Access;
+use super::arrivals::{ArrivalLimits, Arrivals};
 use super::departed::Departed;
 use super::pages::Pages;
 use super::registry::Registry;
@@ -29,7 +30,7 @@ use crate::broker::queue::Queue;
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHost, VHostOptions};
-use crate::config::CertificateLogin;
+use crate::config::{Capacity, CertificateLogin};
 use crate::protocol::connection::Settings;
 use crate::store::Store;
 
@@ -44,8 +45,12 @@ pub struct HostSettings {
     pub anonymous_user: String,
     /// What of a client's certificate is its user's name.
     pub certificate_login: CertificateLogin,
-    /// Connections open at a time; 0 is no limit.
-    pub connections_max: usize,
+    /// How many there may be of what clients make; 0 is no limit.
+    pub capacity: Capacity,
+    /// How many descriptors connections may have; 0 is no limit.
+    pub descriptors_max: usize,
+    /// The node's name: `rabbit@host`.
+    pub node_name: String,
     /// Bytes that may wait for one consumer before it is skipped.
     pub outbox_bytes_max: usize,
     /// Where durable state goes.
@@ -79,7 +84,9 @@ pub struct Host {
     pub(super) access: Access,
     pub(super) anonymous_user: String,
     pub(super) certificate_login: CertificateLogin,
-    pub(super) connections_max: usize,
+    pub(super) capacity: Capacity,
+    pub(super) node_name: String,
+    pub(super) arrivals: Arc<Arrivals>,
     pub(super) memory: Arc<MemoryGauge>,
     pub(super) pages: Pages,
     pub(super) outbox_bytes_max: usize,
@@ -125,7 +132,12 @@ impl Host {
             access: Access::restore(of_access, loopback_users, Arc::clone(&store)),
             anonymous_user,
             certificate_login: settings.certificate_login,
-            connections_max: settings.connections_max,
+            arrivals: Arc::new(Arrivals::new(ArrivalLimits::of(
+                &settings.capacity,
+                settings.descriptors_max,
+            ))),
+            capacity: settings.capacity,
+            node_name: settings.node_name,
             memory,
             pages: Pages::default(),
             outbox_bytes_max: settings.outbox_bytes_max,
@@ -179,6 +191,16 @@ impl Host {
     /// All vhosts, by name.
     pub fn vhosts(&self) -> Vec<Arc<VHost>> {
         self.vhosts.read().values().map(Arc::clone).collect()
+    }
+
+    /// Who is connected, and from where: to be asked before anything is read of a client.
+    pub fn arrivals(&self) -> &Arc<Arrivals> {
+        &self.arrivals
+    }
+
+    /// Its name among nodes: `rabbit@host`.
+    pub fn node_name(&self) -> &str {
+        &self.node_name
     }
 
     /// What ties its clock to the calendar.

@@ -8,8 +8,8 @@ use super::super::keys::KEYS;
 use super::super::{EXIT_CONFIG, EXIT_USAGE};
 use super::*;
 use crate::config::{
-    CertificateLogin, ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat, LogLevel,
-    Secret, TlsConfig, TlsOptions, TlsVerify, TlsVersions,
+    Capacity, CertificateLogin, ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat,
+    LogLevel, Secret, TlsConfig, TlsOptions, TlsVerify, TlsVersions,
 };
 
 /// A configuration file of this test's own, removed when it ends.
@@ -64,7 +64,7 @@ fn file_error(name: &str, text: &str) -> String {
 
 #[test]
 fn without_any_wish_there_are_the_defaults_and_two_fifths_of_the_memory() {
-    let environment = [("PATH", "/bin"), ("RABBITMQ_NODENAME", "rabbit@host"), ("HOME", "/home/a")];
+    let environment = [("PATH", "/bin"), ("RABBITMQ_ERLANG_COOKIE", "x"), ("HOME", "/home/a")];
     let config = config(&[], &environment);
     let memory_high_watermark_bytes = memory::available().unwrap() / 100 * 40;
     let data_dir = Some("/home/a/.local/share/leveret".into());
@@ -145,6 +145,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         prometheus_port = "off"
         prometheus_tls_port = 0
         management_bind = "localhost"
+        node_name = "leveret@here"
         ready_file = "/run/ready.json"
         pid_file = "/run/pid"
         frame_max = 4096
@@ -153,6 +154,14 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         handshake_timeout = 3
         max_message_size = "1MiB"
         max_connections = 5
+        max_connections_per_address = 6
+        max_unauthenticated_per_address = 7
+        limit_loopback = true
+        max_channels = 8
+        max_consumers_per_channel = 9
+        max_vhosts = 10
+        max_queues = 11
+        max_exchanges = 12
         memory_high_watermark = "1GiB"
         consumer_outbox_bytes = 65536
         data_dir = "/data"
@@ -203,7 +212,18 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         heartbeat_seconds: 0,
         handshake_timeout: Duration::from_secs(3),
         max_message_size: 1 << 20,
-        max_connections: 5,
+        capacity: Capacity {
+            connections: 5,
+            connections_per_address: 6,
+            unauthenticated_per_address: 7,
+            limit_loopback: true,
+            channels: 8,
+            consumers_per_channel: 9,
+            vhosts: 10,
+            queues: 11,
+            exchanges: 12,
+        },
+        node_name: "leveret@here".to_owned(),
         memory_high_watermark_bytes: 1 << 30,
         consumer_outbox_bytes: 65_536,
         data_dir: Some("/data".into()),
@@ -239,6 +259,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "off",
         "0",
         "localhost",
+        "leveret@here",
         "/run/ready.json",
         "/run/pid",
         "4096",
@@ -247,6 +268,14 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "3",
         "1MiB",
         "5",
+        "6",
+        "7",
+        "true",
+        "8",
+        "9",
+        "10",
+        "11",
+        "12",
         "1GiB",
         "64KiB",
         "/data",
@@ -441,6 +470,7 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
     let mut expected = Config {
         ready_file: Some("/run/leveret/ready.json".into()),
         pid_file: Some("/run/leveret/pid".into()),
+        node_name: "rabbit@host".to_owned(),
         load_definitions: Some("/etc/leveret/definitions.json".into()),
         ..config(&[], &[])
     };

@@ -103,7 +103,7 @@ pub(super) const NO_EFFECT: [&str; 44] = [
 ];
 
 /// Beginnings of keys about what leveret does not have, or not by a configuration file.
-pub(super) const MISSING: [&str; 34] = [
+pub(super) const MISSING: [&str; 33] = [
     "listeners.ssl",
     "ssl_options.",
     "management.ssl.",
@@ -136,7 +136,6 @@ pub(super) const MISSING: [&str; 34] = [
     "message_interceptors.",
     "proxy_protocol",
     "max_channels_per_connection",
-    "consumer_max_per_channel",
     "password_hashing_module",
 ];
 
@@ -149,7 +148,12 @@ pub(in crate::cli) fn meaning(key: &str, value: &str, memory: Option<u64>) -> Me
     match key {
         "listeners.tcp" if value == "none" => return Meaning::Set("port", text()),
         "listeners.ssl" if value == "none" => return NoEffect,
-        "max_connections" | "connection_max" => return number_or_infinity(value),
+        "max_connections" | "connection_max" => return limit("max_connections", value),
+        "channel_max_per_node" => return limit("max_channels", value),
+        "consumer_max_per_channel" => return limit("max_consumers_per_channel", value),
+        "vhost_max" => return limit("max_vhosts", value),
+        "cluster_queue_limit" => return limit("max_queues", value),
+        "cluster_exchange_limit" => return limit("max_exchanges", value),
         "default_queue_type" => return queue_type(value),
         "handshake_timeout" => return milliseconds(value),
         "anonymous_login_user" => {
@@ -215,9 +219,10 @@ fn of_group(key: &str, value: &str) -> Meaning {
     }
 }
 
-fn number_or_infinity(value: &str) -> Meaning {
+/// A limit, of which RabbitMQ's word for none is another.
+fn limit(ours: &'static str, value: &str) -> Meaning {
     let value = if value == "infinity" { "0" } else { value };
-    Meaning::Set("max_connections", Given::Text(value.to_owned()))
+    Meaning::Set(ours, Given::Text(value.to_owned()))
 }
 
 fn queue_type(value: &str) -> Meaning {
@@ -321,6 +326,9 @@ mod tests {
             ),
             ("handshake_timeout", "10001", Meaning::Set("handshake_timeout", Given::Integer(11))),
             ("max_connections", "infinity", set("max_connections", "0")),
+            ("channel_max_per_node", "500", set("max_channels", "500")),
+            ("consumer_max_per_channel", "100", set("max_consumers_per_channel", "100")),
+            ("cluster_queue_limit", "infinity", set("max_queues", "0")),
             ("default_queue_type", "quorum", set("default_queue_type", "quorum")),
             ("log.console.level", "warning", set("log_level", "warning")),
             ("log.console.formatter", "json", set("log_format", "json")),

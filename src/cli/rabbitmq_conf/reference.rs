@@ -20,7 +20,7 @@ a name that ends with `.conf`. `advanced.config` and other files in Erlang's ter
 const MORE: &str = "\
 | `listeners.tcp.default`, `listeners.tcp.N` | `port` and `bind`; there is one port |
 | `handshake_timeout` | `handshake_timeout`, in milliseconds |
-| `max_connections`, `connection_max` | `max_connections`; `infinity` is 0 |
+| `max_connections`, `connection_max`, `channel_max_per_node`, `consumer_max_per_channel`, `vhost_max`, `cluster_queue_limit`, `cluster_exchange_limit` | `max_connections`, `max_channels`, `max_consumers_per_channel`, `max_vhosts`, `max_queues`, `max_exchanges`; `infinity` is 0 |
 | `vm_memory_high_watermark.relative` | `memory_high_watermark` in per cent |
 | `disk_free_limit.relative` | `disk_free_limit`, for the memory of this machine |
 | `default_queue_type` | `default_queue_type` |

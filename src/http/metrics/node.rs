@@ -133,6 +133,15 @@ pub(super) fn logins(out: &mut Exposition, site: &Site) {
     }
 }
 
+/// Those who were not let in: there were too many of them.
+pub(super) fn refused_connections(out: &mut Exposition, site: &Site) {
+    let help = "Total number of connections that were refused, by the limit that was reached";
+    let mut family = out.family("connections_refused_total", Counter, help);
+    for (limit, count) in site.host().arrivals().refused() {
+        family.sample(&[("limit", limit)], count);
+    }
+}
+
 /// What there is of each kind.
 pub(super) fn objects(out: &mut Exposition, site: &Site, summary: &Summary) {
     let churn = site.host().churn();
