@@ -464,11 +464,15 @@ fn open_store(config: &Config) -> Result<Opened, StartError> {
         }
     };
     let dir = config.data_dir.as_deref().ok_or(StartError::NoDataDir)?;
+    let mut log = LogOptions::default();
+    if durability == store::Durability::Os {
+        log.ahead_bytes = 0;
+    }
     let options = DurableOptions {
         durability,
         disk_free_limit: config.disk_free_limit,
         checkpoint: CheckpointRule::default(),
-        log: LogOptions::default(),
+        log,
         clock: now,
     };
     let (store, recovered) = DurableStore::open(dir, options)?;
