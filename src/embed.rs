@@ -149,7 +149,7 @@ impl Broker {
         let server = Server::start(listeners, &host)?;
         let local_token =
             Secret::new(format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()));
-        let web = web.start(&host, &config, &server, &local_token);
+        let web = web.start(&host, &config, &server, &local_token, tls.clone());
         let failure = Arc::new(watch::Sender::new(None));
         if let Some(durable) = &durable {
             let (end, failure) = (server.end(), Arc::clone(&failure));

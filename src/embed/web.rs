@@ -61,6 +61,7 @@ impl WebListeners {
         config: &Config,
         amqp: &Server,
         local_token: &Secret,
+        tls: Option<ServerTls>,
     ) -> Web {
         let Self(endpoints) = self;
         let listening: Vec<Listening> = endpoints.iter().filter_map(listening).collect();
@@ -85,7 +86,7 @@ impl WebListeners {
         };
         let plain = of_amqp("amqp", amqp.addresses());
         let encrypted = of_amqp("amqp/ssl", amqp.tls_addresses());
-        site.set_listening([plain, encrypted, listening].concat());
+        site.set_listening([plain, encrypted, listening].concat(), tls);
         web.server = Some(http::Server::start(&site, endpoints));
         web
     }
@@ -107,5 +108,6 @@ fn identity(host: &Host, config: &Config) -> Identity {
         memory_limit: config.memory_high_watermark_bytes,
         disk_free_limit: config.disk_free_limit,
         consumer_timeout: config.consumer_timeout_ms,
+        body_max: config.management_max_body_size,
     }
 }

@@ -9,6 +9,7 @@ use super::rates::Rates;
 use crate::broker::time::Timestamp;
 use crate::config::Secret;
 use crate::session::Host;
+use crate::tls::ServerTls;
 
 /// What a broker is, for those who ask.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub struct Identity {
     pub disk_free_limit: u64,
     /// How long a consumer may take, in milliseconds; 0 is for ever.
     pub consumer_timeout: u64,
+    /// Bytes in the body of a request that publishes or imports definitions.
+    pub body_max: usize,
 }
 
 /// A port that the broker listens on.
@@ -38,6 +41,12 @@ pub struct Listening {
     pub protocol: &'static str,
     /// The address.
     pub address: std::net::SocketAddr,
+}
+
+impl Listening {
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.protocol, "amqp/ssl" | "https" | "https/prometheus")
+    }
 }
 
 /// What all requests share: the broker, and what is remembered for rates.
@@ -50,6 +59,7 @@ pub struct Site {
     rates: Rates,
     logins: Logins,
     listening: OnceLock<Vec<Listening>>,
+    tls: OnceLock<ServerTls>,
     local_token: Secret,
 }
 
@@ -63,14 +73,31 @@ impl Site {
     ) -> Arc<Self> {
         let started = clock();
         let rates = Rates::new(started);
-        let (logins, listening) = (Logins::default(), OnceLock::new());
-        Arc::new(Self { host, clock, identity, started, rates, logins, listening, local_token })
+        Arc::new(Self {
+            host,
+            clock,
+            identity,
+            started,
+            rates,
+            logins: Logins::default(),
+            listening: OnceLock::new(),
+            tls: OnceLock::new(),
+            local_token,
+        })
     }
 
-    /// Tells where the broker listens, once that is known.
-    pub fn set_listening(&self, listening: Vec<Listening>) {
+    /// Tells where the broker listens, once that is known, and what it has for TLS.
+    pub fn set_listening(&self, listening: Vec<Listening>, tls: Option<ServerTls>) {
         // It is said once, by whoever started the listeners.
         let _ = self.listening.set(listening);
+        if let Some(tls) = tls {
+            let _ = self.tls.set(tls);
+        }
+    }
+
+    /// What all listeners have that speak TLS.
+    pub(super) fn tls(&self) -> Option<&ServerTls> {
+        self.tls.get()
     }
 
     pub(super) fn listening(&self) -> &[Listening] {

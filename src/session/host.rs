@@ -17,6 +17,7 @@ use super::access::Access;
 use super::arrivals::{ArrivalLimits, Arrivals};
 use super::departed::Departed;
 use super::pages::Pages;
+use super::refusal_lines::RefusalLines;
 use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
 use super::stats::ChurnCounters;
@@ -93,6 +94,7 @@ pub struct Host {
     pub(super) store: Arc<dyn Store>,
     pub(super) registry: Registry,
     pub(super) churn: ChurnCounters,
+    pub(super) refusal_lines: RefusalLines,
     pub(super) timers: Timers,
     pub(super) replies: ReplyAddresses,
     pub(super) epoch: Epoch,
@@ -144,6 +146,7 @@ impl Host {
             store,
             registry: Registry::default(),
             churn: ChurnCounters::default(),
+            refusal_lines: RefusalLines::default(),
             timers: Timers::default(),
             replies: ReplyAddresses::default(),
             epoch,

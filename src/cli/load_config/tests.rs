@@ -144,6 +144,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         management_tls_port = 2
         prometheus_port = "off"
         prometheus_tls_port = 0
+        management_max_body_size = "2MiB"
         management_bind = "localhost"
         node_name = "leveret@here"
         ready_file = "/run/ready.json"
@@ -201,6 +202,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         management_tls_port: Some(2),
         prometheus_port: None,
         prometheus_tls_port: Some(0),
+        management_max_body_size: 2 << 20,
         management_bind: vec!["127.0.0.1", "::1"]
             .into_iter()
             .map(|it| it.parse().unwrap())
@@ -258,6 +260,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "2",
         "off",
         "0",
+        "2MiB",
         "localhost",
         "leveret@here",
         "/run/ready.json",
