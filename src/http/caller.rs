@@ -176,10 +176,13 @@ impl FromRequestParts<Arc<Site>> for Caller {
             }
             Err(reason) => {
                 site.logins().failed();
-                if site.host().admits_refusal_line(site.now()) {
+                if let Some(line) = site.host().refused_login_line(site.now()) {
                     // The name is anybody's text: it is not to end the line.
                     let name = name.escape_debug();
-                    tracing::warn!(peer = %from.peer, "HTTP access denied: user '{name}' - {reason}");
+                    tracing::warn!(
+                        peer = %from.peer,
+                        "HTTP access denied: user '{name}' - {reason}{line}"
+                    );
                 }
                 Err(Problem::login_failed())
             }

@@ -23,7 +23,6 @@ mod pages;
 mod peer;
 mod policies;
 mod publish;
-mod refusal_lines;
 mod registry;
 mod remembered_routes;
 mod reply_to;
