@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::rates::Rates;
+use super::settings::Settings;
 use crate::broker::time::Timestamp;
 use crate::config::Secret;
 use crate::session::Host;
@@ -23,9 +24,7 @@ pub struct Identity {
     pub durability: &'static str,
     /// Where durable state lies, if anywhere.
     pub data_dir: Option<PathBuf>,
-    /// Bytes of message memory above which publishers wait; 0 is no limit.
-    pub memory_limit: u64,
-    /// Free bytes on the disk below which publishers wait.
+    /// Free bytes on the disk below which publishers wait, as configured.
     pub disk_free_limit: u64,
     /// How long a consumer may take, in milliseconds; 0 is for ever.
     pub consumer_timeout: u64,
@@ -51,6 +50,7 @@ pub struct Site {
     logins: Logins,
     listening: OnceLock<Vec<Listening>>,
     local_token: Secret,
+    settings: Settings,
 }
 
 impl Site {
@@ -64,13 +64,29 @@ impl Site {
         let started = clock();
         let rates = Rates::new(started);
         let (logins, listening) = (Logins::default(), OnceLock::new());
-        Arc::new(Self { host, clock, identity, started, rates, logins, listening, local_token })
+        let settings = Settings::new(identity.disk_free_limit);
+        Arc::new(Self {
+            host,
+            clock,
+            identity,
+            started,
+            rates,
+            logins,
+            listening,
+            local_token,
+            settings,
+        })
     }
 
     /// Tells where the broker listens, once that is known.
     pub fn set_listening(&self, listening: Vec<Listening>) {
         // It is said once, by whoever started the listeners.
         let _ = self.listening.set(listening);
+    }
+
+    /// What can be changed while the broker runs.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn listening(&self) -> &[Listening] {
