@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::site::Site;
 use super::{
     bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
-    nodes, openapi, overview, parameters, permissions, queues, users, vhosts,
+    nodes, openapi, overview, parameters, permissions, queues, settings, users, vhosts,
 };
 use crate::auth::{TopicPermissionsOf, UserPermissions};
 
@@ -127,6 +127,7 @@ fn of_broker() -> Routes {
         .route("/api/stream/publishers/{vhost}", get(overview::none))
         .route("/api/shovels", get(overview::none))
         .route("/api/shovels/{vhost}", get(overview::none))
+        .route("/api/leveret/settings", get(settings::get).put(settings::put))
         .route("/api/nodes", get(nodes::all))
         .route("/api/nodes/{node}", get(nodes::get))
         .route("/api/nodes/{node}/memory", get(nodes::memory))

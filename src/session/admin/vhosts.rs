@@ -51,6 +51,10 @@ impl Host {
         let vhost = VHost::new(key.clone(), persist, self.vhost_options.clone());
         // Written down before anybody can find it.
         vhost.set_metadata(metadata.clone());
+        let limits = self.vhost_limits.iter().find(|(pattern, _)| pattern.matches(name.as_bytes()));
+        if let Some((_, limits)) = limits {
+            vhost.change_limits(|_| *limits);
+        }
         vhosts.insert(key, Arc::new(vhost));
         drop(vhosts);
         tracing::info!("Adding vhost '{}'", OneLine(name));
