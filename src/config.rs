@@ -1,14 +1,19 @@
 //! What an operator can choose. Plain values, passed by constructor; `cli` fills them in.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::capacity::Capacity;
 pub use self::tls::{CertificateLogin, TlsConfig, TlsOptions, TlsVerify, TlsVersions};
+pub use self::vhost_limits::DefaultVHostLimits;
 
+mod capacity;
 mod tls;
+mod vhost_limits;
 
 /// Everything that can be configured, with RabbitMQ's defaults where it has them.
 ///
@@ -47,14 +52,26 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// The largest message body, in bytes.
     pub max_message_size: u64,
-    /// How many clients may be connected at a time. 0: no limit.
-    pub max_connections: usize,
+    /// How many there may be of what clients make, and of clients.
+    pub capacity: Capacity,
+    /// The node's name, as RabbitMQ's tools and its API show it: `rabbit@host`. Empty: with the name of this
+    /// machine.
+    pub node_name: String,
     /// The user that an empty broker starts with.
     pub default_user: String,
     /// That user's password.
     pub default_pass: Secret,
+    /// That user's tags.
+    pub default_user_tags: Vec<String>,
+    /// What that user may configure, write and read, as regular expressions.
+    pub default_permissions: [String; 3],
     /// The vhost that an empty broker starts with.
     pub default_vhost: String,
+    /// What new vhosts are limited to: the first of these whose pattern matches, by name. There is no key for it but
+    /// RabbitMQ's.
+    pub vhost_limits: BTreeMap<String, DefaultVHostLimits>,
+    /// What the broker calls the cluster that it is all of. Empty: as the node.
+    pub cluster_name: String,
     /// A file of definitions that are put in force before anybody can connect.
     pub load_definitions: Option<PathBuf>,
     /// Users who may log in from this machine only.
@@ -107,10 +124,15 @@ impl Default for Config {
             heartbeat_seconds: 60,
             handshake_timeout: Duration::from_secs(10),
             max_message_size: 128 * 1024 * 1024,
-            max_connections: 0,
+            capacity: Capacity::default(),
+            node_name: String::new(),
             default_user: "guest".to_owned(),
             default_pass: Secret::new("guest"),
+            default_user_tags: vec!["administrator".to_owned()],
+            default_permissions: [".*"; 3].map(str::to_owned),
             default_vhost: "/".to_owned(),
+            vhost_limits: BTreeMap::new(),
+            cluster_name: String::new(),
             load_definitions: None,
             loopback_users: vec!["guest".to_owned()],
             allow_anonymous: false,
@@ -225,6 +247,20 @@ pub enum LogLevel {
     Debug,
     /// Every frame.
     Trace,
+}
+
+impl LogLevel {
+    /// As it is written in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
 }
 
 /// How log messages are written.

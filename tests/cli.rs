@@ -315,7 +315,12 @@ async fn guest_may_log_in_from_this_machine_only() {
 /// API and TLS made the program twice as large, and the system maps most of it.)
 #[tokio::test]
 async fn figures_of_a_start_and_of_an_idle_broker() {
-    let (start_max, memory_max) = if std::env::var_os("LEVERET_BIN").is_some() {
+    let is_release = std::env::var_os("LEVERET_BIN").is_some();
+    if is_release {
+        let size = std::fs::metadata(binary()).unwrap().len();
+        assert!(size < 20_000_000, "the program has {size} bytes");
+    }
+    let (start_max, memory_max) = if is_release {
         (Duration::from_millis(50), 16_000_000)
     } else {
         (Duration::from_secs(1), 60_000_000)

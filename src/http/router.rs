@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::site::Site;
 use super::{
     bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
-    nodes, openapi, overview, parameters, peek, permissions, queues, users, vhosts,
+    nodes, openapi, overview, parameters, peek, permissions, queues, settings, users, vhosts,
 };
 use crate::auth::{TopicPermissionsOf, UserPermissions};
 
@@ -67,8 +67,8 @@ pub(super) fn management(site: Arc<Site>) -> Router {
         .merge(of_vhosts())
         .merge(of_parameters())
         .merge(of_health());
-    let document = openapi::document(&routes.paths);
-    let described = get(move || async move { json_of(&document) });
+    let paths: Arc<[String]> = routes.paths.into();
+    let described = get(move || async move { json_of(&openapi::document(&paths)) });
     limited(routes.router.route(openapi::PATH, described).with_state(site), body_max)
 }
 
@@ -128,6 +128,7 @@ fn of_broker() -> Routes {
         .route("/api/stream/publishers/{vhost}", get(overview::none))
         .route("/api/shovels", get(overview::none))
         .route("/api/shovels/{vhost}", get(overview::none))
+        .route("/api/leveret/settings", get(settings::get).put(settings::put))
         .route("/api/nodes", get(nodes::all))
         .route("/api/nodes/{node}", get(nodes::get))
         .route("/api/nodes/{node}/memory", get(nodes::memory))

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::rates::Rates;
+use super::settings::Settings;
 use crate::broker::time::Timestamp;
 use crate::config::Secret;
 use crate::session::Host;
@@ -14,7 +15,7 @@ use crate::tls::ServerTls;
 /// What a broker is, for those who ask.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// The node's name: `leveret@host`.
+    /// The node's name: `rabbit@host`.
     pub node: String,
     /// The cluster's name.
     pub cluster: String,
@@ -24,9 +25,7 @@ pub struct Identity {
     pub durability: &'static str,
     /// Where durable state lies, if anywhere.
     pub data_dir: Option<PathBuf>,
-    /// Bytes of message memory above which publishers wait; 0 is no limit.
-    pub memory_limit: u64,
-    /// Free bytes on the disk below which publishers wait.
+    /// Free bytes on the disk below which publishers wait, as configured.
     pub disk_free_limit: u64,
     /// How long a consumer may take, in milliseconds; 0 is for ever.
     pub consumer_timeout: u64,
@@ -61,6 +60,7 @@ pub struct Site {
     listening: OnceLock<Vec<Listening>>,
     tls: OnceLock<ServerTls>,
     local_token: Secret,
+    settings: Settings,
 }
 
 impl Site {
@@ -73,6 +73,7 @@ impl Site {
     ) -> Arc<Self> {
         let started = clock();
         let rates = Rates::new(started);
+        let settings = Settings::new(identity.disk_free_limit);
         Arc::new(Self {
             host,
             clock,
@@ -83,6 +84,7 @@ impl Site {
             listening: OnceLock::new(),
             tls: OnceLock::new(),
             local_token,
+            settings,
         })
     }
 
@@ -98,6 +100,11 @@ impl Site {
     /// What all listeners have that speak TLS.
     pub(super) fn tls(&self) -> Option<&ServerTls> {
         self.tls.get()
+    }
+
+    /// What can be changed while the broker runs.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn listening(&self) -> &[Listening] {

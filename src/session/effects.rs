@@ -103,8 +103,7 @@ impl Host {
     pub fn next_deadline(&self) -> Option<Instant> {
         let is_waiting = self.pages.is_waiting() || self.vhost_options.events.is_pending();
         let waiting = is_waiting.then_some(Timestamp(0));
-        let next = waiting.or_else(|| self.timers.next()).and_then(|at| self.epoch.instant(at));
-        [next, self.refusal_lines.deadline()].into_iter().flatten().min()
+        waiting.or_else(|| self.timers.next()).and_then(|at| self.epoch.instant(at))
     }
 
     /// `wake` is called, from any thread, when [`Host::next_deadline`] comes nearer.
@@ -117,7 +116,6 @@ impl Host {
     pub fn handle_timeouts(&self, now: Instant) {
         self.take_pages(now);
         self.publish_events(now);
-        self.sum_up_refusals(now);
         let due = self.timers.take_due(self.epoch.timestamp(now), DUE_MAX);
         for (at, queue) in due.alarms {
             let mut effects = Effects::default();

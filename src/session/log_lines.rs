@@ -114,15 +114,13 @@ impl Client {
     /// Its login is not good. Neither passwords nor their hashes are ever part of the reason.
     pub(super) fn log_refused(&mut self, mechanism: &str, user: &str, reason: &str, now: Instant) {
         self.introduction.told = Told::Failed;
-        if !self.host.admits_refusal_line(now) {
-            return;
-        }
+        let Some(line) = self.host.refused_login_line(now) else { return };
         tracing::error!(
             connection = self.id.0,
             peer = %self.peer.address,
             user,
             "Error on AMQP connection {} ({}, state: starting): {mechanism} login refused: \
-             user '{}'{reason}",
+             user '{}'{reason}{line}",
             self.pid(), self.peer.name(), OneLine(user)
         );
     }

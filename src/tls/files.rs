@@ -5,14 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{
-    self, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion, version,
+    self, DigitallySignedStruct, DistinguishedName, InconsistentKeys, RootCertStore, ServerConfig,
+    SignatureScheme, SupportedProtocolVersion, version,
 };
 
 use super::error::TlsError;
@@ -138,7 +140,65 @@ fn client_verifier(
     if !options.fail_if_no_peer_cert {
         verifier = verifier.allow_unauthenticated();
     }
-    verifier.build().map_err(|error| unusable(error.to_string()))
+    let verifier = verifier.build().map_err(|error| unusable(error.to_string()))?;
+    Ok(match options.depth {
+        None => verifier,
+        Some(depth) => Arc::new(ShallowVerifier { verifier, depth: depth.into() }),
+    })
+}
+
+/// Accepts chains of so many certificates between a client's and its CA.
+#[derive(Debug)]
+struct ShallowVerifier {
+    verifier: Arc<dyn ClientCertVerifier>,
+    depth: usize,
+}
+
+impl ClientCertVerifier for ShallowVerifier {
+    fn offer_client_auth(&self) -> bool {
+        self.verifier.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.verifier.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.root_hint_subjects()
+    }
+
+    /// Of those that the client shows only so many can be part of the way.
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let allowed = &intermediates[..self.depth.min(intermediates.len())];
+        self.verifier.verify_client_cert(end_entity, allowed, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }
 
 /// The certificates in a file: one at least.

@@ -133,6 +133,8 @@ def broker():
 @pytest.fixture(autouse=True)
 def broker_has_it(request, broker):
     """Skips a test of something that the broker cannot have."""
+    if request.node.get_closest_marker("tls") and not support.TLS:
+        pytest.skip("the broker's port for TLS, or openssl, is not there")
     if broker.is_leveret:
         return
     if request.node.get_closest_marker("leveret"):

@@ -3,7 +3,9 @@
 import contextlib
 import functools
 import os
+import pathlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -15,6 +17,11 @@ BROKER = os.environ.get("INTEROP_BROKER", "127.0.0.1:5672")
 HOST, PORT = BROKER.rsplit(":", 1)[0].strip("[]"), int(BROKER.rsplit(":", 1)[1])
 ADDRESS = (HOST, PORT)
 URL_HOST = f"[{HOST}]" if ":" in HOST else HOST
+
+# Where the broker speaks TLS, and the folder with ca.pem, client.pem and client.key. None where it does not.
+TLS = os.environ.get("INTEROP_TLS")
+TLS_HOST, TLS_PORT = (TLS.rsplit(":", 1)[0].strip("[]"), int(TLS.rsplit(":", 1)[1])) if TLS else (None, None)
+CERTIFICATES = pathlib.Path(os.environ.get("INTEROP_CERTIFICATES", "/nonexistent"))
 
 # A step of a test that takes longer than this many seconds has failed.
 DEADLINE = 20
@@ -66,6 +73,14 @@ def until(condition, what, step=lambda: time.sleep(0.01), deadline=DEADLINE):
     while not condition():
         assert time.monotonic() < end, f"within {deadline} s: {what}"
         step()
+
+
+def tls_context(certificate=None):
+    """What a client of the TLS port trusts, and the certificate that it shows, if any."""
+    context = ssl.create_default_context(cafile=CERTIFICATES / "ca.pem")
+    if certificate:
+        context.load_cert_chain(CERTIFICATES / f"{certificate}.pem", CERTIFICATES / f"{certificate}.key")
+    return context
 
 
 class Broker:

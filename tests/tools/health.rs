@@ -64,6 +64,41 @@ fn health_commands_succeed_while_the_broker_runs() {
     );
 }
 
+/// Goal: what is in compose files, workflows and pod definitions, as it is there.
+#[test]
+fn checks_of_containers_succeed_while_the_broker_runs_and_fail_once_it_is_gone() {
+    let broker = Broker::start_with_data();
+    let wait = format!("rabbitmqctl wait --pid {} --timeout 60", broker.pid());
+    let checks = [
+        "rabbitmq-diagnostics -q ping",
+        "rabbitmq-diagnostics ping",
+        "rabbitmq-diagnostics check_port_connectivity",
+        "rabbitmq-diagnostics -q check_port_connectivity",
+        "rabbitmq-diagnostics -q check_running",
+        "rabbitmq-diagnostics -q check_local_alarms",
+        "rabbitmq-diagnostics -q check_running && rabbitmq-diagnostics -q check_local_alarms",
+        "rabbitmq-diagnostics -q status",
+        "rabbitmqctl status",
+        "rabbitmqctl node_health_check",
+        "rabbitmqctl await_startup --timeout 5",
+        &wait,
+        "rabbitmqctl list_queues",
+        "curl -sf -u guest:guest http://localhost:15672/api/health/checks/alarms",
+        "curl -sf -u guest:guest http://localhost:15672/api/aliveness-test/%2F",
+        "curl -sf http://localhost:15672/api/health/checks/ready-to-serve-clients",
+        "bash -c '</dev/tcp/127.0.0.1/5672'",
+    ];
+    for check in checks {
+        let ended = broker.shell(check);
+        assert_eq!((ended.code, &*ended.stderr), (0, ""), "{check}: {ended:?}");
+    }
+    broker.ok("rabbitmqctl shutdown");
+    for check in checks {
+        let ended = broker.shell(check);
+        assert_ne!(ended.code, 0, "{check}: {ended:?}");
+    }
+}
+
 #[test]
 fn health_commands_fail_with_69_once_it_is_gone() {
     let broker = Broker::start_with_data();

@@ -127,6 +127,19 @@ impl Broker {
         Ended::of(command, input)
     }
 
+    /// Runs a line as the check of a container does, in a shell that finds the tools; RabbitMQ's ports in it
+    /// become those of this broker.
+    pub(crate) fn shell(&self, line: &str) -> Ended {
+        let line = line.replace("15672", &self.http.to_string());
+        let line = line.replace("5672", &self.amqp.to_string());
+        let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.dir.path().display());
+        let mut command = Command::new("sh");
+        command.args(["-c", &line]).current_dir(self.dir.path()).env_clear();
+        command.env("PATH", path).env("LEVERET_DATA_DIR", self.dir.path().join("data"));
+        command.env("RABBITMQ_NODENAME", "rabbit@test");
+        Ended::of(command, "")
+    }
+
     /// What a line prints that succeeds without a word on standard error.
     pub(crate) fn ok(&self, line: &str) -> String {
         let Ended { code, stdout, stderr } = self.run(line);

@@ -33,6 +33,8 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Op::get("/api/stream/publishers/{vhost}", "Stream publishers: there are none"),
     Op::get("/api/shovels", "Shovels: there are none"),
     Op::get("/api/shovels/{vhost}", "Shovels: there are none"),
+    Op::get("/api/leveret/settings", "What can be changed while the broker runs"),
+    Op::put("/api/leveret/settings", "Changes it, until the next start"),
     Op::list("/api/nodes", "The nodes, of which there is one"),
     Op::get("/api/nodes/{node}", "A node"),
     Op::get("/api/nodes/{node}/memory", "What takes a node's memory"),

@@ -111,6 +111,9 @@ impl Client {
             announced: None,
             taken: Vec::new(),
         });
+        if let Some(arrival) = &self.arrival {
+            arrival.logged_in();
+        }
         self.count_opened();
         self.connection.opened();
         self.log_opened();

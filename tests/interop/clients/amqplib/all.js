@@ -3,3 +3,4 @@
 
 require('./test');
 require('./test_arguments');
+require('./test_tls');

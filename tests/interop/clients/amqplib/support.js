@@ -17,8 +17,8 @@ const DEADLINE = 20_000;
 
 const TEST_SECONDS = Number(process.env.INTEROP_TEST_SECONDS ?? 60);
 
-// A test that fails when it takes too long.
-const test = (name, run) => nodeTest(name, { timeout: TEST_SECONDS * 1000 }, run);
+// A test that fails when it takes too long. `options` are those of node's own.
+const test = (name, run, options = {}) => nodeTest(name, { timeout: TEST_SECONDS * 1000, ...options }, run);
 
 const LOGIN_REFUSED =
   'ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN. For details see the broker logfile.';
