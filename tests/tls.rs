@@ -262,6 +262,39 @@ async fn management_and_metrics_are_served_over_https() {
     assert!(http(plain, "/api/whoami").await.contains("\"name\":\"guest\""));
 }
 
+/// Goal: who watches certificates hears in time that they expire, and only who logs in where they are.
+#[tokio::test]
+async fn a_certificate_that_expires_soon_fails_its_health_check() {
+    let pki = Pki::new();
+    let broker = Running::start(&pki, &["--management-port=0"]).await;
+    let address = broker.address("management");
+    let check = |within: &'static str| async move {
+        let path = format!("/api/health/checks/certificate-expiration/{within}");
+        http(TcpStream::connect(address).await.unwrap(), &path).await
+    };
+    assert!(check("1/weeks").await.starts_with("HTTP/1.1 200 "));
+    let expired = check("9000/years").await;
+    assert!(expired.starts_with("HTTP/1.1 503 "), "{expired}");
+    let (_, body) = expired.split_once("\r\n\r\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["reason"], "Certificates expiring");
+    assert_eq!(body["expired"][0]["protocol"], "amqp/ssl");
+    assert_eq!(body["expired"][0]["port"], broker.address("amqps").port());
+    assert!(body["expired"][0]["certfile"].is_string(), "{body}");
+    assert!(body["expired"][0]["certfile_expires_on"][0].is_string(), "{body}");
+    let mut anybody = TcpStream::connect(address).await.unwrap();
+    let path = "/api/health/checks/certificate-expiration/9000/years";
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    anybody.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    anybody.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.contains("Certificates expiring") && !answer.contains("certfile\":\"/"),
+        "{answer}"
+    );
+    assert!(!answer.contains("certfile\":"), "{answer}");
+}
+
 /// Goal: who forgets the s in https is told so, where he looks.
 #[tokio::test]
 async fn plain_http_on_the_port_for_https_is_answered_with_the_reason() {
@@ -287,4 +320,64 @@ async fn without_a_port_for_https_there_is_none() {
     assert!(broker.ports.get("management").is_some());
     assert!(broker.ports.get("management_tls").is_none());
     assert!(broker.ports.get("prometheus_tls").is_none());
+}
+
+/// A command about the broker behind this URL: its exit code, and what it prints.
+async fn ask(arguments: &[&str]) -> (i32, String) {
+    let cargos = || OsString::from(env!("CARGO_BIN_EXE_leveret"));
+    let mut command = Command::new(std::env::var_os("LEVERET_BIN").unwrap_or_else(cargos));
+    command.args(arguments).env("LEVERET_USER", "guest").env("LEVERET_PASSWORD", "guest");
+    let output = timeout(DEADLINE, command.output()).await.unwrap().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn commands_about_a_broker_speak_https() {
+    let pki = Pki::new();
+    let broker = Running::start(&pki, &HTTPS).await;
+    let port = broker.address("management_tls").port();
+    let url = format!("https://localhost:{port}");
+    let ca = pki.file("ca.pem").display().to_string();
+
+    let status = ["status", "--url", &url];
+    let (code, text) = ask(&[&status[..], &["--tls-ca-cert-file", &ca]].concat()).await;
+    assert_eq!(code, 0, "{text}");
+    // Nobody else vouches for it.
+    let (code, text) = ask(&[&status[..], &["--tls-ca-cert-file", "/etc/hostname"]].concat()).await;
+    assert_eq!((code, text.contains("it holds no certificate")), (64, true), "{text}");
+    let own = pki.file("server.pem").display().to_string();
+    let (code, text) = ask(&[&status[..], &["--tls-ca-cert-file", &own]].concat()).await;
+    assert_eq!((code, text.contains("--tls-ca-cert-file")), (76, true), "{text}");
+    // By a name that the certificate has not.
+    let other = format!("https://127.0.0.1:{port}");
+    let (code, text) = ask(&["status", "--url", &other, "--tls-ca-cert-file", &ca]).await;
+    assert_eq!((code, text.contains("for other names")), (76, true), "{text}");
+    let (code, text) = ask(&[&status[..], &["--insecure"]].concat()).await;
+    assert_eq!(code, 0, "{text}");
+    // A port without TLS.
+    let plain = format!("https://localhost:{}", broker.address("management").port());
+    let (code, text) = ask(&["status", "--url", &plain, "--insecure"]).await;
+    assert_eq!((code, text.contains("does not speak TLS")), (76, true), "{text}");
+}
+
+#[tokio::test]
+async fn commands_show_a_certificate_where_the_broker_asks_for_one() {
+    let pki = Pki::new();
+    let ca = pki.file("ca.pem").display().to_string();
+    let ca_flag = format!("--tls-ca-file={ca}");
+    let asking = ["--tls-verify=peer", "--tls-fail-if-no-peer-cert=true", &ca_flag];
+    let broker = Running::start(&pki, &[&HTTPS[..], &asking].concat()).await;
+    let url = format!("https://localhost:{}", broker.address("management_tls").port());
+    let without = ["status", "--url", &url, "--tls-ca-cert-file", &ca];
+    let (code, text) = ask(&without).await;
+    assert_eq!((code, text.contains("--tls-cert-file")), (76, true), "{text}");
+    let (cert, key) = (pki.file("client.pem"), pki.file("client.key"));
+    let identity = pki.sign(&[(rcgen::DnType::CommonName, "admin")]);
+    std::fs::write(&cert, identity.certificate).unwrap();
+    std::fs::write(&key, identity.key).unwrap();
+    let (cert, key) = (cert.display().to_string(), key.display().to_string());
+    let with = [&without[..], &["--tls-cert-file", &cert, "--tls-key-file", &key]].concat();
+    let (code, text) = ask(&with).await;
+    assert_eq!(code, 0, "{text}");
 }

@@ -7,6 +7,7 @@ mod certificate;
 mod control;
 mod definition;
 mod grant;
+mod origin;
 mod password;
 mod permissions;
 mod throttle;
@@ -18,6 +19,7 @@ pub use self::control::{
 };
 pub use self::definition::{AccessDefinition, InvalidAccessDefinition, PREFIXES, UserForm};
 pub use self::grant::Grant;
+pub use self::origin::Origin;
 pub use self::password::{HashingAlgorithm, InvalidHash, PasswordHash, SALT_LEN, Salt};
 pub use self::permissions::{InvalidPermission, Permission, Permissions, Right, TopicPermissions};
 pub use self::throttle::LoginThrottle;

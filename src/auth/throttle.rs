@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
+
+use super::Origin;
 
 /// Wrong passwords for one user from one address in a row, before the next one has to wait. A person or a
 /// test that mistypes never gets there; a dictionary does at once.
@@ -27,7 +29,7 @@ pub struct LoginThrottle {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Suspect {
-    address: IpAddr,
+    origin: Origin,
     user: u64,
 }
 
@@ -48,7 +50,7 @@ impl LoginThrottle {
 
     /// It was wrong.
     pub fn failed(&mut self, address: IpAddr, user: &str, now: Instant) {
-        if address.to_canonical().is_loopback() {
+        if Origin::from(address).is_loopback() {
             return;
         }
         let suspect = self.suspect(address, user);
@@ -80,16 +82,8 @@ impl LoginThrottle {
         }
     }
 
-    /// Who has one address of version 6 has 2^64 of them.
     fn suspect(&self, address: IpAddr, user: &str) -> Suspect {
-        let address = match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let network = u128::from(address) & !u128::from(u64::MAX);
-                IpAddr::V6(Ipv6Addr::from(network))
-            }
-            address => address,
-        };
-        Suspect { address, user: self.names.hash_one(user) }
+        Suspect { origin: Origin::from(address), user: self.names.hash_one(user) }
     }
 }
 

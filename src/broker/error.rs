@@ -60,6 +60,22 @@ pub enum BrokerError {
         /// How many it may have.
         limit: u64,
     },
+    /// No more queues in any vhost.
+    #[error("cannot declare queue '{name}': queue limit in cluster ({limit}) is reached")]
+    ClusterQueueLimit {
+        /// The queue that would be too many.
+        name: ShortString,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// No more exchanges in any vhost.
+    #[error("cannot declare {exchange}: exchange limit of {limit} is reached")]
+    ExchangeLimit {
+        /// The exchange that would be too many.
+        exchange: Resource,
+        /// How many there may be.
+        limit: usize,
+    },
     /// A name of the broker's own.
     #[error("{kind} name '{name}' contains reserved prefix 'amq.*'")]
     ReservedName {
@@ -186,6 +202,8 @@ impl BrokerError {
             | Self::InUse(_)
             | Self::NotEmpty(_)
             | Self::QueueLimit { .. }
+            | Self::ClusterQueueLimit { .. }
+            | Self::ExchangeLimit { .. }
             | Self::InvalidArgType { .. }
             | Self::InvalidArg { .. }
             | Self::ArgOfOtherType { .. }

@@ -1,6 +1,7 @@
 //! The domain: exchanges, bindings, queues, messages. No I/O, no async, no clock of its own.
 
 pub mod binding;
+pub mod census;
 pub mod credit;
 pub mod dead_letter;
 pub mod deduplication;

@@ -10,6 +10,7 @@ use amqp_codec::{FieldTable, FieldValue, ShortString};
 use foldhash::fast::RandomState;
 
 use super::binding::{Binding, BindingId, BindingKey, Destination};
+use super::census::Census;
 use super::deduplication::KeptKey;
 use super::definition::{Definition, DefinitionWriter, ExchangeDefinition};
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
@@ -41,6 +42,7 @@ pub struct Topology {
     policies: Policies,
     definitions: DefinitionWriter,
     events: Arc<EventLog>,
+    census: Arc<Census>,
     /// Its vhost is being deleted: nothing comes any more.
     closed: bool,
 }
@@ -59,6 +61,7 @@ impl Topology {
         vhost: ShortString,
         definitions: DefinitionWriter,
         events: Arc<EventLog>,
+        census: Arc<Census>,
     ) -> Self {
         let mut exchanges = HashMap::<_, _, RandomState>::default();
         let history_memory = Arc::default();
@@ -77,6 +80,7 @@ impl Topology {
             let exchange = Exchange::new(&name, properties, policies, &history_memory);
             exchanges.insert(name, exchange.expect("these types take no arguments"));
         }
+        census.exchanges.add(exchanges.len());
         Self {
             vhost,
             history_memory,
@@ -88,6 +92,7 @@ impl Topology {
             policies: Policies::default(),
             definitions,
             events,
+            census,
             closed: false,
         }
     }
@@ -100,6 +105,7 @@ impl Topology {
     /// Nothing is written down from now on: what there was is gone.
     pub(super) fn close_definitions(&mut self) {
         self.definitions.close();
+        self.census.exchanges.remove(self.exchanges.len());
     }
 
     /// # Errors
@@ -209,7 +215,15 @@ impl Topology {
                 });
             }
         }
-        self.insert_exchange(name, properties)?;
+        let limit_reached = |limit| {
+            let exchange = self.resource(name);
+            BrokerError::ExchangeLimit { exchange, limit }
+        };
+        self.census.exchanges.admit().map_err(limit_reached)?;
+        if let Err(error) = self.insert_exchange(name, properties) {
+            self.census.exchanges.remove(1);
+            return Err(error);
+        }
         if let Some(Exchange { properties, .. }) = self.exchanges.get(name) {
             if properties.durable {
                 self.definitions.put(|| exchange_definition(name, properties.clone()));
@@ -231,7 +245,9 @@ impl Topology {
         seen: Vec<KeptKey>,
         now: Instant,
     ) -> Result<(), BrokerError> {
+        let census = Arc::clone(&self.census);
         let exchange = self.insert_exchange(name, properties)?;
+        census.exchanges.add(1);
         if let Some(window) = exchange.deduplication_window() {
             window.lock().restore(seen, now);
         }
@@ -441,6 +457,7 @@ impl Topology {
     /// The exchange is taken out first, so that a cycle of auto-delete exchanges comes to an end.
     fn remove_exchange(&mut self, name: &ShortString) {
         let Some(exchange) = self.exchanges.remove(name) else { return };
+        self.census.exchanges.remove(1);
         if let Some(window) = exchange.deduplication_window() {
             window.lock().clear();
         }

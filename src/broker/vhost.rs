@@ -22,6 +22,7 @@ use self::parameters::VHostSettings;
 pub use self::policies::QueueEffects;
 pub use self::report::ExchangeReport;
 use super::binding::{Binding, BindingKey, Destination};
+use super::census::Census;
 use super::definition::{Definition, DefinitionWriter};
 use super::effect::Effects;
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
@@ -61,6 +62,8 @@ pub struct VHost {
     traffic: VHostTraffic,
     /// Of the default exchange.
     default_traffic: Arc<ExchangeTraffic>,
+    /// Those of the queue that was declared last. A leaf.
+    last_settings: Mutex<Option<Arc<QueueSettings>>>,
 }
 
 /// When `queue.delete` is to refuse.
@@ -91,6 +94,8 @@ pub struct VHostOptions {
     pub queue_ids: Arc<QueueIds>,
     /// Is told what happens.
     pub events: Arc<EventLog>,
+    /// Counts what all vhosts have.
+    pub census: Arc<Census>,
 }
 
 impl VHostOptions {
@@ -105,6 +110,7 @@ impl VHostOptions {
             window: Window::WIDE,
             queue_ids: Arc::default(),
             events: Arc::default(),
+            census: Arc::default(),
         }
     }
 }
@@ -113,7 +119,8 @@ impl VHost {
     /// A vhost with the predeclared exchanges.
     pub fn new(name: ShortString, store: Arc<dyn Persist>, options: VHostOptions) -> Self {
         let definitions = DefinitionWriter::new(name.clone(), options.epoch, Arc::clone(&store));
-        let topology = Topology::new(name.clone(), definitions, Arc::clone(&options.events));
+        let (events, census) = (Arc::clone(&options.events), Arc::clone(&options.census));
+        let topology = Topology::new(name.clone(), definitions, events, census);
         Self {
             topology: RwLock::new(topology),
             settings: RwLock::default(),
@@ -126,6 +133,7 @@ impl VHost {
             version: AtomicU64::new(0),
             traffic: VHostTraffic::default(),
             default_traffic: Arc::default(),
+            last_settings: Mutex::default(),
         }
     }
 
@@ -202,6 +210,8 @@ impl VHost {
         topology.check_open()?;
         self.check_room(name)?;
         queue_arguments::validate(&self.resource(ResourceKind::Queue, name), &properties)?;
+        let counted = self.options.census.queues.admit();
+        counted.map_err(|limit| BrokerError::ClusterQueueLimit { name: name.clone(), limit })?;
         let id = self.options.queue_ids.next();
         let queue = self.new_queue(&topology, (name.clone(), id), properties, now);
         if queue.is_written_down() {
@@ -238,7 +248,7 @@ impl VHost {
         let sources = policies.sources(&properties.arguments);
         let options = QueueOptions {
             auto_delete: properties.auto_delete,
-            settings: Arc::new(QueueSettings::new(&sources, &self.options.queue_defaults)),
+            settings: self.shared(QueueSettings::new(&sources, &self.options.queue_defaults)),
             epoch: self.options.epoch,
             memory: Arc::clone(&self.options.memory),
             window: self.options.window,
@@ -256,6 +266,15 @@ impl VHost {
             state: Mutex::new(state),
             properties,
         })
+    }
+
+    /// The same settings as those of the queue before, if they are alike: most queues of a vhost are.
+    fn shared(&self, settings: QueueSettings) -> Arc<QueueSettings> {
+        let mut last = self.last_settings.lock();
+        match &*last {
+            Some(last) if **last == settings => Arc::clone(last),
+            _ => Arc::clone(last.insert(Arc::new(settings))),
+        }
     }
 
     /// In RabbitMQ's order, so that the same difference is named first.
@@ -330,7 +349,9 @@ impl VHost {
             self.traffic.queue_deleted(queue.kind(), &state.totals());
             count
         };
-        self.queues.remove_if(&queue.name, |_, current| current.id == queue.id);
+        if self.queues.remove_if(&queue.name, |_, current| current.id == queue.id).is_some() {
+            self.options.census.queues.remove(1);
+        }
         topology.unbind_queue(queue);
         if queue.is_written_down() {
             topology.definitions().remove(|| Definition::from(&**queue));

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::CLUSTER_NAME;
+use super::cluster_name;
 use crate::config::{Config, Durability, Secret};
 use crate::http::{self, Endpoint, Identity, Listening, Service, Site};
 use crate::net::{Server, ServerError, listen, now};
@@ -19,6 +19,7 @@ pub(super) struct Web {
     pub(super) metrics: Vec<SocketAddr>,
     pub(super) metrics_tls: Vec<SocketAddr>,
     pub(super) server: Option<http::Server>,
+    pub(super) site: Option<Arc<Site>>,
 }
 
 /// The sockets of it, before there is anything to serve.
@@ -62,6 +63,7 @@ impl WebListeners {
         config: &Config,
         amqp: &Server,
         local_token: &Secret,
+        tls: Option<ServerTls>,
     ) -> Web {
         let Self(endpoints) = self;
         let listening: Vec<Listening> = endpoints.iter().filter_map(listening).collect();
@@ -75,19 +77,22 @@ impl WebListeners {
             metrics: on("http/prometheus"),
             metrics_tls: on("https/prometheus"),
             server: None,
+            site: None,
         };
         if endpoints.is_empty() {
             return web;
         }
-        let site = Site::new(Arc::clone(host), identity(config), local_token.clone(), now);
+        let site = Site::new(Arc::clone(host), identity(host, config), local_token.clone(), now);
         let of_amqp = |protocol: &'static str, addresses: &[SocketAddr]| {
             let on = |&address: &SocketAddr| Listening { protocol, address };
             addresses.iter().map(on).collect::<Vec<_>>()
         };
         let plain = of_amqp("amqp", amqp.addresses());
         let encrypted = of_amqp("amqp/ssl", amqp.tls_addresses());
-        site.set_listening([plain, encrypted, listening].concat());
+        site.set_listening([plain, encrypted, listening].concat(), tls);
+        site.settings().on_accept(amqp.accepting());
         web.server = Some(http::Server::start(&site, endpoints));
+        web.site = Some(site);
         web
     }
 }
@@ -98,17 +103,15 @@ fn listening(endpoint: &Endpoint) -> Option<Listening> {
     Some(Listening { protocol: endpoint.protocol(), address })
 }
 
-fn identity(config: &Config) -> Identity {
-    let system = rustix::system::uname();
-    let host = system.nodename().to_string_lossy();
+fn identity(host: &Host, config: &Config) -> Identity {
     Identity {
-        node: format!("leveret@{host}"),
-        cluster: CLUSTER_NAME.to_owned(),
+        node: host.node_name().to_owned(),
+        cluster: cluster_name(config),
         rabbitmq_version: RABBITMQ_VERSION,
         durability: config.durability.name(),
         data_dir: config.data_dir.clone().filter(|_| config.durability != Durability::None),
-        memory_limit: config.memory_high_watermark_bytes,
         disk_free_limit: config.disk_free_limit,
         consumer_timeout: config.consumer_timeout_ms,
+        body_max: config.management_max_body_size,
     }
 }

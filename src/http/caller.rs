@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -21,7 +21,21 @@ const LOCAL_ADMINISTRATOR: &str = "local administrator";
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct From(pub(super) SocketAddr);
+pub(super) struct From {
+    /// The client's address.
+    pub(super) peer: SocketAddr,
+    /// The address it came in by.
+    pub(super) local: SocketAddr,
+}
+
+impl From {
+    /// Whether it comes from the broker's own machine: over loopback, or to an address from that very address.
+    /// Nobody else can have a connection whose ends have one address: the answers go to this machine.
+    fn is_this_machine(self) -> bool {
+        let (peer, local) = (self.peer.ip().to_canonical(), self.local.ip().to_canonical());
+        peer.is_loopback() || peer == local
+    }
+}
 
 /// A user who may use the API.
 #[derive(Debug, Clone)]
@@ -85,8 +99,19 @@ impl Caller {
     /// # Errors
     /// 401, for those who make no policies.
     pub(super) fn must_make_policies(&self) -> Result<(), Problem> {
-        let may = self.is_policymaker();
-        if may { Ok(()) } else { Err(not("User not authorised to access virtual host")) }
+        if self.is_policymaker() {
+            Ok(())
+        } else {
+            Err(not("User not authorised to access object"))
+        }
+    }
+
+    /// # Errors
+    /// 401, for those who make no policies in a vhost.
+    pub(super) fn must_make_policies_in(&self, vhost: &ShortString) -> Result<(), Problem> {
+        self.must_make_policies()?;
+        let may = self.is_administrator() || self.may_enter(vhost);
+        if may { Ok(()) } else { Err(not("User not authorised to access object")) }
     }
 
     /// Whether he has any permission in a vhost.
@@ -106,9 +131,10 @@ impl Caller {
     }
 
     /// # Errors
-    /// 401, for those without any permission in a vhost.
+    /// 401, for those without any permission in a vhost, administrators excepted.
     pub(super) fn must_enter(&self, vhost: &ShortString) -> Result<(), Problem> {
-        if self.may_enter(vhost) { Ok(()) } else { Err(not_here()) }
+        let may = self.is_administrator() || self.may_enter(vhost);
+        if may { Ok(()) } else { Err(not_here()) }
     }
 
     /// Whether he sees what a user does: his own, and as a monitor everything.
@@ -130,7 +156,7 @@ impl FromRequestParts<Arc<Site>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
         let header = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-        let Some(From(from)) = parts.extensions.get::<From>().copied() else {
+        let Some(from) = parts.extensions.get::<From>().copied() else {
             return Err(Problem::login_failed());
         };
         if header.is_some_and(|it| is_local_administrator(it, from, site)) {
@@ -138,7 +164,7 @@ impl FromRequestParts<Arc<Site>> for Caller {
             return Ok(Self { user: local_administrator(), vhosts: Vec::new(), is_local: true });
         }
         let (name, password) = header.and_then(credentials).ok_or_else(Problem::login_failed)?;
-        match site.host().authenticate(&name, &password, from.ip(), site.now()) {
+        match site.host().authenticate(&name, &password, from.peer.ip(), site.now()) {
             Ok(user) if user.tags.may_manage() => {
                 site.logins().succeeded();
                 let vhosts = site.host().vhosts_of(&user.name);
@@ -150,23 +176,41 @@ impl FromRequestParts<Arc<Site>> for Caller {
             }
             Err(reason) => {
                 site.logins().failed();
-                // The name is anybody's text: it is not to end the line.
-                let name = name.escape_debug();
-                tracing::warn!(peer = %from, "HTTP access denied: user '{name}' - {reason}");
+                if let Some(line) = site.host().refused_login_line(site.now()) {
+                    // The name is anybody's text: it is not to end the line.
+                    let name = name.escape_debug();
+                    tracing::warn!(
+                        peer = %from.peer,
+                        "HTTP access denied: user '{name}' - {reason}{line}"
+                    );
+                }
                 Err(Problem::login_failed())
             }
         }
     }
 }
 
+/// Nobody, where no password is sent.
+impl OptionalFromRequestParts<Arc<Site>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        site: &Arc<Site>,
+    ) -> Result<Option<Self>, Problem> {
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<Arc<Site>>>::from_request_parts(parts, site).await.map(Some)
+    }
+}
+
 /// Whether it is who runs the broker: he is on its machine, and can read the token that is in a file of its
 /// user's. RabbitMQ's tools have Erlang's cookie for this.
-fn is_local_administrator(header: &[u8], from: SocketAddr, site: &Site) -> bool {
+fn is_local_administrator(header: &[u8], from: From, site: &Site) -> bool {
     let Some(token) = header.strip_prefix(b"Bearer ") else { return false };
     let expected = site.local_token().expose().as_bytes();
-    from.ip().to_canonical().is_loopback()
-        && !expected.is_empty()
-        && bool::from(token.ct_eq(expected))
+    from.is_this_machine() && !expected.is_empty() && bool::from(token.ct_eq(expected))
 }
 
 /// He is no user of the broker's, and may do everything.
@@ -197,6 +241,25 @@ mod tests {
         let header = format!("basic {}", STANDARD.encode("user:pass:word"));
         let expected = Some(("user".to_owned(), b"pass:word".to_vec()));
         assert_eq!(credentials(header.as_bytes()), expected);
+    }
+
+    #[test]
+    fn this_machine_is_loopback_and_whoever_has_the_same_address() {
+        let from = |peer: &str, local: &str| From {
+            peer: peer.parse().unwrap(),
+            local: local.parse().unwrap(),
+        };
+        for (peer, local, is_here) in [
+            ("127.0.0.1:50000", "127.0.0.1:15672", true),
+            ("[::1]:50000", "[::1]:15672", true),
+            ("[::ffff:127.0.0.1]:50000", "[::ffff:127.0.0.1]:15672", true),
+            ("10.0.0.5:50000", "10.0.0.5:15672", true),
+            ("10.0.0.5:50000", "[::ffff:10.0.0.5]:15672", true),
+            ("10.0.0.6:50000", "10.0.0.5:15672", false),
+            ("[2001:db8::6]:50000", "[2001:db8::5]:15672", false),
+        ] {
+            assert_eq!(from(peer, local).is_this_machine(), is_here, "{peer} {local}");
+        }
     }
 
     #[test]

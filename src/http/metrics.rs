@@ -179,6 +179,7 @@ fn of_node(out: &mut Exposition, site: &Site, summary: &Summary, endpoint: &str)
     node::process(out, site);
     node::churn(out, site, &summary.totals);
     node::logins(out, site);
+    node::refused_connections(out, site);
     node::objects(out, site, summary);
     node::global(out, site, summary);
 }

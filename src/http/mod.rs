@@ -33,6 +33,7 @@ mod queues;
 mod rates;
 mod router;
 mod server;
+mod settings;
 mod site;
 mod summary;
 mod tls;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::now;
 use super::link::{Incoming, Outgoing};
 use crate::protocol::connection::State;
-use crate::session::{Client, Host, Peer, Reading};
+use crate::session::{Arrival, Client, Host, Peer, Reading};
 
 /// A client that keeps its socket full lets others in between after so many requests.
 const TURN_REQUESTS: u64 = 64;
@@ -31,18 +31,24 @@ pub(super) const LINGER: Duration = Duration::from_secs(30);
 /// What a client is told when the server stops.
 pub(super) const SHUTDOWN_REASON: &str = "broker forced connection closure with reason 'shutdown'";
 
+/// A client that is connected, and may be.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    pub(super) stream: TcpStream,
+    pub(super) address: SocketAddr,
+    /// Its place, which it has until its socket is closed.
+    pub(super) arrival: Arc<Arrival>,
+}
+
 /// Serves one client on a plain socket until it is gone.
-pub(super) async fn serve(
-    mut stream: TcpStream,
-    address: SocketAddr,
-    host: Arc<Host>,
-    shutdown: CancellationToken,
-) {
+pub(super) async fn serve(accepted: Accepted, host: Arc<Host>, shutdown: CancellationToken) {
+    let Accepted { mut stream, address, arrival } = accepted;
     // A socket that has no address any more is gone.
     let Ok(local) = stream.local_addr() else { return };
     let peer = Peer { address, local, encryption: None };
     let (reader, writer) = stream.split();
-    if converse(reader, writer, peer, host, now(), &shutdown).await.is_ok() {
+    let client = (host, Arc::clone(&arrival));
+    if converse(reader, writer, peer, client, now(), &shutdown).await.is_ok() {
         linger(stream, LINGER, &shutdown).await;
     }
 }
@@ -52,7 +58,7 @@ pub(super) async fn converse(
     reader: impl Incoming,
     writer: impl Outgoing,
     peer: Peer,
-    host: Arc<Host>,
+    (host, arrival): (Arc<Host>, Arc<Arrival>),
     connected_at: Instant,
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
@@ -62,7 +68,7 @@ pub(super) async fn converse(
         Box::new(move || woken.notify_one())
     };
     let address = peer.address;
-    let mut client = Client::new(host, peer, wake, connected_at);
+    let mut client = Client::new(host, peer, wake, connected_at).arrived(arrival);
     let mut connection = ServedConnection {
         client: &mut client,
         reader,

@@ -5,14 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::serve;
+use super::clock::now;
+use super::connection::{Accepted, serve};
 use super::tls::{self, TlsListener};
 use super::{listener, timers};
-use crate::session::Host;
+use crate::auth::Origin;
+use crate::session::{Host, LogAllowance};
 
 /// How long clients are given to take in the goodbye when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -69,6 +72,8 @@ pub struct Server {
     tls_addresses: Vec<SocketAddr>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+    log: Arc<Refusals>,
+    accepting: watch::Sender<bool>,
 }
 
 impl Server {
@@ -88,6 +93,8 @@ impl Server {
             tls_addresses: local_addresses(&encrypted),
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            log: Arc::default(),
+            accepting: watch::Sender::new(true),
         };
         server.tasks.spawn(timers::drive(Arc::clone(host), server.shutdown.clone()));
         plain.into_iter().for_each(|listener| server.accept(listener, None, host));
@@ -97,8 +104,10 @@ impl Server {
 
     fn accept(&mut self, listener: TcpListener, tls: Option<TlsListener>, host: &Arc<Host>) {
         let (shutdown, tasks) = (self.shutdown.clone(), self.tasks.clone());
-        let acceptor = Acceptor { listener, tls, host: Arc::clone(host), shutdown, tasks };
-        self.tasks.spawn(acceptor.run());
+        let (host, log) = (Arc::clone(host), Arc::clone(&self.log));
+        let accepting = self.accepting.subscribe();
+        let acceptor = Acceptor { tls, host, shutdown, tasks, log, accepting };
+        self.tasks.spawn(acceptor.run(listener));
     }
 
     /// Where it listens.
@@ -115,6 +124,14 @@ impl Server {
     pub fn end(&self) -> impl Fn() + Send + Sync + 'static + use<> {
         let shutdown = self.shutdown.clone();
         move || shutdown.cancel()
+    }
+
+    /// What closes its listeners, with `false`, and opens them again; connections stay as they are.
+    pub fn accepting(&self) -> impl Fn(bool) + Send + Sync + 'static + use<> {
+        let accepting = self.accepting.clone();
+        move |accept| {
+            accepting.send_replace(accept);
+        }
     }
 
     /// Stops accepting, tells every client (320), and waits until they are gone, for a few seconds
@@ -142,36 +159,99 @@ fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 }
 
 struct Acceptor {
-    listener: TcpListener,
     tls: Option<TlsListener>,
     host: Arc<Host>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+    log: Arc<Refusals>,
+    accepting: watch::Receiver<bool>,
+}
+
+/// How many lines the log gets of those who were not let in.
+#[derive(Debug, Default)]
+struct Refusals {
+    refused: LogAllowance,
+    failed: LogAllowance,
+}
+
+/// The client's doing, or the network's: the next one may be accepted at once.
+fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 impl Acceptor {
-    async fn run(self) {
+    async fn run(mut self, mut listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
                 () = self.shutdown.cancelled() => return,
-                accepted = self.listener.accept() => accepted,
+                // Its sender goes when the server does, which ends this anyway.
+                Ok(_) = self.accepting.wait_for(|accepting| !accepting) => None,
+                accepted = listener.accept() => Some(accepted),
+            };
+            let Some(accepted) = accepted else {
+                let Some(opened) = self.rest(listener).await else { return };
+                listener = opened;
+                continue;
             };
             match accepted {
-                Ok((stream, address)) => {
-                    listener::prepare(&stream);
-                    let (host, shutdown) = (Arc::clone(&self.host), self.shutdown.clone());
-                    match self.tls.clone() {
-                        None => self.tasks.spawn(serve(stream, address, host, shutdown)),
-                        Some(listener) => {
-                            self.tasks.spawn(tls::serve(stream, address, listener, host, shutdown))
-                        }
-                    };
+                Ok((stream, address)) => self.admit(stream, address),
+                Err(error) if is_of_client(&error) => {
+                    tracing::debug!("a connection was gone before it was accepted: {error}");
                 }
                 Err(error) => {
-                    tracing::warn!("cannot accept a connection: {error}");
+                    if let Some(line) = self.log.failed.take(now()) {
+                        tracing::warn!("cannot accept a connection: {error}{line}");
+                    }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
             }
         }
+    }
+
+    /// Closes the listener until it is to be open again; none at the end of the server.
+    async fn rest(&mut self, listener: TcpListener) -> Option<TcpListener> {
+        let address = listener.local_addr().ok()?;
+        drop(listener);
+        tracing::info!("stopped listening on {address}, until an administrator resumes it");
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => return None,
+                resumed = self.accepting.wait_for(|accepting| *accepting) => drop(resumed.ok()?),
+            }
+            match listener::bind(address) {
+                Ok(listener) => {
+                    tracing::info!("listening on {address} again");
+                    return Some(listener);
+                }
+                Err(error) => {
+                    if let Some(line) = self.log.failed.take(now()) {
+                        tracing::error!("cannot listen on {address} again: {error}{line}");
+                    }
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    /// Serves a client, unless there are too many already. It is not told: what it costs ends here.
+    fn admit(&self, stream: TcpStream, address: SocketAddr) {
+        let arrival = match self.host.arrivals().admit(address.ip()) {
+            Ok(arrival) => Arc::new(arrival),
+            Err(refused) => {
+                if let Some(line) = self.log.refused.take(now()) {
+                    let origin = Origin::from(address.ip());
+                    tracing::warn!(peer = %address, "refused a connection from {origin}: {refused}{line}");
+                }
+                return;
+            }
+        };
+        listener::prepare(&stream);
+        let accepted = Accepted { stream, address, arrival };
+        let (host, shutdown) = (Arc::clone(&self.host), self.shutdown.clone());
+        match self.tls.clone() {
+            None => self.tasks.spawn(serve(accepted, host, shutdown)),
+            Some(listener) => self.tasks.spawn(tls::serve(accepted, listener, host, shutdown)),
+        };
     }
 }

@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::now;
-use super::connection::{LINGER, converse, linger};
+use super::connection::{Accepted, LINGER, converse, linger};
 use super::link::{Borrowed, split};
 use crate::auth::Certificate;
 use crate::session::{Encryption, Host, Peer};
@@ -52,13 +52,13 @@ enum Refusal {
 
 /// Serves one client on the TLS port until it is gone.
 pub(super) async fn serve(
-    stream: TcpStream,
-    address: SocketAddr,
+    accepted: Accepted,
     listener: TlsListener,
     host: Arc<Host>,
     shutdown: CancellationToken,
 ) {
     let connected_at = now();
+    let Accepted { stream, address, arrival } = accepted;
     // A socket that has no address any more is gone.
     let Ok(local) = stream.local_addr() else { return };
     let deadline = (connected_at + listener.handshake_timeout).into();
@@ -73,7 +73,8 @@ pub(super) async fn serve(
     let encryption = Some(Arc::new(encryption(secured.get_ref().1)));
     let peer = Peer { address, local, encryption };
     let (reader, writer) = split(secured, &stream);
-    if converse(reader, writer, peer, host, connected_at, &shutdown).await.is_ok() {
+    let client = (host, Arc::clone(&arrival));
+    if converse(reader, writer, peer, client, connected_at, &shutdown).await.is_ok() {
         linger(stream, LINGER, &shutdown).await;
     }
 }

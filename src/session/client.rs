@@ -11,6 +11,7 @@ use amqp_codec::{ChannelId, Method, ReplyCode};
 use bytes::{Buf, BytesMut};
 use rustc_hash::FxBuildHasher;
 
+use super::arrivals::Arrival;
 use super::batch::PublishBatch;
 use super::channel::{Delivered, Mode, SessionChannel, Verdict};
 use super::firehose::Traced;
@@ -18,6 +19,7 @@ use super::host::Host;
 use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::peer::Peer;
+use super::registry::ChannelRefused;
 use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
@@ -77,6 +79,8 @@ pub struct Client {
     unanswered: Option<Unanswered>,
     /// Bytes of incomplete bodies that are counted as message memory.
     held: usize,
+    /// Its place among those who are connected, which it holds as somebody who has not logged in at first.
+    arrival: Option<Arc<Arrival>>,
 }
 
 /// A request whose answer has to wait for the store. Nothing is read meanwhile: answers are in the order
@@ -169,7 +173,15 @@ impl Client {
             told_blocked: false,
             unanswered: None,
             held: 0,
+            arrival: None,
         }
+    }
+
+    /// It was let in by [`Arrivals::admit`](super::arrivals::Arrivals::admit), which is to know when it has logged in.
+    #[must_use]
+    pub fn arrived(mut self, arrival: Arc<Arrival>) -> Self {
+        self.arrival = Some(arrival);
+        self
     }
 
     /// Bytes were received.
@@ -537,15 +549,22 @@ impl Session {
     }
 
     /// # Errors
-    /// 530, which closes the connection, if the user has as many as it may have.
+    /// 530, which closes the connection, if the user or the broker has as many as there may be.
     fn open_channel(&mut self, id: ChannelId) -> Result<(), Exception> {
-        let limit = self.host.channel_limit(&self.user);
-        if !self.host.registry.open_channel(&self.user, limit) {
-            let (user, limit) = (&self.user, limit.unwrap_or_default());
-            let text = format!(
-                "number of channels opened for user '{user}' has reached the maximum allowed user \
-                 limit of ({limit})"
-            );
+        let of_user = self.host.channel_limit(&self.user);
+        let of_all = Some(self.host.capacity.channels as u64).filter(|limit| *limit != 0);
+        if let Err(refused) = self.host.registry.open_channel(&self.user, of_user, of_all) {
+            let (user, node) = (&self.user, &self.host.node_name);
+            let text = match refused {
+                ChannelRefused::OfUser(limit) => format!(
+                    "number of channels opened for user '{user}' has reached the maximum allowed \
+                     user limit of ({limit})"
+                ),
+                ChannelRefused::OfAll(limit) => format!(
+                    "number of channels opened on node '{node}' has reached the maximum allowed \
+                     limit of ({limit})"
+                ),
+            };
             let ids = (channel::Open::CLASS_ID, channel::Open::METHOD_ID);
             return Err(Exception::new(ReplyCode::NotAllowed, text).blame(ids));
         }

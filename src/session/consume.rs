@@ -59,6 +59,7 @@ impl Session {
             tag if channel.has_consumer(tag) => return Err(tag_in_use(tag)),
             tag => tag.clone(),
         };
+        channel.check_room(self.host.capacity.consumers_per_channel)?;
         let arguments = ConsumeArguments::read(&queue, &consume.arguments)?;
         if queue.kind() == QueueKind::Quorum && channel.credit.is_limited() {
             let text = format!("{} does not support global qos", queue.resource());
@@ -443,6 +444,19 @@ impl SessionChannel {
     pub(super) fn has_consumer(&self, tag: &ShortString) -> bool {
         self.consumers.contains_key(tag)
             || self.reply_consumer.as_ref().is_some_and(|consumer| consumer.tag == *tag)
+    }
+
+    /// Checks that one more consumer may be; 0 is no limit.
+    ///
+    /// # Errors
+    /// 530.
+    pub(super) fn check_room(&self, max: usize) -> Result<(), Exception> {
+        let count = self.consumers.len() + usize::from(self.reply_consumer.is_some());
+        if max == 0 || count < max {
+            return Ok(());
+        }
+        let text = format!("reached maximum ({max}) of consumers per channel");
+        Err(Exception::new(ReplyCode::NotAllowed, text))
     }
 
     fn consume_from(&mut self, slot: u32, tag: ShortString, handle: ConsumerHandle) {

@@ -3,6 +3,7 @@
 
 mod access;
 mod admin;
+mod arrivals;
 mod batch;
 mod channel;
 mod client;
@@ -13,6 +14,7 @@ mod events;
 mod facts;
 mod firehose;
 mod host;
+mod log_allowance;
 mod log_lines;
 mod one_line;
 mod outbox;
@@ -41,9 +43,11 @@ pub use self::admin::{
     AdminError, Decision, Defaults, Definitions, Fetch, ImportError, InvalidDefinitions,
     NewPassword, NewUser, Publish, Published, Refused, Taken, Visitor,
 };
+pub use self::arrivals::{Arrival, ArrivalLimits, ArrivalRefused, Arrivals};
 pub use self::client::{Client, Reading};
 pub use self::departed::Counted;
 pub use self::host::{Host, HostSettings, RestoreError};
+pub use self::log_allowance::{Line, LogAllowance};
 pub use self::outbox::Wake;
 pub use self::peer::{Encryption, Peer};
 pub use self::report::{

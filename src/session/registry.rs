@@ -27,6 +27,7 @@ struct Connections {
     of_vhost: HashMap<ShortString, u64, RandomState>,
     of_user: HashMap<String, u64, RandomState>,
     channels_of_user: HashMap<String, u64, RandomState>,
+    channels: u64,
 }
 
 #[derive(Debug)]
@@ -48,6 +49,13 @@ pub(super) struct Open {
 pub(super) enum LimitReached {
     VHostConnections(u64),
     UserConnections(u64),
+}
+
+/// One more channel would be too many: the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ChannelRefused {
+    OfUser(u64),
+    OfAll(u64),
 }
 
 impl Registry {
@@ -123,21 +131,38 @@ impl Registry {
         self.0.lock().closed(id);
     }
 
-    /// A user opens one more channel; `false` where `limit` forbids it.
-    pub(super) fn open_channel(&self, user: &str, limit: Option<u64>) -> bool {
+    /// A user opens one more channel.
+    ///
+    /// # Errors
+    /// [`ChannelRefused`]: of the user, or else of all, there are as many as there may be.
+    pub(super) fn open_channel(
+        &self,
+        user: &str,
+        of_user: Option<u64>,
+        of_all: Option<u64>,
+    ) -> Result<(), ChannelRefused> {
         let mut connections = self.0.lock();
-        let count = match connections.channels_of_user.get_mut(user) {
+        let Connections { channels, channels_of_user, .. } = &mut *connections;
+        if let Some(limit) = of_all.filter(|limit| *channels >= *limit) {
+            return Err(ChannelRefused::OfAll(limit));
+        }
+        let count = match channels_of_user.get_mut(user) {
             Some(count) => count,
-            None => connections.channels_of_user.entry(user.to_owned()).or_default(),
+            None => channels_of_user.entry(user.to_owned()).or_default(),
         };
-        let is_allowed = limit.is_none_or(|limit| *count < limit);
-        *count += u64::from(is_allowed);
-        is_allowed
+        if let Some(limit) = of_user.filter(|limit| *count >= *limit) {
+            return Err(ChannelRefused::OfUser(limit));
+        }
+        *count += 1;
+        *channels += 1;
+        Ok(())
     }
 
     /// A user's channels are closed.
     pub(super) fn close_channels(&self, user: &str, closed: usize) {
-        take(&mut self.0.lock().channels_of_user, user, closed as u64);
+        let (mut connections, closed) = (self.0.lock(), closed as u64);
+        take(&mut connections.channels_of_user, user, closed);
+        connections.channels = connections.channels.saturating_sub(closed);
     }
 
     /// How many connections are open to a vhost.
@@ -233,12 +258,25 @@ mod tests {
     #[test]
     fn channels_are_counted_for_all_connections_of_a_user() {
         let registry = Registry::default();
-        assert!(registry.open_channel("a", Some(2)) && registry.open_channel("a", Some(2)));
-        assert!(!registry.open_channel("a", Some(2)));
-        assert!(registry.open_channel("b", Some(2)) && registry.open_channel("a", None));
+        let open = |user, limit| registry.open_channel(user, limit, None);
+        assert_eq!([open("a", Some(2)), open("a", Some(2))], [Ok(()); 2]);
+        assert_eq!(open("a", Some(2)), Err(ChannelRefused::OfUser(2)));
+        assert_eq!([open("b", Some(2)), open("a", None)], [Ok(()); 2]);
         registry.close_channels("a", 2);
-        assert!(registry.open_channel("a", Some(2)));
-        assert!(!registry.open_channel("c", Some(0)));
+        assert_eq!(open("a", Some(2)), Ok(()));
+        assert_eq!(open("c", Some(0)), Err(ChannelRefused::OfUser(0)));
+    }
+
+    #[test]
+    fn channels_are_counted_for_all_users_together() {
+        let registry = Registry::default();
+        let open = |user| registry.open_channel(user, None, Some(2));
+        assert_eq!(
+            [open("a"), open("b"), open("a")],
+            [Ok(()), Ok(()), Err(ChannelRefused::OfAll(2))]
+        );
+        registry.close_channels("b", 1);
+        assert_eq!([open("a"), open("a")], [Ok(()), Err(ChannelRefused::OfAll(2))]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::broker::queue::Get;
 use crate::broker::queue_cell::{QueueId, QueueProperties};
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHostMetadata, VHostOptions};
-use crate::config::CertificateLogin;
+use crate::config::{Capacity, CertificateLogin};
 use crate::protocol::connection::{Settings, State};
 use crate::protocol::handshake::Limits;
 use crate::store::{Confirmation, MemoryStore, Requester, Store, Unit};
@@ -63,7 +63,10 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
         loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),
         certificate_login: CertificateLogin::default(),
-        connections_max: 0,
+        capacity: Capacity::default(),
+        vhost_limits: Vec::new(),
+        descriptors_max: 0,
+        node_name: "rabbit@test".to_owned(),
         outbox_bytes_max,
         store,
         vhost_options: VHostOptions {

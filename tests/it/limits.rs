@@ -277,7 +277,8 @@ async fn a_consumer_that_vanishes_gives_everything_back() {
 
 #[tokio::test]
 async fn the_number_of_connections_is_a_setting() {
-    let Some(server) = TestServer::configured(|config| config.max_connections = 2).await else {
+    let Some(server) = TestServer::configured(|config| config.capacity.connections = 2).await
+    else {
         return;
     };
     let first = server.connect().await;

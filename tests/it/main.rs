@@ -10,6 +10,7 @@ mod support;
 mod access;
 mod ack;
 mod binding;
+mod capacity;
 mod channel;
 mod close;
 mod consume;

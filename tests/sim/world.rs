@@ -14,7 +14,7 @@ use leveret::broker::queue::{QueueCounts, Window};
 use leveret::broker::queue_cell::QueueId;
 use leveret::broker::time::{Epoch, Timestamp};
 use leveret::broker::vhost::VHostOptions;
-use leveret::config::CertificateLogin;
+use leveret::config::{Capacity, CertificateLogin};
 use leveret::protocol::connection::Settings;
 use leveret::protocol::handshake::Limits;
 use leveret::session::{Defaults, Host, HostSettings};
@@ -156,7 +156,10 @@ impl World {
             loopback_users: vec!["guest".to_owned()],
             anonymous_user: String::new(),
             certificate_login: CertificateLogin::default(),
-            connections_max: 0,
+            capacity: Capacity::default(),
+            vhost_limits: Vec::new(),
+            descriptors_max: 0,
+            node_name: "rabbit@simulation".to_owned(),
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],
             store: Arc::<SimStore>::clone(&store),
             vhost_options: VHostOptions {

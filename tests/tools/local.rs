@@ -37,3 +37,21 @@ fn another_token_and_no_password_are_refused() {
     // Somebody who says who he is, is who he says.
     assert_eq!(broker.fails("leveret queue list -u nobody -p x").0, 77);
 }
+
+/// Goal: a broker whose management API is on one of this machine's other addresses only lets its administrator in as
+/// well. Where the machine has no other address there is nothing to try.
+#[test]
+fn the_machine_is_the_machine_by_any_of_its_addresses() {
+    let Some(address) = own_address() else { return };
+    let variables = [("LEVERET_MANAGEMENT_BIND", address.as_str())];
+    let broker = Broker::with(&variables, &["--durability", "os"], false);
+    assert!(broker.ok("rabbitmqctl -q list_users").contains("guest\t[administrator]\n"));
+}
+
+/// The address by which this machine would reach others; nothing is sent.
+fn own_address() -> Option<String> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then(|| address.to_string())
+}

@@ -76,6 +76,7 @@ impl VHost {
             queue.state.lock().restore_seen(kept, now);
         }
         self.queues.insert(name, queue);
+        self.options.census.queues.add(1);
     }
 
     /// A binding that has lost an end is no binding any more: it is forgotten.

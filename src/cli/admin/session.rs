@@ -1,13 +1,14 @@
 //! A command's way to the broker, and to its output.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
 
 use super::AdminError;
-use crate::cli::api::{Address, ApiPath, Client, Wishes};
+use crate::cli::api::{Address, ApiPath, Client, TlsWishes, Trust, Wishes};
 use crate::cli::environment::Environment;
 use crate::cli::output::{Column, Format, print_list, print_object};
 use crate::config::Secret;
@@ -45,6 +46,24 @@ pub(super) struct Broker {
     #[arg(long, global = true, value_name = "NAME")]
     profile: Option<String>,
 
+    /// Trust only the CAs in this file (PEM), for https:// [default: LEVERET_TLS_CA_CERT_FILE, or
+    /// those that this system trusts]
+    #[arg(long = "tls-ca-cert-file", id = "client_ca_file", global = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+
+    /// Show this certificate (PEM) [default: LEVERET_TLS_CLIENT_CERT_FILE]
+    #[arg(long = "tls-cert-file", id = "client_cert_file", global = true, value_name = "FILE")]
+    cert_file: Option<PathBuf>,
+
+    /// The certificate's private key (PEM) [default: LEVERET_TLS_CLIENT_KEY_FILE, or the file of the
+    /// certificate]
+    #[arg(long = "tls-key-file", id = "client_key_file", global = true, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+
+    /// Trust any certificate: whoever is in between can read passwords
+    #[arg(long, global = true)]
+    insecure: bool,
+
     /// Give up after this many seconds without an answer
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60,
           value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -74,11 +93,15 @@ impl<'a> Session<'a> {
         columns: &[String],
         out: &'a mut dyn Write,
     ) -> Result<Self, AdminError> {
-        let Broker { url, user, password, vhost, profile, timeout } = broker;
-        let wishes = Wishes { url, user, password: password.map(Secret::new), vhost, profile };
+        let Broker { url, user, password, vhost, profile, ca_file, cert_file, key_file, .. } =
+            broker;
+        let trust = if broker.insecure { Trust::Anybody } else { Trust::Full };
+        let tls = TlsWishes { ca_file, cert_file, key_file, trust };
+        let password = password.map(Secret::new);
+        let wishes = Wishes { url, user, password, vhost, profile, tls };
         let address = Address::find(wishes, environment)?;
         let vhost = address.vhost.clone();
-        let client = Client::new(address, Duration::from_secs(timeout));
+        let client = Client::new(address, Duration::from_secs(broker.timeout))?;
         let columns = columns.iter().map(|path| Column::named(path)).collect();
         Ok(Self { client, vhost, format, out, columns })
     }

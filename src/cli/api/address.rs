@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use ureq::http::Uri;
 
-use super::profile;
+use super::{TlsWishes, profile};
 use crate::cli::environment::Environment;
 use crate::cli::local::LocalBroker;
 use crate::config::Secret;
 
 /// Variables of the environment that say where the broker is; a broker that is started with them passes
 /// them over.
-pub(in crate::cli) const ADDRESS_VARIABLES: [&str; 7] = [
+pub(in crate::cli) const ADDRESS_VARIABLES: [&str; 11] = [
     "LEVERET_URL",
     "LEVERET_USER",
     "LEVERET_PASSWORD",
@@ -21,6 +21,10 @@ pub(in crate::cli) const ADDRESS_VARIABLES: [&str; 7] = [
     "LEVERET_VHOST",
     "LEVERET_PROFILE",
     "LEVERET_PROFILES",
+    "LEVERET_TLS_CA_CERT_FILE",
+    "LEVERET_TLS_CLIENT_CERT_FILE",
+    "LEVERET_TLS_CLIENT_KEY_FILE",
+    "LEVERET_INSECURE",
 ];
 
 /// Where the management API is unless somebody says so.
@@ -35,6 +39,8 @@ pub(in crate::cli) struct Address {
     pub(in crate::cli) access: Access,
     /// The vhost that commands are about unless they say so.
     pub(in crate::cli) vhost: String,
+    /// What is to hold if it is HTTPS.
+    pub(in crate::cli) tls: TlsWishes,
 }
 
 /// How the broker knows who asks.
@@ -74,6 +80,8 @@ pub(in crate::cli) struct Wishes {
     pub(in crate::cli) vhost: Option<String>,
     /// The section of the profiles' file.
     pub(in crate::cli) profile: Option<String>,
+    /// What is to hold for HTTPS.
+    pub(in crate::cli) tls: TlsWishes,
 }
 
 /// Why it is not known where to ask.
@@ -81,11 +89,19 @@ pub(in crate::cli) struct Wishes {
 #[non_exhaustive]
 pub(in crate::cli) enum AddressError {
     /// The URL is none.
-    #[error("'{0}' is no URL of a management API; write it like http://localhost:15672")]
+    #[error(
+        "'{0}' is no URL of a management API; write it like http://localhost:15672 or https://host:15671"
+    )]
     Url(String),
-    /// The URL asks for TLS.
-    #[error("'{0}' asks for TLS, which this command does not speak; use http:// or a tunnel")]
-    Tls(String),
+    /// This system trusts no CA.
+    #[error("there is no file of CAs that this system trusts; name one with --tls-ca-cert-file")]
+    NoCa,
+    /// A private key without its certificate.
+    #[error("the key {0} needs its certificate; name it with --tls-cert-file")]
+    KeyAlone(PathBuf),
+    /// What was asked for is not possible.
+    #[error("TLS: {0}")]
+    TlsSettings(String),
     /// There is no such profile.
     #[error("there is no profile '{name}' in {path}")]
     NoProfile {
@@ -130,6 +146,8 @@ impl Address {
         let vhost = wishes.vhost.or_else(|| variable("LEVERET_VHOST")).or(profile.vhost);
         let vhost = vhost.unwrap_or_else(|| "/".to_owned());
 
+        let mut tls = wishes.tls.or(TlsWishes::of_environment(environment)).or(profile.tls);
+        tls.ca_file = tls.ca_file.or_else(|| variable("SSL_CERT_FILE").map(PathBuf::from));
         let user = wishes.user.or_else(|| variable("LEVERET_USER"));
         // A password belongs to the user it was written with.
         let stored = if user.is_none() { profile.password } else { None };
@@ -146,11 +164,11 @@ impl Address {
         let (local_url, token) = local.map(|LocalBroker { url, token }| (url, token)).unzip();
         let url = checked(url.or(local_url).as_deref().unwrap_or(DEFAULT_URL))?;
         if let (None, None, Some(token)) = (&user, &password, token) {
-            return Ok(Self { url, access: Access::Token(token), vhost });
+            return Ok(Self { url, access: Access::Token(token), vhost, tls });
         }
         let user = user.unwrap_or_else(|| "guest".to_owned());
         let password = password.unwrap_or_else(|| Secret::new("guest"));
-        Ok(Self { url, access: Access::Password { user, password }, vhost })
+        Ok(Self { url, access: Access::Password { user, password }, vhost, tls })
     }
 }
 
@@ -159,8 +177,7 @@ fn checked(url: &str) -> Result<String, AddressError> {
     let malformed = || AddressError::Url(url.to_owned());
     let parsed: Uri = url.parse().map_err(|_| malformed())?;
     match parsed.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err(AddressError::Tls(url.to_owned())),
+        Some("http" | "https") => {}
         _ => return Err(malformed()),
     }
     // What stands before an '@' would be a password that shows in messages.
@@ -238,7 +255,7 @@ mod tests {
         {
             assert!(matches!(checked(url), Err(AddressError::Url(_))), "{url}");
         }
-        assert!(matches!(checked("https://localhost"), Err(AddressError::Tls(_))));
+        assert_eq!(checked("https://localhost:15671/api").unwrap(), "https://localhost:15671");
         assert_eq!(checked("http://[::1]:1/prefix/").unwrap(), "http://[::1]:1/prefix");
     }
 }

@@ -7,8 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use ureq::http::{Method, Request};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, TcpConnector};
 
-use super::{Access, Address, ApiError, ApiPath};
+use super::{Access, Address, AddressError, ApiError, ApiPath};
 use crate::config::Secret;
 
 /// The largest answer that is read. A million queues with all their details fit.
@@ -29,8 +31,11 @@ impl fmt::Debug for Client {
 
 impl Client {
     /// A client whose requests take `timeout` at most, from connecting to the last byte.
-    pub(in crate::cli) fn new(address: Address, timeout: Duration) -> Self {
-        let agent = ureq::Agent::config_builder()
+    ///
+    /// # Errors
+    /// [`AddressError`], for files of HTTPS that do not do.
+    pub(in crate::cli) fn new(address: Address, timeout: Duration) -> Result<Self, AddressError> {
+        let config = ureq::Agent::config_builder()
             .timeout_global(Some(timeout))
             // Statuses have their own words here.
             .http_status_as_error(false)
@@ -38,9 +43,14 @@ impl Client {
             .proxy(None)
             .max_redirects(0)
             .user_agent(concat!("leveret/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .new_agent();
-        Self { agent, address, timeout }
+            .build();
+        let agent = if address.url.starts_with("https:") {
+            let connector = ().chain(TcpConnector::default()).chain(address.tls.connector()?);
+            ureq::Agent::with_parts(config, connector, DefaultResolver::default())
+        } else {
+            config.new_agent()
+        };
+        Ok(Self { agent, address, timeout })
     }
 
     /// Who asks, for messages.

@@ -4,6 +4,8 @@ use std::io;
 
 use serde_json::Value;
 
+use super::tls::explained;
+
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -72,6 +74,14 @@ pub(in crate::cli) enum ApiError {
         /// What the broker says.
         reason: String,
     },
+    /// TLS can't be spoken with whoever answers, or it is not known to be the one that is meant.
+    #[error("no TLS with {url}: {reason}")]
+    Tls {
+        /// Who was asked.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Whoever answers does not speak this API.
     #[error("what answers at {url} is no management API: {problem}; its default port is 15672")]
     Foreign {
@@ -110,7 +120,7 @@ impl ApiError {
                 super::super::EXIT_UNAVAILABLE
             }
             Self::Failed { .. } => super::super::EXIT_SOFTWARE,
-            Self::Foreign { .. } => super::super::EXIT_PROTOCOL,
+            Self::Tls { .. } | Self::Foreign { .. } => super::super::EXIT_PROTOCOL,
             Self::NotLoggedIn { .. } | Self::NotAllowed { .. } => super::super::EXIT_NO_PERMISSION,
         }
     }
@@ -122,6 +132,9 @@ impl ApiError {
             ureq::Error::Timeout(_) => Self::TimedOut { url, seconds },
             ureq::Error::Io(cause) if cause.kind() == io::ErrorKind::TimedOut => {
                 Self::TimedOut { url, seconds }
+            }
+            ureq::Error::Io(cause) if let Some(reason) = explained(&cause) => {
+                Self::Tls { url, reason }
             }
             ureq::Error::Io(cause) => Self::Unreachable { url, cause: cause.to_string() },
             ureq::Error::HostNotFound | ureq::Error::ConnectionFailed => {

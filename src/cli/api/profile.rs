@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::AddressError;
+use super::{AddressError, TlsWishes, Trust};
 use crate::cli::environment::Environment;
 use crate::config::Secret;
 
@@ -21,6 +21,7 @@ pub(super) struct Profile {
     pub(super) user: Option<String>,
     pub(super) password: Option<Secret>,
     pub(super) vhost: Option<String>,
+    pub(super) tls: TlsWishes,
 }
 
 /// A section of the file.
@@ -32,6 +33,11 @@ struct Section {
     password: Option<String>,
     password_file: Option<PathBuf>,
     vhost: Option<String>,
+    tls_ca_cert_file: Option<PathBuf>,
+    tls_cert_file: Option<PathBuf>,
+    tls_key_file: Option<PathBuf>,
+    #[serde(default)]
+    insecure: bool,
 }
 
 /// Reads a profile. Without a name it is the default one, which need not be there.
@@ -55,13 +61,19 @@ pub(super) fn read(
     let Some(section) = sections.remove(name.as_deref().unwrap_or(DEFAULT)) else {
         return missing(name, &path);
     };
-    let Section { url, user, password, password_file, vhost } = section;
+    let Section { url, user, password, password_file, vhost, .. } = section;
+    let tls = TlsWishes {
+        ca_file: section.tls_ca_cert_file,
+        cert_file: section.tls_cert_file,
+        key_file: section.tls_key_file,
+        trust: if section.insecure { Trust::Anybody } else { Trust::Full },
+    };
     let password = match (password, password_file) {
         (Some(password), _) => Some(Secret::new(password)),
         (None, Some(path)) => Some(password_in(&path)?),
         (None, None) => None,
     };
-    Ok(Profile { url, user, password, vhost })
+    Ok(Profile { url, user, password, vhost, tls })
 }
 
 fn missing(name: Option<String>, path: &Path) -> Result<Profile, AddressError> {

@@ -65,7 +65,7 @@ impl<'a> Call<'a> {
         let wishes = Wishes { vhost: options.get("vhost").cloned(), ..Wishes::default() };
         let address = Address::find(wishes, environment)?;
         let vhost = address.vhost.clone();
-        let api = Client::new(address, timeout.unwrap_or(TIMEOUT).max(Duration::from_secs(1)));
+        let api = Client::new(address, timeout.unwrap_or(TIMEOUT).max(Duration::from_secs(1)))?;
         let node = node_name(environment, options.get("node").map(String::as_str));
         let formatter = match options.get("formatter").map(String::as_str) {
             None => Formatter::Table {

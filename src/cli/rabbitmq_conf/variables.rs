@@ -55,7 +55,7 @@ pub(super) const VARIABLES: [(&str, Variable); 49] = [
     ("MAX_NUMBER_OF_PROCESSES", Variable::NoEffect),
     ("MNESIA_BASE", Variable::DataBase),
     ("MNESIA_DIR", Variable::Key("data_dir")),
-    ("NODENAME", Variable::NoEffect),
+    ("NODENAME", Variable::Key("node_name")),
     ("NODE_IP_ADDRESS", Variable::Key("bind")),
     ("NODE_PORT", Variable::Key("port")),
     ("PID_FILE", Variable::Key("pid_file")),

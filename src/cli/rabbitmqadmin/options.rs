@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Problem;
-use crate::cli::api::{Address, Client, Wishes};
+use crate::cli::api::{Address, Client, TlsWishes, Trust, Wishes};
 use crate::cli::environment::Environment;
 use crate::config::Secret;
 
@@ -28,7 +29,7 @@ pub(super) struct Options {
 
 /// Long names, the letter for each, and whether a value follows. Both versions have them; where they differ in
 /// what a letter means the first one counts.
-pub(super) const OPTIONS: [(&str, Option<char>, bool); 26] = [
+pub(super) const OPTIONS: [(&str, Option<char>, bool); 30] = [
     ("config", Some('c'), true),
     ("node", Some('N'), true),
     ("host", Some('H'), true),
@@ -48,6 +49,10 @@ pub(super) const OPTIONS: [(&str, Option<char>, bool); 26] = [
     ("ssl_ca_cert_file", None, true),
     ("ssl_disable_hostname_verification", None, false),
     ("ssl_insecure", Some('k'), false),
+    ("insecure", None, false),
+    ("tls_ca_cert_file", None, true),
+    ("tls_cert_file", None, true),
+    ("tls_key_file", None, true),
     ("request_timeout", Some('t'), true),
     ("format", Some('f'), true),
     ("sort", Some('S'), true),
@@ -118,17 +123,39 @@ impl Options {
         self.get("host").unwrap_or("localhost")
     }
 
+    /// What is to hold for HTTPS, by the names of both versions.
+    fn tls(&self) -> TlsWishes {
+        let file = |names: &[&str]| first(self, names).map(PathBuf::from);
+        let trust = match (
+            first(self, &["insecure", "ssl_insecure"]),
+            self.get("ssl_disable_hostname_verification"),
+        ) {
+            (Some(_), _) => Trust::Anybody,
+            (None, Some(_)) => Trust::AnyName,
+            (None, None) => Trust::Full,
+        };
+        TlsWishes {
+            ca_file: file(&["tls_ca_cert_file", "ssl_ca_cert_file"]),
+            cert_file: file(&["tls_cert_file", "ssl_cert_file"]),
+            key_file: file(&["tls_key_file", "ssl_key_file"]),
+            trust,
+        }
+    }
+
     /// How to ask the broker. Without any wish it is this machine's.
     pub(super) fn client(&self, environment: &Environment) -> Result<Client, Problem> {
-        if ["ssl", "use_tls", "tls"].iter().any(|name| self.get(name).is_some()) {
-            let problem = "TLS is not spoken here; use the port of plain HTTP, or a tunnel";
-            return Err(Problem::Usage(problem.to_owned()));
-        }
+        let has = |names: &[&str]| names.iter().any(|name| self.get(name).is_some());
+        let is_tls = has(&["ssl", "use_tls", "tls"]);
         let base = self.get("base_uri").map(base).transpose()?.unwrap_or_default();
-        let is_named = ["host", "port", "path_prefix"].iter().any(|name| self.get(name).is_some());
+        let is_named = is_tls || has(&["host", "port", "path_prefix"]);
         let url = is_named.then(|| {
-            let port = self.get("port").unwrap_or("15672");
-            format!("http://{}:{port}{}", self.host(), self.get("path_prefix").unwrap_or_default())
+            let (scheme, port) = if is_tls { ("https", "15671") } else { ("http", "15672") };
+            let port = self.get("port").unwrap_or(port);
+            format!(
+                "{scheme}://{}:{port}{}",
+                self.host(),
+                self.get("path_prefix").unwrap_or_default()
+            )
         });
         let user = base.user.or(self.get("username").map(str::to_owned));
         let password = base.password.or(self.get("password").map(Secret::new));
@@ -140,13 +167,19 @@ impl Options {
             password,
             vhost: self.vhost.clone(),
             profile: None,
+            tls: self.tls(),
         };
         let seconds = self.get("request_timeout").map(str::parse).transpose();
         let seconds = seconds
             .map_err(|_| Problem::Usage("--request-timeout must be a number of seconds".into()))?;
         let timeout = seconds.map_or(TIMEOUT, |seconds: u64| Duration::from_secs(seconds.max(1)));
-        Ok(Client::new(Address::find(wishes, environment)?, timeout))
+        Ok(Client::new(Address::find(wishes, environment)?, timeout)?)
     }
+}
+
+/// The first of these that was given.
+fn first<'a>(options: &'a Options, names: &[&str]) -> Option<&'a str> {
+    names.iter().find_map(|name| options.get(name))
 }
 
 /// `http://user:password@host:port`, whose path is passed over.

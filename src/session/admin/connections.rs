@@ -33,7 +33,7 @@ impl Host {
         name: &ShortString,
     ) -> Result<Arc<VHost>, Exception> {
         let refused = |text| Exception::new(ReplyCode::NotAllowed, text);
-        let max = self.connections_max;
+        let max = self.capacity.connections;
         if max != 0 && self.registry.len() > max {
             return Err(refused(format!(
                 "connection refused: node connection limit ({max}) is reached"

@@ -36,6 +36,14 @@ pub enum AdminError {
     /// An exchange, queue or binding is refused.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// No more vhosts.
+    #[error("cannot create vhost '{name}': vhost limit of {limit} is reached")]
+    VHostLimit {
+        /// The vhost that would be too many.
+        name: String,
+        /// How many there may be.
+        limit: usize,
+    },
     /// A vhost is not to be deleted.
     #[error("Cannot delete virtual host '{0}' because it is protected from deletion")]
     ProtectedVHost(String),

@@ -30,7 +30,7 @@ impl Host {
     /// Nobody may use a new vhost before [`Host::set_permissions`].
     ///
     /// # Errors
-    /// [`AdminError::EmptyName`] and [`AdminError::NameTooLong`].
+    /// [`AdminError::EmptyName`], [`AdminError::NameTooLong`] and [`AdminError::VHostLimit`].
     pub fn put_vhost(&self, name: &str, metadata: VHostMetadata) -> Result<Put, AdminError> {
         if name.is_empty() {
             return Err(AdminError::EmptyName);
@@ -39,17 +39,26 @@ impl Host {
         let mut vhosts = self.vhosts.write();
         if let Some(vhost) = vhosts.get(&key).map(Arc::clone) {
             drop(vhosts);
+            self.tell_vhost("vhost.updated", name, &metadata);
             vhost.set_metadata(metadata);
             return Ok(Put::Replaced);
+        }
+        let limit = self.capacity.vhosts;
+        if limit != 0 && vhosts.len() >= limit {
+            return Err(AdminError::VHostLimit { name: name.to_owned(), limit });
         }
         let persist: Arc<dyn Persist> = Arc::<dyn Store>::clone(&self.store);
         let vhost = VHost::new(key.clone(), persist, self.vhost_options.clone());
         // Written down before anybody can find it.
-        vhost.set_metadata(metadata);
+        vhost.set_metadata(metadata.clone());
+        let limits = self.vhost_limits.iter().find(|(pattern, _)| pattern.matches(name.as_bytes()));
+        if let Some((_, limits)) = limits {
+            vhost.change_limits(|_| *limits);
+        }
         vhosts.insert(key, Arc::new(vhost));
         drop(vhosts);
         tracing::info!("Adding vhost '{}'", OneLine(name));
-        self.tell_named("vhost.created", name, None);
+        self.tell_vhost("vhost.created", name, &metadata);
         Ok(Put::Created)
     }
 
@@ -133,6 +142,7 @@ impl Host {
             }
             _ => return Err(unknown_limit(key, value.unwrap_or(&Value::Null), "limits").into()),
         }
+        self.tell_vhost_limits(vhost.name(), vhost.limits());
         Ok(())
     }
 }

@@ -153,6 +153,11 @@ impl RawClient {
 
     // What is sent.
 
+    /// To a broker that may have closed the socket.
+    pub(crate) async fn try_send_bytes(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.writer.write_all(bytes).await
+    }
+
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         self.writer.write_all(bytes).await.expect("the broker still listens");
     }

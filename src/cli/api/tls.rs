@@ -1,0 +1,354 @@
+//! HTTPS: how the broker is known to be the one that is meant, and what is shown to it.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    self, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
+    SignatureScheme, StreamOwned,
+};
+use ureq::unversioned::transport::{
+    Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, Transport,
+    TransportAdapter,
+};
+
+use super::AddressError;
+use crate::cli::environment::Environment;
+
+/// Where systems keep the CAs that they trust.
+const SYSTEM_CA_FILES: [&str; 5] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+];
+
+/// What is to hold for HTTPS.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::cli) struct TlsWishes {
+    /// The CAs that the server's certificate may come from; none: those that this system trusts.
+    pub(in crate::cli) ca_file: Option<PathBuf>,
+    /// The certificate to show.
+    pub(in crate::cli) cert_file: Option<PathBuf>,
+    /// Its private key.
+    pub(in crate::cli) key_file: Option<PathBuf>,
+    /// What of the server's certificate counts.
+    pub(in crate::cli) trust: Trust,
+}
+
+/// What of a server's certificate counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::cli) enum Trust {
+    /// A CA vouches for it, and for the name that was asked for.
+    #[default]
+    Full,
+    /// A CA vouches for it.
+    AnyName,
+    /// Nothing.
+    Anybody,
+}
+
+impl TlsWishes {
+    /// The same, with what is not said here as it is said there.
+    #[must_use]
+    pub(super) fn or(self, other: Self) -> Self {
+        // A key belongs to the certificate it was named with.
+        let pair = if self.cert_file.is_some() {
+            (self.cert_file, self.key_file)
+        } else {
+            (other.cert_file, self.key_file.or(other.key_file))
+        };
+        let trust = if self.trust == Trust::Full { other.trust } else { self.trust };
+        Self { ca_file: self.ca_file.or(other.ca_file), cert_file: pair.0, key_file: pair.1, trust }
+    }
+
+    /// What the environment says.
+    pub(super) fn of_environment(environment: &Environment) -> Self {
+        let file = |name: &str| environment.get(name).map(PathBuf::from);
+        let is_insecure = environment.text("LEVERET_INSECURE").is_some_and(|it| it != "false");
+        Self {
+            ca_file: file("LEVERET_TLS_CA_CERT_FILE"),
+            cert_file: file("LEVERET_TLS_CLIENT_CERT_FILE"),
+            key_file: file("LEVERET_TLS_CLIENT_KEY_FILE"),
+            trust: if is_insecure { Trust::Anybody } else { Trust::Full },
+        }
+    }
+
+    /// Reads the files.
+    pub(super) fn connector(&self) -> Result<TlsConnector, AddressError> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| AddressError::TlsSettings(error.to_string()))?
+            .dangerous()
+            .with_custom_certificate_verifier(self.verifier(&provider)?);
+        let config = match (&self.cert_file, &self.key_file) {
+            (None, None) => builder.with_no_client_auth(),
+            (Some(cert), key) => {
+                let chain = certificates(cert)?;
+                // As many tools write it, both may be in one file.
+                let key_file = key.as_deref().unwrap_or(cert);
+                let key = private_key(key_file)?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| {
+                    AddressError::Malformed { path: cert.clone(), reason: error.to_string() }
+                })?
+            }
+            (None, Some(key)) => return Err(AddressError::KeyAlone(key.clone())),
+        };
+        Ok(TlsConnector(Arc::new(config)))
+    }
+
+    fn verifier(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, AddressError> {
+        if self.trust == Trust::Anybody {
+            return Ok(Arc::new(Lenient { provider: Arc::clone(provider), inner: None }));
+        }
+        let path = match &self.ca_file {
+            Some(path) => path.clone(),
+            None => system_ca_file().ok_or(AddressError::NoCa)?,
+        };
+        let mut roots = RootCertStore::empty();
+        let (added, _) = roots.add_parsable_certificates(certificates(&path)?);
+        if added == 0 {
+            let reason = "it holds no certificate of a CA".to_owned();
+            return Err(AddressError::Malformed { path, reason });
+        }
+        let (roots, own) = (Arc::new(roots), Arc::clone(provider));
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots, own).build();
+        let verifier = verifier.map_err(|error| AddressError::TlsSettings(error.to_string()))?;
+        Ok(match self.trust {
+            Trust::AnyName => {
+                Arc::new(Lenient { provider: Arc::clone(provider), inner: Some(verifier) })
+            }
+            _ => verifier,
+        })
+    }
+}
+
+fn system_ca_file() -> Option<PathBuf> {
+    SYSTEM_CA_FILES.iter().map(PathBuf::from).find(|path| path.is_file())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, AddressError> {
+    fs::read(path).map_err(|cause| AddressError::Unreadable { path: path.to_owned(), cause })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AddressError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    let found = found.ok().filter(|found| !found.is_empty());
+    found.ok_or_else(|| AddressError::Malformed {
+        path: path.to_owned(),
+        reason: "it holds no certificate in PEM form".to_owned(),
+    })
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, AddressError> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|_| AddressError::Malformed {
+        path: path.to_owned(),
+        reason: "it holds no private key in PEM form, or an encrypted one".to_owned(),
+    })
+}
+
+/// Why a server is not trusted, in words that say what to do; none for what has nothing to do with TLS.
+pub(super) fn explained(error: &io::Error) -> Option<String> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
+    Some(match error {
+        InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "its certificate comes from none of the CAs that are trusted; name its CA with \
+             --tls-ca-cert-file"
+                .to_owned()
+        }
+        InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "its certificate is for other names; use one of these in the URL".to_owned(),
+        InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "its certificate has expired".to_owned()
+        }
+        InvalidCertificate(reason) => format!("its certificate is not accepted: {reason}"),
+        AlertReceived(rustls::AlertDescription::CertificateRequired) => {
+            "it asks for a certificate; name one with --tls-cert-file and --tls-key-file".to_owned()
+        }
+        AlertReceived(alert) => format!("it gave up the handshake ({alert:?})"),
+        InvalidMessage(_) => "it does not speak TLS; use http://".to_owned(),
+        other => other.to_string(),
+    })
+}
+
+/// Passes over what is wrong with names, or with everything.
+#[derive(Debug)]
+struct Lenient {
+    provider: Arc<CryptoProvider>,
+    /// What is asked all the same; none: nobody.
+    inner: Option<Arc<WebPkiServerVerifier>>,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
+        // The name is the last that is looked at.
+        match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            verified => verified,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Makes TLS of a socket where the address asks for it.
+pub(super) struct TlsConnector(Arc<ClientConfig>);
+
+impl fmt::Debug for TlsConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsConnector").finish_non_exhaustive()
+    }
+}
+
+impl<In: Transport> Connector<In> for TlsConnector {
+    type Out = Either<In, TlsTransport>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, ureq::Error> {
+        let Some(transport) = chained else { return Ok(None) };
+        if !details.needs_tls() || transport.is_tls() {
+            return Ok(Some(Either::A(transport)));
+        }
+        let host = details.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| ureq::Error::BadUri(details.uri.to_string()))?;
+        let session = ClientConnection::new(Arc::clone(&self.0), name);
+        let mut session = session.map_err(io::Error::other)?;
+        let mut socket =
+            TransportAdapter::new(transport.boxed(), Arc::clone(&details.current_time));
+        socket.set_timeout(details.timeout);
+        session.complete_io(&mut socket)?;
+        let (input, output) =
+            (details.config.input_buffer_size(), details.config.output_buffer_size());
+        let buffers = LazyBuffers::new(input, output);
+        Ok(Some(Either::B(TlsTransport { buffers, stream: StreamOwned::new(session, socket) })))
+    }
+}
+
+/// A socket that speaks TLS.
+pub(super) struct TlsTransport {
+    buffers: LazyBuffers,
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+}
+
+impl fmt::Debug for TlsTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsTransport").finish_non_exhaustive()
+    }
+}
+
+impl Transport for TlsTransport {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
+        self.stream.get_mut().set_timeout(timeout);
+        io::Write::write_all(&mut self.stream, &self.buffers.output()[..amount])?;
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {
+        self.stream.get_mut().set_timeout(timeout);
+        let amount = io::Read::read(&mut self.stream, self.buffers.input_append_buf())?;
+        self.buffers.input_appended(amount);
+        Ok(amount > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.get_mut().get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_is_that_of_the_certificate_it_was_named_with() {
+        let file = |name: &str| Some(PathBuf::from(name));
+        let here = TlsWishes { cert_file: file("here.pem"), ..TlsWishes::default() };
+        let there = TlsWishes {
+            ca_file: file("ca.pem"),
+            cert_file: file("there.pem"),
+            key_file: file("there.key"),
+            trust: Trust::AnyName,
+        };
+        let both = here.or(there.clone());
+        assert_eq!((both.cert_file, both.key_file), (file("here.pem"), None));
+        assert_eq!((both.ca_file, both.trust), (file("ca.pem"), Trust::AnyName));
+        assert_eq!(TlsWishes::default().or(there.clone()), there);
+    }
+
+    #[test]
+    fn a_file_that_does_not_do_is_named() {
+        let file = std::env::temp_dir().join(format!("leveret-no-ca-{}", std::process::id()));
+        fs::write(&file, "nothing").unwrap();
+        let wishes = TlsWishes { ca_file: Some(file.clone()), ..TlsWishes::default() };
+        let refusal = wishes.connector().unwrap_err().to_string();
+        assert!(refusal.ends_with(": it holds no certificate in PEM form"), "{refusal}");
+        fs::remove_file(&file).unwrap();
+        let refusal = wishes.connector().unwrap_err().to_string();
+        assert!(refusal.starts_with("cannot read "), "{refusal}");
+        let wishes = TlsWishes { key_file: Some(file), ..TlsWishes::default() };
+        assert!(matches!(wishes.connector(), Err(AddressError::KeyAlone(_))));
+    }
+}
