@@ -38,6 +38,8 @@ pub struct Config {
     pub prometheus_port: Option<u16>,
     /// The TCP port of the same metrics over HTTPS, with the certificate of [`Config::tls`]. 0: any free one.
     pub prometheus_tls_port: Option<u16>,
+    /// The largest body of a request to the management HTTP API, in bytes. Most requests may bring much less.
+    pub management_max_body_size: usize,
     /// Addresses to listen on for management and metrics. Empty: the same as for AMQP.
     pub management_bind: Vec<IpAddr>,
     /// The largest frame offered to clients, in bytes, its 8 bytes of overhead included.
@@ -115,6 +117,7 @@ impl Default for Config {
             management_tls_port: None,
             prometheus_port: Some(15692),
             prometheus_tls_port: None,
+            management_max_body_size: 32 * 1024 * 1024,
             management_bind: Vec::new(),
             frame_max: 128 * 1024,
             channel_max: 2047,

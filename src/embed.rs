@@ -167,7 +167,7 @@ impl Broker {
         let server = Server::start(listeners, &host)?;
         let local_token =
             Secret::new(format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()));
-        let web = web.start(&host, &config, &server, &local_token);
+        let web = web.start(&host, &config, &server, &local_token, tls.clone());
         let failure = Arc::new(watch::Sender::new(None));
         if let Some(durable) = &durable {
             let (end, failure) = (server.end(), Arc::clone(&failure));
@@ -489,11 +489,15 @@ fn open_store(config: &Config) -> Result<Opened, StartError> {
         }
     };
     let dir = config.data_dir.as_deref().ok_or(StartError::NoDataDir)?;
+    let mut log = LogOptions::default();
+    if durability == store::Durability::Os {
+        log.ahead_bytes = 0;
+    }
     let options = DurableOptions {
         durability,
         disk_free_limit: config.disk_free_limit,
         checkpoint: CheckpointRule::default(),
-        log: LogOptions::default(),
+        log,
         clock: now,
     };
     let (store, recovered) = DurableStore::open(dir, options)?;

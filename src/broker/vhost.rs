@@ -62,6 +62,8 @@ pub struct VHost {
     traffic: VHostTraffic,
     /// Of the default exchange.
     default_traffic: Arc<ExchangeTraffic>,
+    /// Those of the queue that was declared last. A leaf.
+    last_settings: Mutex<Option<Arc<QueueSettings>>>,
 }
 
 /// When `queue.delete` is to refuse.
@@ -131,6 +133,7 @@ impl VHost {
             version: AtomicU64::new(0),
             traffic: VHostTraffic::default(),
             default_traffic: Arc::default(),
+            last_settings: Mutex::default(),
         }
     }
 
@@ -245,7 +248,7 @@ impl VHost {
         let sources = policies.sources(&properties.arguments);
         let options = QueueOptions {
             auto_delete: properties.auto_delete,
-            settings: Arc::new(QueueSettings::new(&sources, &self.options.queue_defaults)),
+            settings: self.shared(QueueSettings::new(&sources, &self.options.queue_defaults)),
             epoch: self.options.epoch,
             memory: Arc::clone(&self.options.memory),
             window: self.options.window,
@@ -263,6 +266,15 @@ impl VHost {
             state: Mutex::new(state),
             properties,
         })
+    }
+
+    /// The same settings as those of the queue before, if they are alike: most queues of a vhost are.
+    fn shared(&self, settings: QueueSettings) -> Arc<QueueSettings> {
+        let mut last = self.last_settings.lock();
+        match &*last {
+            Some(last) if **last == settings => Arc::clone(last),
+            _ => Arc::clone(last.insert(Arc::new(settings))),
+        }
     }
 
     /// In RabbitMQ's order, so that the same difference is named first.

@@ -201,6 +201,16 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.prometheus_tls_port, optional_port(given)),
     },
     Key {
+        name: "management_max_body_size",
+        about: "The largest body of a request to the management HTTP API that publishes or imports \
+                definitions. Others may have 1 MiB.",
+        default: "32MiB",
+        expects: "a size from 1048576 to 1073741824 bytes, such as 32MiB",
+        set: |draft, given| {
+            put(&mut draft.config.management_max_body_size, given.bytes(1 << 20..=1 << 30))
+        },
+    },
+    Key {
         name: "management_bind",
         about: "Where to listen for HTTP. Without any: where it listens for AMQP.",
         default: "",

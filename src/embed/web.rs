@@ -63,6 +63,7 @@ impl WebListeners {
         config: &Config,
         amqp: &Server,
         local_token: &Secret,
+        tls: Option<ServerTls>,
     ) -> Web {
         let Self(endpoints) = self;
         let listening: Vec<Listening> = endpoints.iter().filter_map(listening).collect();
@@ -88,7 +89,7 @@ impl WebListeners {
         };
         let plain = of_amqp("amqp", amqp.addresses());
         let encrypted = of_amqp("amqp/ssl", amqp.tls_addresses());
-        site.set_listening([plain, encrypted, listening].concat());
+        site.set_listening([plain, encrypted, listening].concat(), tls);
         site.settings().on_accept(amqp.accepting());
         web.server = Some(http::Server::start(&site, endpoints));
         web.site = Some(site);
@@ -111,5 +112,6 @@ fn identity(host: &Host, config: &Config) -> Identity {
         data_dir: config.data_dir.clone().filter(|_| config.durability != Durability::None),
         disk_free_limit: config.disk_free_limit,
         consumer_timeout: config.consumer_timeout_ms,
+        body_max: config.management_max_body_size,
     }
 }

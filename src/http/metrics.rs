@@ -36,7 +36,7 @@ pub(super) async fn aggregated(State(site): Shared) -> Result<Response, Problem>
     written(move || {
         let summary = Summary::of_broker(site.host());
         let mut out = Exposition::new(PREFIX);
-        of_node(&mut out, &site, &summary);
+        of_node(&mut out, &site, &summary, "aggregated");
         queues::summed(&mut out, &summary);
         connections::summed(&mut out, &connections);
         out
@@ -51,7 +51,8 @@ pub(super) async fn per_object(State(site): Shared) -> Result<Response, Problem>
         let vhosts = site.host().vhosts();
         let queues = reports(&vhosts);
         let mut out = Exposition::new(PREFIX);
-        of_node(&mut out, &site, &Summary::of_broker(site.host()));
+        of_node(&mut out, &site, &Summary::of_broker(site.host()), "per-object");
+        queues::info(&mut out, &queues);
         for metrics in [queues::COARSE, queues::CONSUMERS, queues::DETAILS, queues::TRAFFIC] {
             queues::of_each(&mut out, &queues, metrics);
         }
@@ -129,6 +130,10 @@ pub(super) async fn detailed(
         if of_channels {
             connections::of_channels(&mut out, &connections);
         }
+        // Under the name that it has elsewhere: dashboards filter by it.
+        let mut identity = Exposition::new(PREFIX);
+        node::identity(&mut identity, &site, "detailed");
+        out.append(identity);
         out
     })
     .await
@@ -145,6 +150,7 @@ fn of_queues(out: &mut Exposition, asked: &Asked, vhosts: &[Arc<VHost>]) {
     let wanted: Vec<_> = families.into_iter().filter(|(name, _)| asked.wants(&[name])).collect();
     if !wanted.is_empty() {
         let reports = reports(vhosts);
+        queues::info(out, &reports);
         for (_, metrics) in wanted {
             queues::of_each(out, &reports, metrics);
         }
@@ -161,14 +167,15 @@ pub(super) async fn memory(State(site): Shared) -> Result<Response, Problem> {
         let mut out = Exposition::new(PREFIX);
         let help = "Memory of messages in queues";
         out.single("memory_queue_messages_bytes", text::Kind::Gauge, help, summary.memory);
+        node::identity(&mut out, &site, "memory-breakdown");
         node::process(&mut out, &site);
         out
     })
     .await
 }
 
-fn of_node(out: &mut Exposition, site: &Site, summary: &Summary) {
-    node::identity(out, site);
+fn of_node(out: &mut Exposition, site: &Site, summary: &Summary, endpoint: &str) {
+    node::identity(out, site, endpoint);
     node::process(out, site);
     node::churn(out, site, &summary.totals);
     node::logins(out, site);

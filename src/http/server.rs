@@ -1,11 +1,14 @@
 //! Listens for HTTP, within limits: what a client may send, how long it may take, how many there may be.
 
-use std::net::SocketAddr;
+use std::cell::LazyCell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -89,13 +92,13 @@ impl Server {
         let [of_management, of_metrics] =
             std::array::from_fn(|_| Arc::new(Semaphore::new(CONNECTIONS_MAX)));
         for Endpoint { listener, service, tls } in endpoints {
-            let (router, room) = match service {
-                Service::Management => (management(Arc::clone(site)), &of_management),
-                Service::Metrics => (metrics(Arc::clone(site)), &of_metrics),
+            let room = match service {
+                Service::Management => &of_management,
+                Service::Metrics => &of_metrics,
             };
             let (room, shutdown) = (Arc::clone(room), shutdown.clone());
-            let acceptor = Acceptor { listener, tls, router, room, shutdown, tasks: tasks.clone() };
-            tasks.spawn(acceptor.run());
+            let acceptor = Acceptor { listener, tls, room, shutdown, tasks: tasks.clone() };
+            tasks.spawn(acceptor.run(service, Arc::clone(site)));
         }
         let sampler = rates::sample(Arc::clone(site));
         let shutdown_of_sampler = shutdown.clone();
@@ -126,14 +129,18 @@ impl Drop for Server {
 struct Acceptor {
     listener: TcpListener,
     tls: Option<ServerTls>,
-    router: Router,
     room: Arc<Semaphore>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Acceptor {
-    async fn run(self) {
+    async fn run(self, service: Service, site: Arc<Site>) {
+        // A broker that nobody asks this way pays for none of it: it is a megabyte and a half.
+        let router = LazyCell::new(move || match service {
+            Service::Management => management(site),
+            Service::Metrics => metrics(site),
+        });
         loop {
             let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return };
             let accepted = tokio::select! {
@@ -145,14 +152,11 @@ impl Acceptor {
                     // A socket that has no address any more is gone.
                     let Ok(local) = stream.local_addr() else { continue };
                     let from = From { peer: address, local };
-                    let router = self.router.clone().layer(axum::Extension(from));
-                    let shutdown = self.shutdown.clone();
+                    let client =
+                        Client { from, router: router.clone(), shutdown: self.shutdown.clone() };
                     match self.tls.clone() {
-                        None => self.tasks.spawn(serve_plain(stream, router, shutdown, permit)),
-                        Some(tls) => {
-                            let client = (stream, address);
-                            self.tasks.spawn(serve_tls(client, tls, router, shutdown, permit))
-                        }
+                        None => self.tasks.spawn(client.serve_plain(stream, permit)),
+                        Some(tls) => self.tasks.spawn(client.serve_tls(stream, tls, permit)),
                     };
                 }
                 Err(error) => {
@@ -164,64 +168,64 @@ impl Acceptor {
     }
 }
 
-/// Serves one client until it is gone; the permit is given back then.
-async fn serve_plain(
-    stream: TcpStream,
+/// One that is connected.
+struct Client {
+    from: From,
     router: Router,
     shutdown: CancellationToken,
-    _permit: OwnedSemaphorePermit,
-) {
-    // It costs a little latency where it can't be set.
-    let _ = stream.set_nodelay(true);
-    serve(stream, router, shutdown).await;
 }
 
-/// The same over TLS.
-async fn serve_tls(
-    (stream, address): (TcpStream, SocketAddr),
-    tls: ServerTls,
-    router: Router,
-    shutdown: CancellationToken,
-    _permit: OwnedSemaphorePermit,
-) {
-    let _ = stream.set_nodelay(true);
-    let secured = tokio::select! {
-        secured = tokio::time::timeout(HEAD_TIMEOUT, secure(stream, address, &tls)) => secured,
-        () = shutdown.cancelled() => return,
-    };
-    match secured {
-        Ok(Some(secured)) => serve(secured, router, shutdown).await,
-        Ok(None) => {}
-        Err(_) => tracing::debug!("HTTPS: TLS handshake with {address} timed out"),
+impl Client {
+    /// Serves it until it is gone; the permit is given back then.
+    async fn serve_plain(self, stream: TcpStream, _permit: OwnedSemaphorePermit) {
+        // It costs a little latency where it can't be set.
+        let _ = stream.set_nodelay(true);
+        self.serve(stream).await;
     }
-}
 
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    router: Router,
-    shutdown: CancellationToken,
-) {
-    let service = TowerToHyperService::new(router);
-    let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_TIMEOUT));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Box::pin(stream)), service);
-    let mut connection = std::pin::pin!(connection);
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            served = connection.as_mut() => {
-                if let Err(error) = served {
-                    tracing::debug!("HTTP: {error}");
+    /// The same over TLS.
+    async fn serve_tls(self, stream: TcpStream, tls: ServerTls, _permit: OwnedSemaphorePermit) {
+        let _ = stream.set_nodelay(true);
+        let peer = self.from.peer;
+        let secured = tokio::select! {
+            secured = tokio::time::timeout(HEAD_TIMEOUT, secure(stream, peer, &tls)) => secured,
+            () = self.shutdown.cancelled() => return,
+        };
+        match secured {
+            Ok(Some(secured)) => self.serve(secured).await,
+            Ok(None) => {}
+            Err(_) => tracing::debug!("HTTPS: TLS handshake with {peer} timed out"),
+        }
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let Self { from, router, shutdown } = self;
+        let router = TowerToHyperService::new(router);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(from);
+            router.call(request)
+        });
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let mut connection = std::pin::pin!(connection);
+        let mut stopping = false;
+        loop {
+            tokio::select! {
+                served = connection.as_mut() => {
+                    if let Err(error) = served {
+                        tracing::debug!("HTTP: {error}");
+                    }
+                    return;
                 }
-                return;
-            }
-            () = shutdown.cancelled(), if !stopping => {
-                stopping = true;
-                connection.as_mut().graceful_shutdown();
+                () = shutdown.cancelled(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
         }
     }

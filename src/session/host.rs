@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::access::Access;
 use super::arrivals::{ArrivalLimits, Arrivals};
 use super::departed::Departed;
+use super::log_allowance::{Line, LogAllowance};
 use super::pages::Pages;
 use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
@@ -98,6 +99,7 @@ pub struct Host {
     pub(super) store: Arc<dyn Store>,
     pub(super) registry: Registry,
     pub(super) churn: ChurnCounters,
+    refused_logins: LogAllowance,
     pub(super) timers: Timers,
     pub(super) replies: ReplyAddresses,
     pub(super) epoch: Epoch,
@@ -150,6 +152,7 @@ impl Host {
             store,
             registry: Registry::default(),
             churn: ChurnCounters::default(),
+            refused_logins: LogAllowance::default(),
             timers: Timers::default(),
             replies: ReplyAddresses::default(),
             epoch,
@@ -202,6 +205,12 @@ impl Host {
     /// Who is connected, and from where: to be asked before anything is read of a client.
     pub fn arrivals(&self) -> &Arc<Arrivals> {
         &self.arrivals
+    }
+
+    /// Whether a refused login gets a line in the log now, over AMQP or HTTP: who guesses passwords is not to fill
+    /// a disk.
+    pub fn refused_login_line(&self, now: Instant) -> Option<Line> {
+        self.refused_logins.take(now)
     }
 
     /// Its name among nodes: `rabbit@host`.

@@ -34,13 +34,26 @@ use super::segment::{SEGMENT_HEADER_LEN, SegmentHeader};
 pub struct LogOptions {
     /// Bytes after which a new segment is begun. A longer frame has a segment of its own.
     pub segment_bytes: u32,
+    /// Bytes of zeros that are written behind a small frame, for those to come: where a file does not
+    /// grow, a sync has its bytes to write and nothing else. 0 where nobody syncs.
+    pub ahead_bytes: u32,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024 }
+        Self { segment_bytes: 64 * 1024 * 1024, ahead_bytes: AHEAD_MAX }
     }
 }
+
+/// The most that [`LogOptions::ahead_bytes`] may be.
+const AHEAD_MAX: u32 = 256 * 1024;
+
+/// They take no memory: the system has one page of zeros for all of them.
+static ZEROS: [u8; AHEAD_MAX as usize] = [0; AHEAD_MAX as usize];
+
+/// Zeros are written where so many frames find their place in them. A sync of larger ones takes long for
+/// what they hold, and writing their place twice would take longer.
+const AHEAD_FRAMES: u32 = 16;
 
 /// A place between two frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +87,8 @@ pub struct Log {
     file: Arc<dyn DiskFile>,
     /// Where its frames end.
     end: u32,
+    /// Where the zeros behind them end: what is not longer than that does not make the file grow.
+    ready: u32,
     /// The number of the next frame.
     sequence: u64,
     /// All frames before this number are on the disk.
@@ -157,7 +172,40 @@ impl Log {
         self.end += length as u32;
         self.sequence += 1;
         self.files.grown(self.segment, self.end);
+        self.make_ready(length as u32);
         Ok(appended)
+    }
+
+    /// Sees to it that frames like this one, which was just written, find their place in the file.
+    fn make_ready(&mut self, length: u32) {
+        if self.end <= self.ready {
+            return;
+        }
+        self.ready = self.end;
+        let room = self.options.segment_bytes.saturating_sub(self.end);
+        let ahead = self.options.ahead_bytes.min(room);
+        if ahead == 0 || length > self.options.ahead_bytes / AHEAD_FRAMES {
+            return;
+        }
+        match self.file.write_at(self.end.into(), &ZEROS[..ahead as usize]) {
+            Ok(()) => self.ready = self.end + ahead,
+            // The frame does without them: they take no room where there is none, and a sync will tell
+            // what else is wrong. Those that stay say nothing.
+            Err(_) => drop(self.file.truncate(self.end.into())),
+        }
+    }
+
+    /// Gives back what was made ready, where no frame will come.
+    ///
+    /// # Errors
+    /// The file is as good as it was.
+    pub fn trim(&mut self) -> Result<(), StoreError> {
+        if self.ready > self.end {
+            let cut = self.file.truncate(self.end.into());
+            cut.map_err(|error| self.failure("cut off the end of", error))?;
+            self.ready = self.end;
+        }
+        Ok(())
     }
 
     /// Returns when all that was appended is on the disk.
@@ -225,6 +273,7 @@ impl Log {
     /// Begins the next segment. What is synced here is not needed for what was appended to be safe
     /// later, but for recovery: only the last segment may have a torn tail.
     fn roll(&mut self) -> Result<(), StoreError> {
+        self.trim()?;
         self.sync()?;
         let id = self.segment.0.checked_add(1).map(SegmentId).ok_or_else(|| {
             self.failure("begin the next segment after", io::ErrorKind::FileTooLarge.into())
@@ -234,7 +283,7 @@ impl Log {
         let (header, file) = self.files.begin(id, self.sequence)?;
         self.half_begun = false;
         (self.segment, self.marker, self.path, self.file) = (id, header.marker, path, file);
-        self.end = SEGMENT_HEADER_LEN as u32;
+        (self.end, self.ready) = (SEGMENT_HEADER_LEN as u32, SEGMENT_HEADER_LEN as u32);
         Ok(())
     }
 
@@ -242,7 +291,7 @@ impl Log {
         if self.torn {
             let cut = self.file.truncate(self.end.into());
             cut.map_err(|error| self.failure("cut off the end of", error))?;
-            self.torn = false;
+            (self.torn, self.ready) = (false, self.end);
         }
         Ok(())
     }
@@ -282,15 +331,20 @@ struct End {
 impl Log {
     fn continuing(files: Arc<LogFiles>, options: LogOptions, end: End) -> Self {
         let path = files.path(end.header.id);
+        let options = LogOptions {
+            // Twice this is the most that a segment may have.
+            segment_bytes: options.segment_bytes.min(FRAME_LEN_MAX as u32),
+            ahead_bytes: options.ahead_bytes.min(AHEAD_MAX),
+        };
         Self {
             files,
-            // Twice this is the most that a segment may have.
-            options: LogOptions { segment_bytes: options.segment_bytes.min(FRAME_LEN_MAX as u32) },
+            options,
             segment: end.header.id,
             marker: end.header.marker,
             path,
             file: end.file,
             end: end.end,
+            ready: end.end,
             sequence: end.sequence,
             synced: end.sequence,
             torn: false,

@@ -165,7 +165,7 @@ pub(super) fn path(dir: &Path, id: SegmentId) -> PathBuf {
 pub(super) enum Step<'a> {
     /// A frame: where it begins, its number, what it holds.
     Frame { offset: u64, sequence: u64, payload: &'a [u8] },
-    /// Nothing any more.
+    /// Nothing any more, or zeros for frames to come.
     End,
     /// No frame, or a good one that is not the next one.
     Bad { offset: u64, what: String, is_intact: bool },
@@ -200,6 +200,9 @@ impl Frames<'_> {
     pub(super) fn next(&mut self) -> io::Result<Step<'_>> {
         let offset = self.offset;
         if offset == self.window.len {
+            return Ok(Step::End);
+        }
+        if self.window.is_zero_from(offset)? {
             return Ok(Step::End);
         }
         let bad = |what: &str| Ok(Step::Bad { offset, what: what.to_owned(), is_intact: false });
@@ -323,6 +326,22 @@ impl Window<'_> {
             }
         }
         Ok(Some(self.loaded(offset, count as u64)))
+    }
+
+    /// Whether there are zeros up to the end of the file.
+    fn is_zero_from(&mut self, from: u64) -> io::Result<bool> {
+        // The first bytes tell, unless it is so.
+        let (mut from, mut count) = (from, FRAME_HEADER_LEN);
+        while from < self.len {
+            let rest = usize::try_from(self.len - from).unwrap_or(usize::MAX);
+            let Some(bytes) = self.get(from, rest.min(count))? else { return Ok(false) };
+            if bytes.iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            from += bytes.len() as u64;
+            count = WINDOW_LEN / 4;
+        }
+        Ok(true)
     }
 
     /// The whole frame with this header.

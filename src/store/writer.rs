@@ -285,6 +285,7 @@ impl Writer {
             self.sync()?;
         }
         self.shared.write_frozen(&self.index)?;
+        self.log.trim()?;
         self.freeze()?;
         self.shared.write_frozen(&self.index)
     }

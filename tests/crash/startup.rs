@@ -170,6 +170,13 @@ async fn damage_before_later_frames_is_told_with_its_place() {
     assert_eq!(kept(&Broker::start(&folder).await).await.len(), 3);
 }
 
+/// How many bytes the broker says it cuts off, and behind which.
+fn cut_off(line: &str) -> Option<(usize, usize)> {
+    let (before, behind) = line.split_once(" bytes behind byte ")?;
+    let offset = behind.strip_suffix(" were never completed, and are cut off")?;
+    Some((before.rsplit(' ').next()?.parse().ok()?, offset.parse().ok()?))
+}
+
 #[tokio::test]
 async fn a_torn_tail_is_cut_off_and_no_error() {
     let folder = killed_with_three("torn").await;
@@ -178,13 +185,14 @@ async fn a_torn_tail_is_cut_off_and_no_error() {
     // The marker of the segment's frames, as it stands in its header, and a frame that breaks off.
     let mut half_a_frame = intact[24..28].to_vec();
     half_a_frame.extend_from_slice(&[200, 0, 0, 0, 99, 1, 2, 3]);
-    for tail in [&[0; 500][..], &half_a_frame, b"anything"] {
+    // Zeros are where frames were to come: nothing is cut off.
+    for (tail, is_torn) in [(&[0; 500][..], false), (&half_a_frame, true), (b"anything", true)] {
         fs::write(&segment, [&intact[..], tail].concat()).unwrap();
         let broker = Broker::start(&folder).await;
         let said = broker.said_before_ready();
-        let told =
-            format!("{} bytes behind byte {} were never completed", tail.len(), intact.len());
-        assert!(said.iter().any(|line| line.contains(&told)), "{told}: {said:#?}");
+        let cut_off = said.iter().find_map(|line| cut_off(line));
+        let ends_at = cut_off.map(|(bytes, offset)| bytes + offset);
+        assert_eq!(ends_at, is_torn.then_some(intact.len() + tail.len()), "{said:#?}");
         assert_eq!(kept(&broker).await, ["the first one", "the second one", "the third one"]);
         broker.kill().await;
     }

@@ -1,6 +1,6 @@
 //! Exchanges, queues, bindings, policies, vhosts, parameters: made, seen, changed, deleted.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{Api, broker, run};
 
@@ -213,5 +213,37 @@ fn definitions_come_back_as_they_went_out() {
         let of_vhost = api.json("/api/definitions/%2F").await;
         assert_eq!(of_vhost["queues"][0]["name"], "kept");
         assert_eq!(api.post("/api/definitions", "nojson").await.status, 400);
+    });
+}
+
+/// The lists of a document in an order of their own, without what is the broker's.
+fn lists(document: &Value) -> Vec<(String, Vec<String>)> {
+    let lists = document.as_object().unwrap().iter().filter_map(|(key, value)| {
+        let mut items: Vec<_> = value.as_array()?.iter().map(Value::to_string).collect();
+        items.sort();
+        Some((key.clone(), items))
+    });
+    lists.collect()
+}
+
+/// Goal: who moves from RabbitMQ takes a file along; what is exported afterwards is what was in it.
+#[test]
+fn what_rabbitmq_exported_goes_in_and_comes_out() {
+    run(async {
+        let (first, second) = (broker().await, broker().await);
+        let (first, second) = (Api::of(&first), Api::of(&second));
+        let document = include_str!("../definitions/rabbitmq-3.10.json");
+        assert_eq!(first.post("/api/definitions", document).await.status, 204);
+        // The password of guest is the one that is in the file, which is guest.
+        let exported = first.json("/api/definitions").await;
+        assert_eq!(lists(&exported), lists(&serde_json::from_str(document).unwrap()));
+
+        let document = include_str!("../definitions/rabbitmq-4.json");
+        assert_eq!(second.post("/api/definitions", document).await.status, 204);
+        let exported = second.get("/api/definitions").await;
+        let third = broker().await;
+        let third = Api::of(&third);
+        assert_eq!(third.post("/api/definitions", &exported.body).await.status, 204);
+        assert_eq!(lists(&third.json("/api/definitions").await), lists(&exported.json()));
     });
 }

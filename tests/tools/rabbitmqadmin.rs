@@ -96,6 +96,71 @@ fn the_second_versions_syntax_is_understood() {
     broker.ok("rabbitmqadmin health_check local_alarms");
 }
 
+/// Goal: lines that people write for the second version, each of which does what it does there.
+#[test]
+fn verbs_of_the_second_version_alone_are_understood() {
+    let broker = Broker::start_with_data();
+    let node = broker.ok("rabbitmqadmin -q -f tsv list nodes name").trim().to_owned();
+    let port = broker.amqp;
+    for line in [
+        "vhosts declare --name v --description 'a vhost' --tracing",
+        "vhosts enable_deletion_protection --name v",
+        "vhosts disable_deletion_protection --name v",
+        "--vhost v queues declare --name q --type quorum",
+        "--vhost v queues show --name q --columns name,type",
+        "queues list --columns name,messages --page 1 --page-size 10",
+        "--vhost v exchanges declare --name x --type topic",
+        "--vhost v exchanges bind --source x --destination-type queue --destination q --routing-key k",
+        "--vhost v exchanges unbind --source x --destination-type queue --destination q --routing-key k",
+        "--vhost v publish message --routing-key q",
+        "--vhost v get messages --queue q --count 1 --ack-mode ack_requeue_false",
+        "--vhost v policies declare --name p --pattern ^q --definition '{\"max-length\":1}' --apply-to queues",
+        "--vhost v policies update --name p --pattern ^q --definition '{\"max-length\":2}' --apply-to queues",
+        "--vhost v policies patch --name p --definition '{\"message-ttl\":5000}'",
+        "--vhost v policies update_definition --name p --definition-key max-length --new-value 3",
+        "--vhost v policies delete_definition_keys --name p --definition-keys message-ttl",
+        "--vhost v policies list_in --apply-to queues",
+        "parameters list_all",
+        "parameters list --component federation-upstream",
+        "global_parameters set --name g --value '{\"a\":1}'",
+        "global_parameters clear --name g",
+        "users declare --name joe --password secret --tags management",
+        "permissions declare --user joe --configure .* --write .* --read .*",
+        "users permissions",
+        "users limits",
+        "permissions delete --username joe",
+        "users connections --username joe",
+        "connections list_of_user --username joe",
+        "close user_connections --username joe",
+        "close connection --name nope --idempotently",
+        "users delete --name joe",
+        "show overview",
+        "show churn",
+        &format!("show memory_breakdown_in_bytes --node {node}"),
+        "plugins list_all",
+        &format!("plugins list_on_node --node {node}"),
+        &format!("auth_attempts stats --node {node}"),
+        "feature_flags list",
+        "deprecated_features list_used",
+        "rebalance queues",
+        "shovels list_all",
+        "federation list_all_links",
+        "health_check local_alarms",
+        "health_check cluster_wide_alarms",
+        "health_check node_is_quorum_critical",
+        &format!("health_check port_listener --port {port}"),
+        "health_check protocol_listener --protocol amqp",
+        "definitions export --stdout",
+        "--vhost v definitions export_from_vhost --file v.json",
+        "--vhost v definitions import_into_vhost --file v.json",
+        "vhosts delete --name v",
+    ] {
+        broker.ok(&format!("rabbitmqadmin {line}"));
+    }
+    let (_, told) = broker.fails("rabbitmqadmin health_check port_listener --port 1");
+    assert!(told.contains("No active listener"), "{told}");
+}
+
 #[test]
 fn definitions_are_exported_and_imported() {
     let (from, to) = (Broker::start_with_data(), Broker::start_with_data());

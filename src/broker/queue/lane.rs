@@ -204,8 +204,13 @@ impl Lane {
         }
     }
 
-    /// Lets messages leave memory from behind the head as long as there is more in memory than two
-    /// windows: the store is to have them from now on. `may_leave` says which ones can.
+    /// Whether there is more behind what is paged than need be in memory.
+    pub(super) fn has_long_tail(&self, window: Window) -> bool {
+        self.tail.len() > window.tail()
+    }
+
+    /// Lets messages leave memory from behind the head until few are left at the tail: the store is to have
+    /// them from now on. `may_leave` says which ones can.
     pub(super) fn page_out(
         &mut self,
         window: Window,
@@ -215,7 +220,7 @@ impl Lane {
         if self.paged.is_none() {
             self.split(window, &may_leave);
         }
-        while self.tail.len() > window.messages
+        while self.tail.len() > window.tail()
             && let Some(first) = self.tail.front()
         {
             if first.indexed {

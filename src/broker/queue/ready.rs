@@ -199,8 +199,8 @@ impl ReadyList {
         let in_memory = self.len - self.paged();
         let bytes = self.bytes - self.paged_out().map_or(0, |paged| paged.bytes);
         let window = window.fitted(in_memory, bytes);
-        if in_memory > 2 * window.messages
-            && let Discipline::Fifo(lane) = &mut self.discipline
+        if let Discipline::Fifo(lane) = &mut self.discipline
+            && (in_memory > 2 * window.messages || lane.has_long_tail(window))
         {
             lane.page_out(window, may_leave, &mut left);
         }

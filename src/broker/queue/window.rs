@@ -1,7 +1,7 @@
 //! How much of a deep queue is in memory.
 
-/// What a queue keeps in memory at its head, and as much again at its tail. The rest it leaves to the
-/// store, if that keeps messages.
+/// What a queue keeps in memory at its head, and a quarter of it at its tail once it has more than twice
+/// as much. The rest it leaves to the store, if that keeps messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Messages.
@@ -27,6 +27,11 @@ impl Window {
     pub(super) fn narrowed(self) -> Self {
         let Self { messages, bytes } = Self::NARROW;
         Self { messages: self.messages.min(messages), bytes: self.bytes.min(bytes) }
+    }
+
+    /// Messages that stay at the tail, behind those in the store: it will be long before they are next.
+    pub(super) fn tail(self) -> usize {
+        (self.messages / 4).max(1)
     }
 
     /// Whether so much fills it.

@@ -607,3 +607,19 @@ fn a_new_destination_gets_the_recorded_messages_in_order() {
     it.0.delete_exchange(&short("x"), false).unwrap();
     assert_eq!(it.0.history_memory(), 0);
 }
+
+#[test]
+fn queues_that_are_alike_share_their_settings() {
+    let it = Names::new();
+    let limited = |name: &str| {
+        let arguments = table(&[("x-max-length", FieldValue::I32(3))]);
+        let properties = QueueProperties { arguments, ..QueueProperties::default() };
+        it.0.declare_queue(&short(name), properties, ME, origin()).unwrap()
+    };
+    let settings = |queue: Arc<QueueCell>| Arc::clone(queue.state.lock().settings());
+    let plain = [it.queue("a"), it.queue("b")].map(settings);
+    let short = [limited("c"), limited("d")].map(settings);
+    assert!(Arc::ptr_eq(&plain[0], &plain[1]) && Arc::ptr_eq(&short[0], &short[1]));
+    assert_eq!((plain[0].max_length, short[0].max_length), (None, Some(3)));
+    assert_eq!(settings(it.queue("e")), plain[0], "whatever the one before was");
+}

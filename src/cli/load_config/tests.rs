@@ -145,6 +145,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         management_tls_port = 2
         prometheus_port = "off"
         prometheus_tls_port = 0
+        management_max_body_size = "2MiB"
         management_bind = "localhost"
         node_name = "leveret@here"
         cluster_name = "c"
@@ -206,6 +207,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         management_tls_port: Some(2),
         prometheus_port: None,
         prometheus_tls_port: Some(0),
+        management_max_body_size: 2 << 20,
         management_bind: vec!["127.0.0.1", "::1"]
             .into_iter()
             .map(|it| it.parse().unwrap())
@@ -268,6 +270,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "2",
         "off",
         "0",
+        "2MiB",
         "localhost",
         "leveret@here",
         "c",

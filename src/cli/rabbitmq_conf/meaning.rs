@@ -44,7 +44,7 @@ pub(in crate::cli) enum VHostLimitPart {
 use Meaning::{Missing, NoEffect, Unknown, Wrong};
 
 /// Keys that are leveret's by another name, or the same, and take the same values.
-pub(super) const SAME: [(&str, &str); 31] = [
+pub(super) const SAME: [(&str, &str); 32] = [
     ("listeners.ssl.default", "tls_port"),
     ("ssl_options.certfile", "tls_cert_file"),
     ("ssl_options.keyfile", "tls_key_file"),
@@ -69,6 +69,7 @@ pub(super) const SAME: [(&str, &str); 31] = [
     ("management.tcp.port", "management_port"),
     ("management.listener.port", "management_port"),
     ("management.ssl.port", "management_tls_port"),
+    ("management.http.max_body_size", "management_max_body_size"),
     ("management.tcp.ip", "management_bind"),
     ("management.listener.ip", "management_bind"),
     ("prometheus.tcp.port", "prometheus_port"),

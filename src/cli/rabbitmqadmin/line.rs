@@ -1,11 +1,13 @@
 //! Command lines of both versions: `declare queue name=q` and `queues declare --name q`.
 
 use std::collections::BTreeMap;
+use std::iter::Peekable;
 
 use super::Problem;
 use super::lists::LISTABLE;
 use super::objects::Object;
 use super::options::{OPTIONS, Options};
+use super::second::{self, Verb};
 
 /// A command line.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub(super) enum Request {
     List {
         what: String,
         columns: Vec<String>,
+        /// Which page, and how many are on one.
+        page: Option<(String, String)>,
     },
     Show {
         columns: Vec<String>,
@@ -35,7 +39,13 @@ pub(super) enum Request {
     Export(String),
     Import(String),
     HealthCheck(String),
+    /// What only the second version has.
+    Second(&'static Verb, BTreeMap<String, String>),
 }
+
+/// Options that stand for themselves, with no value behind them; those behind which there may be one.
+const FLAGS: [&str; 2] = ["idempotently", "stdout"];
+const TRUTHS: [&str; 1] = ["tracing"];
 
 const USAGE: &str = "Usage
 =====
@@ -63,11 +73,14 @@ impl Line {
     /// Reads the words behind the program's name.
     pub(super) fn parse(given: &[String]) -> Result<Self, Problem> {
         let mut split = Split::default();
-        let mut rest = given.iter();
+        let mut rest = given.iter().peekable();
         while let Some(word) = rest.next() {
             split.take(word, &mut rest)?;
         }
-        let Split { options, words, arguments } = split;
+        let Split { mut options, words, arguments } = split;
+        if words.get(1).is_some_and(|verb| verb.ends_with("_vhost")) {
+            options.vhost.get_or_insert_with(|| "/".to_owned());
+        }
         let request = request(&words, arguments)?;
         Ok(Self { options, request })
     }
@@ -85,7 +98,7 @@ impl Split {
     fn take<'a>(
         &mut self,
         word: &str,
-        rest: &mut impl Iterator<Item = &'a String>,
+        rest: &mut Peekable<impl Iterator<Item = &'a String>>,
     ) -> Result<(), Problem> {
         if let Some(long) = word.strip_prefix("--").filter(|long| !long.is_empty()) {
             let (name, value) = match long.split_once('=') {
@@ -118,18 +131,19 @@ impl Split {
         &mut self,
         name: &str,
         value: Option<String>,
-        rest: &mut impl Iterator<Item = &'a String>,
+        rest: &mut Peekable<impl Iterator<Item = &'a String>>,
     ) -> Result<(), Problem> {
         match name {
             "help" => self.words.insert(0, "help".to_owned()),
             "version" => self.words.insert(0, "version".to_owned()),
-            "idempotently" => {
+            flag if FLAGS.contains(&flag) => {
                 self.arguments.insert(name.to_owned(), String::new());
             }
             _ => {
                 // Before the command these are options; behind it `--password` is what is declared.
                 let known = OPTIONS.iter().find(|(known, _, _)| *known == name);
-                let is_argument = self.words.len() >= 2 && matches!(name, "password" | "node");
+                let is_argument = (self.words.len() >= 2 && matches!(name, "password" | "node"))
+                    || second::is_argument(&self.words, name);
                 match known.filter(|_| !is_argument) {
                     Some((name, _, true)) => {
                         let value = value.or_else(|| rest.next().cloned());
@@ -138,6 +152,11 @@ impl Split {
                     Some((name, _, false)) => self.options.set(name, String::new()),
                     None if self.words.is_empty() => {
                         return Err(Problem::Usage(format!("no such option: --{name}")));
+                    }
+                    None if TRUTHS.contains(&name) => {
+                        let is_truth = |word: &&String| matches!(word.as_str(), "true" | "false");
+                        let value = value.or_else(|| rest.next_if(is_truth).cloned());
+                        self.arguments.insert(name.to_owned(), value.unwrap_or("true".to_owned()));
                     }
                     None => {
                         let value = value.or_else(|| rest.next().cloned()).unwrap_or_default();
@@ -155,6 +174,11 @@ fn request(words: &[String], arguments: BTreeMap<String, String>) -> Result<Requ
     let Some(first) = words.first() else {
         return Err(Problem::Usage("Action not specified".to_owned()));
     };
+    // The first version has this list, too, of all components.
+    let is_of_all = words == ["parameters", "list"] && !arguments.contains_key("component");
+    if let Some(verb) = Verb::find(words).filter(|_| !is_of_all) {
+        return Ok(Request::Second(verb, arguments));
+    }
     let second = words.get(1).map(String::as_str);
     let (verb, noun, rest) = match (first.as_str(), second) {
         ("help", _) => return Ok(Request::Answer(USAGE.to_owned())),
@@ -170,12 +194,19 @@ fn request(words: &[String], arguments: BTreeMap<String, String>) -> Result<Requ
         ("publish" | "get", Some("message" | "messages")) => {
             (first.as_str(), "messages", &words[2..])
         }
+        ("exchanges", Some("bind")) => ("declare", "binding", &words[2..]),
+        ("exchanges", Some("unbind")) => ("delete", "binding", &words[2..]),
+        ("policies" | "operator_policies", Some("update")) => {
+            ("declare", first.as_str(), &words[2..])
+        }
+        ("definitions", Some("export_from_vhost")) => ("export", "vhost", &words[2..]),
+        ("definitions", Some("import_into_vhost")) => ("import", "vhost", &words[2..]),
         ("overview", _) => ("show", "overview", &words[1..]),
         ("publish" | "get" | "export" | "import", _) => (first.as_str(), "", &words[1..]),
         (verb, noun) => (verb, noun.unwrap_or_default(), words.get(2..).unwrap_or_default()),
     };
     match verb {
-        "list" => list(noun, rest),
+        "list" => list(noun, rest, arguments),
         "show" if noun == "overview" || noun.is_empty() => {
             Ok(Request::Show { columns: rest.to_vec() })
         }
@@ -184,7 +215,8 @@ fn request(words: &[String], arguments: BTreeMap<String, String>) -> Result<Requ
         "delete" | "clear" => Ok(Request::Delete(object(noun)?, pairs(rest, arguments)?)),
         "close" => Ok(Request::Close(pairs(rest, arguments)?)),
         "purge" => Ok(Request::Purge(pairs(rest, arguments)?)),
-        "publish" => Ok(Request::Publish(pairs(rest, arguments)?)),
+        "publish" if noun.is_empty() => Ok(Request::Publish(pairs(rest, arguments)?)),
+        "publish" => Ok(Request::Publish(with_defaults(pairs(rest, arguments)?))),
         "get" => {
             let mut arguments = pairs(rest, arguments)?;
             if let Some(mode) = arguments.remove("ack_mode") {
@@ -201,13 +233,35 @@ fn request(words: &[String], arguments: BTreeMap<String, String>) -> Result<Requ
     }
 }
 
-fn list(noun: &str, columns: &[String]) -> Result<Request, Problem> {
+/// The second version publishes something where the first one waits for its standard input.
+fn with_defaults(mut arguments: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    arguments.entry("routing_key".to_owned()).or_default();
+    if !arguments.contains_key("payload_file") {
+        arguments.entry("payload".to_owned()).or_insert_with(|| "test".to_owned());
+    }
+    arguments
+}
+
+fn list(
+    noun: &str,
+    columns: &[String],
+    mut arguments: BTreeMap<String, String>,
+) -> Result<Request, Problem> {
     let what = noun.replace('-', "_");
     let plural = if what.ends_with('s') { what } else { format!("{what}s") };
     if !LISTABLE.iter().any(|list| list.name == plural) {
         return Err(Problem::Usage(format!("Don't know how to list {noun}")));
     }
-    Ok(Request::List { what: plural, columns: columns.to_vec() })
+    let mut columns = columns.to_vec();
+    if let Some(named) = arguments.remove("columns") {
+        columns.extend(named.split(',').map(str::to_owned));
+    }
+    let size = arguments.remove("page_size").unwrap_or_else(|| "100".to_owned());
+    let page = arguments.remove("page").map(|page| (page, size));
+    match arguments.first_key_value() {
+        None => Ok(Request::List { what: plural, columns, page }),
+        Some((name, _)) => Err(Problem::Usage(format!("no such option: --{name}"))),
+    }
 }
 
 fn object(noun: &str) -> Result<&'static Object, Problem> {
@@ -289,11 +343,32 @@ mod tests {
         assert_eq!(line.options.get("port"), Some("1"));
         assert_eq!(line.options.get("username"), Some("guest"));
         assert!(line.options.quiet);
-        let Request::List { what, columns } = line.request else { panic!("it is a list") };
+        let Request::List { what, columns, page: None } = line.request else {
+            panic!("it is a list")
+        };
         assert_eq!(
             (what.as_str(), columns),
             ("queues", vec!["name".to_owned(), "messages".to_owned()])
         );
+    }
+
+    #[test]
+    fn verbs_of_the_second_version_take_options_of_their_own() {
+        let line = parse("--port 7 health_check port_listener --port 5672").unwrap();
+        assert_eq!(line.options.get("port"), Some("7"));
+        let Request::Second(_, arguments) = line.request else { panic!("{:?}", line.request) };
+        assert_eq!(arguments["port"], "5672");
+        let vhost =
+            [("name".to_owned(), "v".to_owned()), ("tracing".to_owned(), "true".to_owned())];
+        assert_eq!(declared("vhosts declare --tracing --name v").1, vhost);
+        let line = parse("queues list --columns name,messages --page 2 --page-size 5").unwrap();
+        let Request::List { columns, page, .. } = line.request else { panic!("it is a list") };
+        assert_eq!((columns.len(), page), (2, Some(("2".to_owned(), "5".to_owned()))));
+        let Request::Publish(message) = parse("publish message --exchange x").unwrap().request
+        else {
+            panic!("it publishes")
+        };
+        assert_eq!((&*message["payload"], &*message["routing_key"]), ("test", ""));
     }
 
     #[test]
@@ -307,6 +382,7 @@ mod tests {
             ("declare queue q", "Argument \"q\" not in the name=value format"),
             ("export", "Exactly one argument required"),
             ("--nonsense list queues", "no such option: --nonsense"),
+            ("list queues --nonsense 1", "no such option: --nonsense"),
         ] {
             let Err(Problem::Usage(problem)) = parse(line) else { panic!("{line} is fine") };
             assert_eq!(problem, text);

@@ -1,5 +1,7 @@
 //! `list` and `show`.
 
+use serde_json::Value;
+
 use super::{Admin, Problem, tables};
 use crate::cli::api::ApiPath;
 
@@ -47,12 +49,22 @@ pub(super) const LISTABLE: [Listable; 17] = [
 const OVERVIEW: [&str; 4] =
     ["rabbitmq_version", "cluster_name", "queue_totals.messages", "object_totals.queues"];
 
-pub(super) fn list(admin: &mut Admin<'_>, what: &str, columns: &[String]) -> Result<(), Problem> {
+/// `page` is its number, and how many are on one.
+pub(super) fn list(
+    admin: &mut Admin<'_>,
+    what: &str,
+    columns: &[String],
+    page: Option<&(String, String)>,
+) -> Result<(), Problem> {
     let list = LISTABLE.iter().find(|list| list.name == what).expect("the line was checked");
     let collection = list.name.replace('_', "-");
     let path = match &admin.options.vhost {
         Some(vhost) if list.has_vhost => ApiPath::of(&[&collection, vhost]),
         _ => ApiPath::of(&[&collection]),
+    };
+    let path = match page {
+        Some((page, size)) => path.with("page", page).with("page_size", size),
+        None => path,
     };
     print(admin, path, list.columns, list.json, columns, false)
 }
@@ -86,6 +98,11 @@ fn print(
         path = path.with("sort_reverse", "true");
     }
     let answer = admin.client.get(&path).map_err(|error| Problem::of(error, &path))?;
-    let answer = if is_single { vec![answer].into() } else { answer };
+    let answer = match answer {
+        answer if is_single => vec![answer].into(),
+        // A page.
+        Value::Object(mut page) => page.remove("items").unwrap_or_default(),
+        answer => answer,
+    };
     tables::print(admin, &answer, &columns, json)
 }

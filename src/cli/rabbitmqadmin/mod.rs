@@ -5,6 +5,7 @@ mod line;
 mod lists;
 mod objects;
 mod options;
+mod second;
 mod tables;
 
 use std::collections::BTreeMap;
@@ -116,13 +117,14 @@ impl Admin<'_> {
     fn run(&mut self, request: Request) -> Result<(), Problem> {
         match request {
             Request::Answer(_) => Ok(()),
-            Request::List { what, columns } => lists::list(self, &what, &columns),
+            Request::List { what, columns, page } => {
+                lists::list(self, &what, &columns, page.as_ref())
+            }
             Request::Show { columns } => lists::show(self, &columns),
             Request::Declare(object, arguments) => self.declare(object, arguments),
             Request::Delete(object, arguments) => self.delete(object, arguments),
-            Request::Close(arguments) => {
-                self.remove(&["connections", &text(&arguments, "name")?], "connection closed")
-            }
+            Request::Close(arguments) => self.close(&arguments),
+            Request::Second(verb, arguments) => self.second(verb, &arguments),
             Request::Purge(arguments) => {
                 let (vhost, name) = (self.options.vhost_or_default(), text(&arguments, "name")?);
                 self.remove(&["queues", &vhost, &name, "contents"], "queue purged")
@@ -145,6 +147,15 @@ impl Admin<'_> {
             writeln!(self.out, "{line}")?;
         }
         Ok(())
+    }
+
+    fn close(&mut self, arguments: &BTreeMap<String, String>) -> Result<(), Problem> {
+        let path = ApiPath::of(&["connections", &text(arguments, "name")?]);
+        match self.client.delete(&path) {
+            Err(ApiError::NotFound { .. }) if arguments.contains_key("idempotently") => Ok(()),
+            other => other.map_err(|error| Problem::of(error, &path)),
+        }?;
+        self.say("connection closed")
     }
 
     fn remove(&mut self, path: &[&str], done: &str) -> Result<(), Problem> {
@@ -196,8 +207,12 @@ impl Admin<'_> {
         let (payload, encoding) = match arguments.remove("payload") {
             Some(payload) => (payload, encoding),
             None => {
+                let file = arguments.get("payload_file").filter(|file| *file != "-");
                 let mut bytes = Vec::new();
-                let read = io::stdin().lock().read_to_end(&mut bytes);
+                let read = match file {
+                    Some(file) => fs::read(file).map(|read| bytes = read),
+                    None => io::stdin().lock().read_to_end(&mut bytes).map(drop),
+                };
                 read.map_err(|error| {
                     Problem::Refused(format!("cannot read the payload: {error}"))
                 })?;

@@ -22,7 +22,7 @@ pub(super) struct Object {
 }
 
 /// Everything that can be declared.
-static OBJECTS: [Object; 11] = [
+static OBJECTS: [Object; 12] = [
     Object {
         name: "exchange",
         mandatory: &["name", "type"],
@@ -71,6 +71,13 @@ static OBJECTS: [Object; 11] = [
         optional: &[],
         identity: &["component", "name"],
         path: &["parameters", "{component}", "{vhost}", "{name}"],
+    },
+    Object {
+        name: "global_parameter",
+        mandatory: &["name", "value"],
+        optional: &[],
+        identity: &["name"],
+        path: &["global-parameters", "{name}"],
     },
     Object {
         name: "policy",
@@ -221,6 +228,9 @@ impl Object {
 fn normalise(arguments: &mut BTreeMap<String, String>) {
     if let Some(value) = arguments.remove("apply_to") {
         arguments.insert("apply-to".to_owned(), value);
+    }
+    if let Some(value) = arguments.remove("username") {
+        arguments.insert("user".to_owned(), value);
     }
 }
 

@@ -8,8 +8,8 @@ use crate::http::process::Usage;
 use crate::http::site::Site;
 use crate::http::summary::Summary;
 
-const CLASSIC: &str = "rabbit_classic_queue";
-const QUORUM: &str = "rabbit_quorum_queue";
+pub(super) const CLASSIC: &str = "rabbit_classic_queue";
+pub(super) const QUORUM: &str = "rabbit_quorum_queue";
 
 /// Who came and went (`connection_churn_metrics`).
 pub(super) fn churn(out: &mut Exposition, site: &Site, totals: &VHostTotals) {
@@ -82,8 +82,9 @@ pub(super) fn process(out: &mut Exposition, site: &Site) {
     out.family("erlang_uptime_seconds", Gauge, "Node uptime").fraction(&[], seconds);
 }
 
-/// Which broker it is (`identity_info`, `build_info`). Dashboards join everything with these.
-pub(super) fn identity(out: &mut Exposition, site: &Site) {
+/// Which broker it is (`identity_info`, `build_info`). Dashboards join everything with these; by the name of the
+/// endpoint they tell apart what was scraped from several of them.
+pub(super) fn identity(out: &mut Exposition, site: &Site, endpoint: &str) {
     let identity = site.identity();
     let cluster = site.cluster_name();
     let permanent = site.host().global_parameter("internal_cluster_id");
@@ -103,6 +104,7 @@ pub(super) fn identity(out: &mut Exposition, site: &Site) {
             ("rabbitmq_node", identity.node.as_str()),
             ("rabbitmq_cluster", cluster.as_str()),
             ("rabbitmq_cluster_permanent_id", permanent.as_str()),
+            ("rabbitmq_endpoint", endpoint),
         ],
         1,
     );

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::node::{CLASSIC, QUORUM};
 use super::text::Exposition;
 use super::text::Kind::{self, Counter, Gauge};
+use crate::broker::policy::QueueKind;
 use crate::broker::queue::QueueReport;
 use crate::broker::queue_cell::QueueCell;
 use crate::broker::vhost::VHost;
@@ -144,6 +146,23 @@ pub(super) fn of_each(
             let (vhost, name) = (queue.vhost.to_str_lossy(), queue.name.to_str_lossy());
             family.sample(&[("vhost", &vhost), ("queue", &name)], read(report));
         }
+    }
+}
+
+/// Of which type each queue is, to join its numbers with (`queue_info`).
+pub(super) fn info(out: &mut Exposition, queues: &[(Arc<QueueCell>, QueueReport)]) {
+    let help = "A metric with a constant '1' value and labels that provide some queue details";
+    let mut family = out.family("queue_info", Gauge, help);
+    for (queue, _) in queues {
+        let (vhost, name) = (queue.vhost.to_str_lossy(), queue.name.to_str_lossy());
+        let kind = match queue.kind() {
+            QueueKind::Classic => CLASSIC,
+            QueueKind::Quorum => QUORUM,
+            QueueKind::Stream => "rabbit_stream_queue",
+        };
+        let labels =
+            [("vhost", &*vhost), ("queue", &*name), ("queue_type", kind), ("membership", "leader")];
+        family.sample(&labels, 1);
     }
 }
 

@@ -39,6 +39,11 @@ impl Exposition {
         self.family(name, kind, help).sample(&[], value);
     }
 
+    /// Adds what was written under other names.
+    pub(super) fn append(&mut self, other: Self) {
+        self.text.push_str(&other.text);
+    }
+
     pub(super) fn into_text(self) -> String {
         self.text
     }

@@ -131,7 +131,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Op::delete("/api/global-parameters/{name}", "Deletes a global parameter"),
     Op::check("/api/health/checks/alarms", "Fails while publishers have to wait"),
     Op::check("/api/health/checks/local-alarms", "Fails while publishers have to wait"),
-    Op::check("/api/health/checks/certificate-expiration/{within}/{unit}", "Passes"),
+    Op::check(
+        "/api/health/checks/certificate-expiration/{within}/{unit}",
+        "Fails where a certificate expires soon",
+    ),
     Op::check("/api/health/checks/port-listener/{port}", "Fails where nothing listens on a port"),
     Op::check("/api/health/checks/protocol-listener/{protocol}", "Fails where nothing speaks it"),
     Op::check("/api/health/checks/virtual-hosts", "Passes while the broker answers"),

@@ -116,15 +116,23 @@ impl Visitor<'_> {
     ///
     /// # Errors
     /// As `basic.get`.
-    pub fn look_at(&self, queue: &Arc<QueueCell>) -> Result<Fetch, Refused> {
-        self.caller().check_queue(Permission::Read, &queue.name)?;
+    pub fn look_at(&self, queue: &ShortString) -> Result<Fetch, Refused> {
+        self.caller().check_queue(Permission::Read, queue)?;
+        let queue = self.vhost.queue(queue)?;
         queue.check_access(NOBODY)?;
         let alone = queue.state.lock().settings().single_active_consumer;
         if alone && queue.kind() == QueueKind::Quorum {
             return Err(BrokerError::GetFromSingleActive(queue.resource()).into());
         }
-        let (host, queue) = (Arc::clone(self.host), Arc::clone(queue));
-        Ok(Fetch { host, queue, taken: Vec::new(), last_taken: None, announced: None })
+        let host = Arc::clone(self.host);
+        Ok(Fetch {
+            host,
+            queue,
+            taken: Vec::new(),
+            taken_bytes: 0,
+            last_taken: None,
+            announced: None,
+        })
     }
 }
 
@@ -190,6 +198,7 @@ pub struct Fetch {
     host: Arc<Host>,
     queue: Arc<QueueCell>,
     taken: Vec<Fetched>,
+    taken_bytes: u64,
     last_taken: Option<Instant>,
     /// What the store is to know before anything is taken, and whether it does.
     announced: Option<(Announcement, Arc<AtomicBool>)>,
@@ -216,17 +225,18 @@ pub enum Decision {
 }
 
 impl Fetch {
-    /// Gets messages until there are `max`. Where one has to be read from the store first, `again` is
-    /// called, from any thread, when it makes sense to call this again.
+    /// Gets messages until there are `max`, or their bodies have more than `bytes_max` bytes. Where one has to
+    /// be read from the store first, `again` is called, from any thread, when it makes sense to call this again.
     pub fn take(
         &mut self,
         max: usize,
+        bytes_max: u64,
         again: impl Fn() + Send + Sync + 'static,
         now: Instant,
     ) -> Taken {
         let again = Arc::new(Again(again));
         let sink: Arc<dyn DeliverySink> = Arc::<Again<_>>::clone(&again);
-        while self.taken.len() < max {
+        while self.taken.len() < max && self.taken_bytes <= bytes_max {
             let mut effects = Effects::default();
             let got = {
                 let mut state = self.queue.state.lock();
@@ -245,6 +255,7 @@ impl Fetch {
             self.host.carry_out(&self.queue, &mut effects, now);
             match got {
                 Get::Message(fetched) => {
+                    self.taken_bytes += fetched.entry.message.body_len();
                     self.taken.push(fetched);
                     self.last_taken = Some(now);
                 }

@@ -54,7 +54,8 @@ fn what_is_drained_takes_no_space() {
     process.checkpoint_now();
     let (bytes, segments) = process.log_len();
     assert!(segments <= 2, "{segments} segments are left, of {bytes} bytes");
-    assert_eq!(machine.disk.used(), bytes);
+    let ahead = machine.disk.used() - bytes;
+    assert!(ahead <= 1024, "{ahead} bytes for what is to come, and a segment has 1024");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn options() -> DurableOptions {
         durability: Durability::Fsync,
         disk_free_limit: 0,
         checkpoint: CheckpointRule { bytes: 4096, interval: Duration::from_secs(60) },
-        log: LogOptions { segment_bytes: 2048 },
+        log: LogOptions { segment_bytes: 2048, ahead_bytes: 4096 },
         clock: origin,
     }
 }
@@ -145,8 +145,8 @@ fn a_store_that_fails_confirms_nothing_and_says_why() {
     store.on_failure(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
     });
-    // The write, and the sync behind it.
-    disk.plan(disk.calls() + 2, Fault::Error(ErrorKind::Other));
+    // The write, the zeros behind it, and the sync.
+    disk.plan(disk.calls() + 3, Fault::Error(ErrorKind::Other));
     enter(&store, 1, 0, 5);
     assert!(!is_confirmed(&store));
     enter(&store, 1, 1, 6);

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::block::Entry;
-use super::super::place::{Location, Place, SegmentId};
+use super::super::place::{Location, Place};
 use super::bits::Bits;
 use super::live::LiveCounts;
+use super::slots::{Slot, Slots};
 use crate::broker::time::Timestamp;
 
 /// Changes of a block's entries since the last checkpoint, to be laid over what the block held then.
@@ -23,44 +24,12 @@ pub(super) struct BlockDelta {
     set: Bits,
     /// Delivered since they last came back.
     delivered: Bits,
-    /// The position of the first slot.
-    first: u16,
     /// What entered; a slot counts if its position is `set`.
-    slots: Vec<Slot>,
+    slots: Slots,
     /// Whatever else happened to an entry. Few have one.
     patches: BTreeMap<u16, Patch>,
     /// Which have one.
     patched: Bits,
-}
-
-/// A place as it entered.
-#[derive(Debug, Clone, Copy)]
-struct Slot {
-    location: Location,
-    transient: bool,
-    body_len: u64,
-    expires: Timestamp,
-}
-
-impl Slot {
-    const NONE: Self = Self {
-        location: Location { segment: SegmentId(0), offset: 0, length: 0 },
-        transient: false,
-        body_len: 0,
-        expires: Timestamp::NEVER,
-    };
-
-    fn place(&self) -> Place {
-        Place {
-            location: self.location,
-            body_len: self.body_len,
-            expires: self.expires,
-            due: None,
-            returns: 0,
-            delivered: false,
-            transient: self.transient,
-        }
-    }
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -87,12 +56,7 @@ impl BlockDelta {
         self.gone.remove(number);
         self.cleared.remove(number);
         self.set.insert(number);
-        *self.slot_for(number) = Slot {
-            location: place.location,
-            transient: place.transient,
-            body_len: place.body_len,
-            expires: place.expires,
-        };
+        *self.slots.slot_mut(number) = Slot::new(place);
         live.add(place.location);
         if place.returns > 0 || place.due.is_some() {
             self.patch(number).returned = Some((place.returns, place.due));
@@ -129,31 +93,16 @@ impl BlockDelta {
         self.patches.entry(number).or_default()
     }
 
-    /// The slot of a position, made if there is none yet.
-    fn slot_for(&mut self, number: u16) -> &mut Slot {
-        if self.slots.is_empty() {
-            self.first = number;
-        } else if number < self.first {
-            let before = usize::from(self.first - number);
-            self.slots.splice(0..0, std::iter::repeat_n(Slot::NONE, before));
-            self.first = number;
+    /// Has what entered take less room, as it is likely to stay.
+    pub(super) fn pack(&mut self) {
+        if !self.set.is_empty() {
+            self.slots.pack(self.set);
         }
-        let place = usize::from(number - self.first);
-        if place >= self.slots.len() {
-            self.slots.resize(place + 1, Slot::NONE);
-        }
-        &mut self.slots[place]
-    }
-
-    /// The slot of a position that is `set`.
-    fn slot(&self, number: u16) -> Slot {
-        let place = usize::from(number.wrapping_sub(self.first));
-        self.slots.get(place).copied().unwrap_or(Slot::NONE)
     }
 
     pub(super) fn settled(&mut self, numbers: Bits, live: &mut LiveCounts) {
         for number in (numbers & self.set).iter() {
-            live.subtract(self.slot(number).location);
+            live.subtract(self.slots.slot_mut(number).location);
         }
         for number in (numbers & self.patched).iter() {
             if let Some(Patch { location: Some(location), .. }) = self.patches.remove(&number) {
@@ -171,7 +120,7 @@ impl BlockDelta {
     /// The same for one position, as most leave.
     pub(super) fn settled_one(&mut self, number: u16, live: &mut LiveCounts) {
         if self.set.contains(number) {
-            live.subtract(self.slot(number).location);
+            live.subtract(self.slots.slot_mut(number).location);
             self.set.remove(number);
         }
         if self.patched.contains(number) {
@@ -187,7 +136,7 @@ impl BlockDelta {
     /// is never written: the block would keep its memory until the next checkpoint.
     fn free_slots(&mut self) {
         if self.set.is_empty() {
-            self.slots = Vec::new();
+            self.slots = Slots::default();
         }
     }
 
@@ -233,7 +182,7 @@ impl BlockDelta {
             return;
         }
         let before = if self.set.contains(number) {
-            let slot = self.slot_for(number);
+            let slot = self.slots.slot_mut(number);
             Some(std::mem::replace(&mut slot.location, location))
         } else {
             self.patch(number).location.replace(location)
@@ -256,12 +205,12 @@ impl BlockDelta {
                 entries.push(entry);
             }
         };
-        for number in self.set.iter() {
+        for (number, place) in self.slots.entries(self.set) {
             while let Some(entry) = before.next_if(|(other, _)| *other < number) {
                 keep(entry);
             }
             before.next_if(|(other, _)| *other == number);
-            keep((number, self.slot(number).place()));
+            keep((number, place));
         }
         before.for_each(keep);
     }

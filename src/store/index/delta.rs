@@ -12,6 +12,10 @@ use super::block_delta::{BlockDelta, Sweep};
 use super::live::LiveCounts;
 use crate::broker::queue_cell::QueueId;
 
+/// So many blocks that something entered last are ready to have it leave. In tests few are, so that all that
+/// happens to blocks happens to packed ones, too.
+const LOOSE_BLOCKS: u64 = if cfg!(test) { 1 } else { 16 };
+
 /// Everything that changed since a checkpoint.
 #[derive(Debug, Default)]
 pub(super) struct Delta {
@@ -38,7 +42,19 @@ impl QueueDelta {
     pub(super) fn entered(&mut self, position: u64, place: &Place, live: &mut LiveCounts) {
         self.next_position = self.next_position.max(position.saturating_add(1));
         let (block, number) = split(position);
+        let known = self.blocks.len();
         self.block_mut(block).entered(number, place, live);
+        if self.blocks.len() > known {
+            self.pack_before(block);
+        }
+    }
+
+    /// A block is begun: what entered some blocks before, and is still there, is likely to stay.
+    fn pack_before(&mut self, block: u64) {
+        let before = block.checked_sub(LOOSE_BLOCKS);
+        if let Some(delta) = before.and_then(|before| self.blocks.get_mut(&before)) {
+            delta.pack();
+        }
     }
 
     /// The changes of a block, begun if there were none.

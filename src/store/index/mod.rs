@@ -16,6 +16,7 @@ mod live;
 mod read;
 mod recovery;
 mod segments;
+mod slots;
 
 use std::sync::Arc;
 

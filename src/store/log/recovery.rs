@@ -194,9 +194,11 @@ impl LogRecovery {
             let tail = replay_frames(&mut frames, &segment, &mut at, apply)?;
             // The segment before an unfinished one was synced whole.
             let may_be_torn = is_last && self.unfinished.is_none();
+            let is_clean = matches!(tail, Tail::Clean);
             check_tail(&segment, &mut frames, tail, may_be_torn)?;
             if is_last {
-                let cut = self.settle(&segment, at.offset, frames.first_unproven())?;
+                let torn = self.settle(&segment, at.offset, frames.first_unproven())?;
+                let cut = torn.filter(|_| !is_clean);
                 let (header, end, sequence) = (*header, at.offset, at.sequence);
                 return Ok(End { header, file, end, sequence, cut });
             }
@@ -205,8 +207,8 @@ impl LogRecovery {
         Err(StoreError::Corrupt { path, offset: 0, what: "it is missing".to_owned() })
     }
 
-    /// Makes the last segment end where its frames do. What a killed process left in the system's
-    /// memory is on the disk afterwards: the broker goes on from it.
+    /// Makes the last segment end where its frames do; what was cut off. What a killed process left in the
+    /// system's memory is on the disk afterwards: the broker goes on from it.
     fn settle(
         &self,
         segment: &Segment<'_>,
