@@ -1,5 +1,6 @@
 //! What an operator can choose. Plain values, passed by constructor; `cli` fills them in.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,9 +9,11 @@ use std::time::Duration;
 
 pub use self::capacity::Capacity;
 pub use self::tls::{CertificateLogin, TlsConfig, TlsOptions, TlsVerify, TlsVersions};
+pub use self::vhost_limits::DefaultVHostLimits;
 
 mod capacity;
 mod tls;
+mod vhost_limits;
 
 /// Everything that can be configured, with RabbitMQ's defaults where it has them.
 ///
@@ -35,6 +38,8 @@ pub struct Config {
     pub prometheus_port: Option<u16>,
     /// The TCP port of the same metrics over HTTPS, with the certificate of [`Config::tls`]. 0: any free one.
     pub prometheus_tls_port: Option<u16>,
+    /// The largest body of a request to the management HTTP API, in bytes. Most requests may bring much less.
+    pub management_max_body_size: usize,
     /// Addresses to listen on for management and metrics. Empty: the same as for AMQP.
     pub management_bind: Vec<IpAddr>,
     /// The largest frame offered to clients, in bytes, its 8 bytes of overhead included.
@@ -56,8 +61,17 @@ pub struct Config {
     pub default_user: String,
     /// That user's password.
     pub default_pass: Secret,
+    /// That user's tags.
+    pub default_user_tags: Vec<String>,
+    /// What that user may configure, write and read, as regular expressions.
+    pub default_permissions: [String; 3],
     /// The vhost that an empty broker starts with.
     pub default_vhost: String,
+    /// What new vhosts are limited to: the first of these whose pattern matches, by name. There is no key for it but
+    /// RabbitMQ's.
+    pub vhost_limits: BTreeMap<String, DefaultVHostLimits>,
+    /// What the broker calls the cluster that it is all of. Empty: as the node.
+    pub cluster_name: String,
     /// A file of definitions that are put in force before anybody can connect.
     pub load_definitions: Option<PathBuf>,
     /// Users who may log in from this machine only.
@@ -103,6 +117,7 @@ impl Default for Config {
             management_tls_port: None,
             prometheus_port: Some(15692),
             prometheus_tls_port: None,
+            management_max_body_size: 32 * 1024 * 1024,
             management_bind: Vec::new(),
             frame_max: 128 * 1024,
             channel_max: 2047,
@@ -113,7 +128,11 @@ impl Default for Config {
             node_name: String::new(),
             default_user: "guest".to_owned(),
             default_pass: Secret::new("guest"),
+            default_user_tags: vec!["administrator".to_owned()],
+            default_permissions: [".*"; 3].map(str::to_owned),
             default_vhost: "/".to_owned(),
+            vhost_limits: BTreeMap::new(),
+            cluster_name: String::new(),
             load_definitions: None,
             loopback_users: vec!["guest".to_owned()],
             allow_anonymous: false,
@@ -228,6 +247,20 @@ pub enum LogLevel {
     Debug,
     /// Every frame.
     Trace,
+}
+
+impl LogLevel {
+    /// As it is written in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
 }
 
 /// How log messages are written.

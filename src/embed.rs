@@ -3,25 +3,33 @@
 mod administration;
 mod web;
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use self::web::Web;
-use crate::auth::Certificate;
+use crate::auth::{Certificate, Permissions};
 use crate::broker::census::Census;
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
+use crate::broker::parameter::VHostLimits;
 use crate::broker::policy::QueueKind;
 use crate::broker::policy::{EffectiveDefinition, Policy, PolicyError};
 use crate::broker::queue::{QueueCounts, Restored, ScheduledMessage, Totals, Window};
 use crate::broker::queue_cell::{QueueCell, QueueId, QueueIds};
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
-use crate::config::{Config, ConsumerTimeoutAction, DefaultQueueType, Durability, Secret};
+use crate::config::{
+    Config, ConsumerTimeoutAction, DefaultQueueType, DefaultVHostLimits, Durability, LogLevel,
+    Secret,
+};
 use crate::net::{Listeners, Server, ServerError, TlsListener, epoch, now, since_1970};
+use crate::pattern::{InvalidPattern, Pattern};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::Limits;
 use crate::session::{
@@ -104,6 +112,14 @@ pub enum StartError {
     /// The default user or vhost can't be.
     #[error("default_user or default_vhost: {0}; choose another name")]
     Defaults(#[from] AdminError),
+    /// What new vhosts are to be limited to.
+    #[error("default_limits.vhosts.{id}.pattern: {reason}")]
+    VHostLimits {
+        /// Which of them.
+        id: String,
+        /// What is wrong.
+        reason: InvalidPattern,
+    },
     /// What an earlier process stored makes no sense.
     #[error(transparent)]
     Definition(#[from] RestoreError),
@@ -129,7 +145,9 @@ impl Broker {
         }
         let Opened { store, durable, recovered } = open_store(&config)?;
         let Recovered { values, queues, first_free } = recovered;
-        let host = Host::new(host_settings(&config, store, values, first_free))?;
+        let vhost_limits = vhost_limits(&config)?;
+        let settings = host_settings(&config, store, values, first_free);
+        let host = Host::new(HostSettings { vhost_limits, ..settings })?;
         if let Some(durable) = &durable {
             restore(&host, durable, queues)?;
         }
@@ -149,7 +167,7 @@ impl Broker {
         let server = Server::start(listeners, &host)?;
         let local_token =
             Secret::new(format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()));
-        let web = web.start(&host, &config, &server, &local_token);
+        let web = web.start(&host, &config, &server, &local_token, tls.clone());
         let failure = Arc::new(watch::Sender::new(None));
         if let Some(durable) = &durable {
             let (end, failure) = (server.end(), Arc::clone(&failure));
@@ -195,6 +213,13 @@ impl Broker {
     /// `Authorization: Bearer TOKEN`. Another one with each start.
     pub fn local_token(&self) -> &Secret {
         &self.local_token
+    }
+
+    /// Tells who can change the level of the log, and what it is, for administrators who ask for another one.
+    pub fn on_log_level(&self, level: LogLevel, set: impl Fn(LogLevel) + Send + Sync + 'static) {
+        if let Some(site) = &self.web.site {
+            site.settings().on_log_level(level, set);
+        }
     }
 
     /// Where it listens for management over HTTP.
@@ -503,18 +528,56 @@ fn restore(
 /// What there is besides what was there: definitions from a file, or what an empty broker begins with.
 fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
     let Config { default_user, default_pass, default_vhost, load_definitions, .. } = config;
-    let defaults = Defaults::new(default_user, default_pass.expose(), default_vhost);
+    let [configure, write, read] = &config.default_permissions;
+    let permissions = Permissions::new(configure, write, read).map_err(AdminError::from)?;
+    let defaults = Defaults {
+        tags: config.default_user_tags.iter().map(String::as_str).collect(),
+        permissions,
+        ..Defaults::new(default_user, default_pass.expose(), default_vhost)
+    };
     let Some(path) = load_definitions else { return Ok(host.make_defaults(defaults)?) };
-    let refused = |reason: &dyn std::fmt::Display| {
-        let (path, reason) = (path.display().to_string(), reason.to_string());
+    let refused = |file: &Path, reason: &dyn std::fmt::Display| {
+        let (path, reason) = (file.display().to_string(), reason.to_string());
         StartError::Load { path, reason }
     };
-    let text = std::fs::read(path).map_err(|error| refused(&error))?;
-    let json = serde_json::from_slice(&text).map_err(|error| refused(&error))?;
-    let definitions = Definitions::read(&json).map_err(|error| refused(&error))?;
-    host.begin_with(definitions, defaults, now()).map_err(|error| refused(&error))?;
+    let mut together = Map::new();
+    for file in definition_files(path).map_err(|error| refused(path, &error))? {
+        let text = std::fs::read(&file).map_err(|error| refused(&file, &error))?;
+        let document = serde_json::from_slice(&text).map_err(|error| refused(&file, &error))?;
+        // Of several, what is wrong with one is said of that one.
+        Definitions::read(&document).map_err(|error| refused(&file, &error))?;
+        add_definitions(&mut together, document);
+    }
+    let definitions = Definitions::read(&Value::Object(together));
+    let definitions = definitions.map_err(|error| refused(path, &error))?;
+    host.begin_with(definitions, defaults, now()).map_err(|error| refused(path, &error))?;
     tracing::info!("definitions of {} are in force", path.display());
     Ok(())
+}
+
+/// Adds what another document has to what one has: lists grow, and of anything else the last counts.
+fn add_definitions(together: &mut Map<String, Value>, document: Value) {
+    let Value::Object(document) = document else { return };
+    for (key, value) in document {
+        match (together.get_mut(&key), value) {
+            (Some(Value::Array(items)), Value::Array(more)) => items.extend(more),
+            (_, value) => {
+                together.insert(key, value);
+            }
+        }
+    }
+}
+
+/// The file, or all that are in the directory, by name.
+fn definition_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path()));
+    let mut files: Vec<PathBuf> = entries.collect::<Result<_, _>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    Ok(files)
 }
 
 /// Descriptors that the broker needs for itself: files of the store, listeners, connections over HTTP.
@@ -543,6 +606,23 @@ fn node_name(config: &Config) -> String {
     format!("{name}@{}", host.split('.').next().unwrap_or(&host))
 }
 
+fn cluster_name(config: &Config) -> String {
+    match config.cluster_name.is_empty() {
+        true => node_name(config),
+        false => config.cluster_name.clone(),
+    }
+}
+
+fn vhost_limits(config: &Config) -> Result<Vec<(Pattern, VHostLimits)>, StartError> {
+    let compiled = config.vhost_limits.iter().map(|(id, limits)| {
+        let DefaultVHostLimits { pattern, max_connections, max_queues } = limits;
+        let limits = VHostLimits { max_connections: *max_connections, max_queues: *max_queues };
+        let refused = |reason| StartError::VHostLimits { id: id.clone(), reason };
+        Ok((Pattern::new(pattern).map_err(refused)?, limits))
+    });
+    compiled.collect()
+}
+
 fn host_settings(
     config: &Config,
     store: Arc<dyn Store>,
@@ -560,13 +640,14 @@ fn host_settings(
             anonymous: config.allow_anonymous,
             external: false,
             handshake_timeout: config.handshake_timeout,
-            cluster_name: node_name(config),
+            cluster_name: cluster_name(config),
             durability: config.durability.name(),
         },
         loopback_users: config.loopback_users.clone(),
         anonymous_user: config.default_user.clone(),
         certificate_login: config.tls.login_from,
         capacity: config.capacity,
+        vhost_limits: Vec::new(),
         descriptors_max: descriptors_for_clients(),
         node_name: node_name(config),
         outbox_bytes_max: config.consumer_outbox_bytes,

@@ -148,6 +148,25 @@ async fn definitions_from_a_file_take_the_place_of_the_defaults() {
     }
 }
 
+/// Goal: a directory's files are one document: users in the last of them take the place of the default user.
+#[tokio::test]
+async fn definitions_may_be_spread_over_the_files_of_a_directory() {
+    let folder = Folder::new("load-directory");
+    folder.file("1.json", &json!({ "vhosts": [{ "name": "v" }], "queues": [] }));
+    folder.file(
+        "2.json",
+        &json!({ "users": [{ "name": "u", "password": "pw" }],
+        "queues": [{ "name": "q", "vhost": "v" }] }),
+    );
+    std::fs::write(folder.0.join("readme.txt"), "not this").unwrap();
+    let dir = folder.0.join("data");
+    let broker = start(&dir, |config| config.load_definitions = Some(folder.0.clone())).await;
+    assert_eq!(names(&broker, "users", "name"), ["u"]);
+    assert_eq!(names(&broker, "vhosts", "name"), ["v"]);
+    assert_eq!(names(&broker, "queues", "name"), ["q"]);
+    broker.stop().await;
+}
+
 #[tokio::test]
 async fn definitions_that_can_not_be_loaded_keep_the_broker_from_starting() {
     let folder = Folder::new("load-nothing");

@@ -262,6 +262,39 @@ async fn management_and_metrics_are_served_over_https() {
     assert!(http(plain, "/api/whoami").await.contains("\"name\":\"guest\""));
 }
 
+/// Goal: who watches certificates hears in time that they expire, and only who logs in where they are.
+#[tokio::test]
+async fn a_certificate_that_expires_soon_fails_its_health_check() {
+    let pki = Pki::new();
+    let broker = Running::start(&pki, &["--management-port=0"]).await;
+    let address = broker.address("management");
+    let check = |within: &'static str| async move {
+        let path = format!("/api/health/checks/certificate-expiration/{within}");
+        http(TcpStream::connect(address).await.unwrap(), &path).await
+    };
+    assert!(check("1/weeks").await.starts_with("HTTP/1.1 200 "));
+    let expired = check("9000/years").await;
+    assert!(expired.starts_with("HTTP/1.1 503 "), "{expired}");
+    let (_, body) = expired.split_once("\r\n\r\n").unwrap();
+    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["reason"], "Certificates expiring");
+    assert_eq!(body["expired"][0]["protocol"], "amqp/ssl");
+    assert_eq!(body["expired"][0]["port"], broker.address("amqps").port());
+    assert!(body["expired"][0]["certfile"].is_string(), "{body}");
+    assert!(body["expired"][0]["certfile_expires_on"][0].is_string(), "{body}");
+    let mut anybody = TcpStream::connect(address).await.unwrap();
+    let path = "/api/health/checks/certificate-expiration/9000/years";
+    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    anybody.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    anybody.read_to_string(&mut answer).await.unwrap();
+    assert!(
+        answer.contains("Certificates expiring") && !answer.contains("certfile\":\"/"),
+        "{answer}"
+    );
+    assert!(!answer.contains("certfile\":"), "{answer}");
+}
+
 /// Goal: who forgets the s in https is told so, where he looks.
 #[tokio::test]
 async fn plain_http_on_the_port_for_https_is_answered_with_the_reason() {
@@ -312,7 +345,7 @@ async fn commands_about_a_broker_speak_https() {
     assert_eq!(code, 0, "{text}");
     // Nobody else vouches for it.
     let (code, text) = ask(&[&status[..], &["--tls-ca-cert-file", "/etc/hostname"]].concat()).await;
-    assert_eq!((code, text.contains("it holds no certificate")), (78, true), "{text}");
+    assert_eq!((code, text.contains("it holds no certificate")), (64, true), "{text}");
     let own = pki.file("server.pem").display().to_string();
     let (code, text) = ask(&[&status[..], &["--tls-ca-cert-file", &own]].concat()).await;
     assert_eq!((code, text.contains("--tls-ca-cert-file")), (76, true), "{text}");

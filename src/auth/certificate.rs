@@ -48,7 +48,7 @@ pub struct Certificate {
     pub not_before: u64,
     /// Until when.
     pub not_after: u64,
-    /// The owner's common name; the first, if there are several.
+    /// The owner's common name; the first, if there are several, and none where it is no text.
     pub common_name: Option<String>,
     /// The owner's other names: DNS names, e-mail addresses, URIs, IP addresses.
     pub alternative_names: Vec<String>,
@@ -73,7 +73,7 @@ impl Certificate {
             issuer: distinguished_name(body.issuer()),
             not_before: body.validity().not_before.to_unix_duration().as_secs(),
             not_after: body.validity().not_after.to_unix_duration().as_secs(),
-            common_name: common_name.map(value),
+            common_name: common_name.and_then(text),
             alternative_names: alternative_names(&parsed),
         })
     }
@@ -104,7 +104,10 @@ fn attribute(attribute: &AttributeTypeAndValue) -> String {
     let short = SHORT_NAMES.iter().find(|(oid, _)| *oid == attribute.oid);
     let mut text = short.map_or_else(|| attribute.oid.to_string(), |(_, name)| (*name).to_owned());
     text.push('=');
-    escape_into(&mut text, &value(attribute));
+    match self::text(attribute) {
+        Some(value) => escape_into(&mut text, &value),
+        None => hexadecimal_into(&mut text, attribute),
+    }
     text
 }
 
@@ -118,14 +121,27 @@ fn escape_into(text: &mut String, value: &str) {
         if special {
             text.push('\\');
         }
-        text.push(c);
+        match c {
+            '\0' => text.push_str("\\00"),
+            c => text.push(c),
+        }
     }
 }
 
-/// An attribute's text; `#` and its bytes in hexadecimal, if it is none.
-fn value(attribute: &AttributeTypeAndValue) -> String {
+/// RFC 4514: `#` and the value's DER form. A text that begins so has its `#` escaped: they can't be taken for one
+/// another.
+fn hexadecimal_into(text: &mut String, attribute: &AttributeTypeAndValue) {
+    text.push('#');
+    for byte in attribute.value.to_der().unwrap_or_default() {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+}
+
+/// An attribute's text, if it is one.
+fn text(attribute: &AttributeTypeAndValue) -> Option<String> {
     let value = &attribute.value;
-    let text = match value.tag() {
+    match value.tag() {
         Tag::Utf8String => value.decode_as().map(|it: Utf8StringRef<'_>| it.to_string()).ok(),
         Tag::PrintableString => {
             value.decode_as().map(|it: PrintableStringRef<'_>| it.to_string()).ok()
@@ -134,15 +150,7 @@ fn value(attribute: &AttributeTypeAndValue) -> String {
         Tag::TeletexString => value.decode_as().map(|it: TeletexStringRef<'_>| it.to_string()).ok(),
         Tag::BmpString => value.decode_as().map(|it: BmpString| it.to_string()).ok(),
         _ => None,
-    };
-    text.unwrap_or_else(|| {
-        let mut hex = "#".to_owned();
-        for byte in value.to_der().unwrap_or_default() {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-        }
-        hex
-    })
+    }
 }
 
 fn alternative_names(certificate: &Parsed) -> Vec<String> {
@@ -239,6 +247,21 @@ mod tests {
     fn other_bytes_are_no_certificate() {
         assert_eq!(Certificate::from_der(b""), Err(InvalidCertificate));
         assert_eq!(Certificate::from_der(b"\x30\x03abc"), Err(InvalidCertificate));
+    }
+
+    /// Goal: nobody's name is that of another. Who has the text of a value that is no text is not taken for its owner.
+    #[test]
+    fn a_value_that_is_no_text_is_not_the_text_that_looks_like_it() {
+        let attribute = |value: &[u8]| AttributeTypeAndValue {
+            oid: COMMON_NAME,
+            value: x509_cert::der::Any::from_der(value).unwrap(),
+        };
+        // An octet string, and the text that is written like it.
+        let octets = attribute(b"\x04\x02hi");
+        let looks_like_it = attribute(b"\x0c\x09#04026869");
+        assert_eq!((super::attribute(&octets), text(&octets)), ("CN=#04026869".to_owned(), None));
+        assert_eq!(super::attribute(&looks_like_it), "CN=\\#04026869");
+        assert_eq!(super::attribute(&attribute(b"\x0c\x03a\x00b")), "CN=a\\00b");
     }
 
     #[test]

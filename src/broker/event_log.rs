@@ -22,6 +22,9 @@ pub const EVENT_VHOST: &str = "/";
 /// Events that may wait to be published. Whoever makes more of them at once does without the rest.
 const PENDING_MAX: usize = 16 * 1024;
 
+/// What their headers may take: arguments are as large as who declares something makes them.
+const PENDING_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
@@ -29,6 +32,55 @@ pub struct Event {
     pub key: &'static str,
     /// What there is to say of it.
     pub headers: FieldTable,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    events: VecDeque<Event>,
+    bytes: usize,
+}
+
+impl Pending {
+    /// `false` where it finds no room.
+    fn add(&mut self, event: Event) -> bool {
+        let bytes = self.bytes + event.weight();
+        if self.events.len() >= PENDING_MAX || bytes > PENDING_BYTES_MAX {
+            return false;
+        }
+        self.bytes = bytes;
+        self.events.push_back(event);
+        true
+    }
+
+    fn take(&mut self, max: usize) -> Vec<Event> {
+        let taken: Vec<Event> = self.events.drain(..self.events.len().min(max)).collect();
+        self.bytes -= taken.iter().map(Event::weight).sum::<usize>();
+        taken
+    }
+}
+
+impl Event {
+    /// About what it takes in memory.
+    fn weight(&self) -> usize {
+        size_of::<Self>() + weight_of_table(&self.headers)
+    }
+}
+
+fn weight_of_table(table: &FieldTable) -> usize {
+    table
+        .iter()
+        .map(|(name, value)| size_of_val(name) + name.as_bytes().len() + weight(value))
+        .sum()
+}
+
+fn weight(value: &FieldValue) -> usize {
+    let inside = match value {
+        FieldValue::LongString(bytes) | FieldValue::ByteArray(bytes) => bytes.len(),
+        FieldValue::Table(table) => weight_of_table(table),
+        FieldValue::Array(values) => values.iter().map(weight).sum(),
+        _ => 0,
+    };
+    size_of_val(value) + inside
 }
 
 /// Events on their way to the exchange. While nobody is bound to it they are not even made.
@@ -40,7 +92,7 @@ pub struct EventLog {
     open: AtomicBool,
     /// Bindings that lead from the exchange.
     listeners: AtomicUsize,
-    pending: Mutex<VecDeque<Event>>,
+    pending: Mutex<Pending>,
     dropped: AtomicU64,
     wake: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -61,12 +113,11 @@ impl EventLog {
         let event = Event { key, headers: headers() };
         let was_empty = {
             let mut pending = self.pending.lock();
-            if pending.len() >= PENDING_MAX {
+            if !pending.add(event) {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            pending.push_back(event);
-            pending.len() == 1
+            pending.events.len() == 1
         };
         if was_empty && let Some(wake) = self.wake.get() {
             wake();
@@ -75,14 +126,12 @@ impl EventLog {
 
     /// Takes the oldest events, `max` of them at most.
     pub fn take(&self, max: usize) -> Vec<Event> {
-        let mut pending = self.pending.lock();
-        let count = pending.len().min(max);
-        pending.drain(..count).collect()
+        self.pending.lock().take(max)
     }
 
     /// Whether there are any to be taken.
     pub fn is_pending(&self) -> bool {
-        !self.pending.lock().is_empty()
+        !self.pending.lock().events.is_empty()
     }
 
     /// How many found no room since this was last asked.
@@ -107,7 +156,7 @@ impl fmt::Debug for EventLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { listeners, pending, .. } = self;
         let mut shown = f.debug_struct("EventLog");
-        shown.field("listeners", listeners).field("pending", &pending.lock().len());
+        shown.field("listeners", listeners).field("pending", &pending.lock().events.len());
         shown.finish_non_exhaustive()
     }
 }
@@ -175,4 +224,31 @@ pub(super) fn binding_headers(vhost: &ShortString, binding: &Binding) -> FieldTa
         ("vhost", event_text(vhost.as_bytes())),
         ("arguments", FieldValue::Table(binding.arguments.clone())),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(bytes: usize) -> Event {
+        Event { key: "queue.created", headers: event_headers([("a", event_text(vec![0; bytes]))]) }
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_its_bytes_and_taking_it_makes_room() {
+        let mut pending = Pending::default();
+        assert!(pending.add(event(PENDING_BYTES_MAX - 1024)));
+        assert!(!pending.add(event(4096)));
+        assert!(pending.add(event(1)));
+        assert_eq!(pending.take(9).len(), 2);
+        assert_eq!(pending.bytes, 0);
+        assert!(pending.add(event(4096)));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_its_number() {
+        let mut pending = Pending::default();
+        let taken = (0..=PENDING_MAX).filter(|_| pending.add(event(0))).count();
+        assert_eq!(taken, PENDING_MAX);
+    }
 }

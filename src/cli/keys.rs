@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::given::Given;
 use crate::config::{Config, Secret, TlsVersions};
+use crate::pattern::Pattern;
 
 /// The smallest `frame_max` that the spec allows: section 4.2.3, and RabbitMQ refuses less.
 const FRAME_MAX_MIN: i64 = 4096;
@@ -156,6 +157,15 @@ pub(super) static KEYS: &[Key] = &[
         },
     },
     Key {
+        name: "tls_depth",
+        about: "How many certificates there may be between a client's and its CA. Without it: as many as can be verified.",
+        default: "",
+        expects: "a number from 0 to 255",
+        set: |draft, given| {
+            put(&mut draft.config.tls.options.depth, given.integer(0..=255).map(Some))
+        },
+    },
+    Key {
         name: "tls_login_from",
         about: "What of a client's certificate is its user's name (SASL mechanism EXTERNAL).",
         default: "distinguished_name",
@@ -191,6 +201,16 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.prometheus_tls_port, optional_port(given)),
     },
     Key {
+        name: "management_max_body_size",
+        about: "The largest body of a request to the management HTTP API that publishes or imports \
+                definitions. Others may have 1 MiB.",
+        default: "32MiB",
+        expects: "a size from 1048576 to 1073741824 bytes, such as 32MiB",
+        set: |draft, given| {
+            put(&mut draft.config.management_max_body_size, given.bytes(1 << 20..=1 << 30))
+        },
+    },
+    Key {
         name: "management_bind",
         about: "Where to listen for HTTP. Without any: where it listens for AMQP.",
         default: "",
@@ -206,6 +226,13 @@ pub(super) static KEYS: &[Key] = &[
             let name = given.text().filter(|name| name.split('@').all(|part| !part.is_empty()));
             put(&mut draft.config.node_name, name)
         },
+    },
+    Key {
+        name: "cluster_name",
+        about: "What it calls the cluster that it is all of. Without it: as the node.",
+        default: "",
+        expects: "a name",
+        set: |draft, given| put(&mut draft.config.cluster_name, name(given)),
     },
     Key {
         name: "ready_file",
@@ -410,6 +437,26 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.default_pass, given.text().map(Secret::new)),
     },
     Key {
+        name: "default_user_tags",
+        about: "That user's tags.",
+        default: "administrator",
+        expects: "a list of tags, or none",
+        set: |draft, given| put(&mut draft.config.default_user_tags, given.list()),
+    },
+    Key {
+        name: "default_permissions",
+        about: "What that user may configure, write and read.",
+        default: ".*, .*, .*",
+        expects: "a list of three regular expressions",
+        set: |draft, given| {
+            let patterns = given.list()?.try_into().ok();
+            let are_patterns = |patterns: &[String; 3]| {
+                patterns.iter().all(|pattern| Pattern::new(pattern).is_ok())
+            };
+            put(&mut draft.config.default_permissions, patterns.filter(are_patterns))
+        },
+    },
+    Key {
         name: "default_vhost",
         about: "The vhost that an empty broker starts with.",
         default: "/",
@@ -420,9 +467,9 @@ pub(super) static KEYS: &[Key] = &[
         name: "load_definitions",
         about: "Definitions (users, vhosts, permissions, queues and so on) of RabbitMQ's form, which are put in \
                 force at every start before anybody can connect. Users among them take the place of the \
-                default user in an empty broker, and vhosts that of the default vhost.",
+                default user in an empty broker, and vhosts that of the default vhost. Of a directory, all files `*.json` together.",
         default: "",
-        expects: "the name of a file",
+        expects: "the name of a file or a directory",
         set: |draft, given| put(&mut draft.config.load_definitions, file(given).map(Some)),
     },
     Key {

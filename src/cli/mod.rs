@@ -29,7 +29,7 @@ mod store;
 
 pub use args::{Args, Stop, parse_args};
 pub use load_config::{ConfigError, Origin, Warning, load_config};
-pub use logging::init_logging;
+pub use logging::{LogSwitch, init_logging};
 pub use run::run;
 
 // Exit codes, as sysexits.h has them.

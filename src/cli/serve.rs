@@ -12,8 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::environment::Environment;
 use super::local::{LeftFiles, LocalBroker};
-use super::{Args, EXIT_CONFIG, EXIT_UNAVAILABLE, init_logging, load_config};
-use crate::config::{Config, Durability};
+use super::{Args, EXIT_CONFIG, EXIT_UNAVAILABLE, LogSwitch, init_logging, load_config};
+use crate::config::{Config, Durability, LogLevel};
 use crate::store::StoreError;
 use crate::{Broker, StartError};
 
@@ -53,7 +53,7 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return error.report(),
     };
-    init_logging(&config);
+    let log = init_logging(&config).map(|log| (config.log_level, log));
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -61,7 +61,7 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!("cannot raise the limit of open files: {error}");
     }
-    match serve(config) {
+    match serve(config, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let _ = writeln!(io::stderr(), "leveret: {error}");
@@ -70,7 +70,7 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> Result<(), ServeError> {
+fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -84,6 +84,9 @@ fn serve(config: Config) -> Result<(), ServeError> {
         let data_dir = config.data_dir.clone().filter(|_| config.durability != Durability::None);
         let pid_file = config.pid_file.clone();
         let broker = Broker::start(config).await?;
+        if let Some((level, log)) = log {
+            broker.on_log_level(level, move |level| log.set(level));
+        }
         // Not before: one that may not start must not take the place of the one that runs.
         if let Some(path) = &pid_file {
             fs::write(path, format!("{}\n", std::process::id())).map_err(|source| {

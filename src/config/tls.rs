@@ -32,6 +32,8 @@ pub struct TlsOptions {
     pub fail_if_no_peer_cert: bool,
     /// The versions of TLS that clients may choose from.
     pub versions: TlsVersions,
+    /// How many certificates there may be between a client's and its CA. `None`: as many as can be verified.
+    pub depth: Option<u8>,
 }
 
 impl Default for TlsConfig {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::cluster_name;
 use crate::config::{Config, Durability, Secret};
 use crate::http::{self, Endpoint, Identity, Listening, Service, Site};
 use crate::net::{Server, ServerError, listen, now};
@@ -18,6 +19,7 @@ pub(super) struct Web {
     pub(super) metrics: Vec<SocketAddr>,
     pub(super) metrics_tls: Vec<SocketAddr>,
     pub(super) server: Option<http::Server>,
+    pub(super) site: Option<Arc<Site>>,
 }
 
 /// The sockets of it, before there is anything to serve.
@@ -61,6 +63,7 @@ impl WebListeners {
         config: &Config,
         amqp: &Server,
         local_token: &Secret,
+        tls: Option<ServerTls>,
     ) -> Web {
         let Self(endpoints) = self;
         let listening: Vec<Listening> = endpoints.iter().filter_map(listening).collect();
@@ -74,6 +77,7 @@ impl WebListeners {
             metrics: on("http/prometheus"),
             metrics_tls: on("https/prometheus"),
             server: None,
+            site: None,
         };
         if endpoints.is_empty() {
             return web;
@@ -85,8 +89,10 @@ impl WebListeners {
         };
         let plain = of_amqp("amqp", amqp.addresses());
         let encrypted = of_amqp("amqp/ssl", amqp.tls_addresses());
-        site.set_listening([plain, encrypted, listening].concat());
+        site.set_listening([plain, encrypted, listening].concat(), tls);
+        site.settings().on_accept(amqp.accepting());
         web.server = Some(http::Server::start(&site, endpoints));
+        web.site = Some(site);
         web
     }
 }
@@ -100,12 +106,12 @@ fn listening(endpoint: &Endpoint) -> Option<Listening> {
 fn identity(host: &Host, config: &Config) -> Identity {
     Identity {
         node: host.node_name().to_owned(),
-        cluster: host.node_name().to_owned(),
+        cluster: cluster_name(config),
         rabbitmq_version: RABBITMQ_VERSION,
         durability: config.durability.name(),
         data_dir: config.data_dir.clone().filter(|_| config.durability != Durability::None),
-        memory_limit: config.memory_high_watermark_bytes,
         disk_free_limit: config.disk_free_limit,
         consumer_timeout: config.consumer_timeout_ms,
+        body_max: config.management_max_body_size,
     }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use amqp_codec::ShortString;
 use axum::extract::{FromRequestParts, RawPathParams};
+use axum::http::Method;
 use axum::http::request::Parts;
 
 use super::caller::Caller;
@@ -34,7 +35,7 @@ impl FromRequestParts<Arc<Site>> for Administrator {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, site).await?;
+        let caller = <Caller as FromRequestParts<_>>::from_request_parts(parts, site).await?;
         caller.must_administer()?;
         Ok(Self(caller))
     }
@@ -44,7 +45,7 @@ impl FromRequestParts<Arc<Site>> for Monitor {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, site).await?;
+        let caller = <Caller as FromRequestParts<_>>::from_request_parts(parts, site).await?;
         caller.must_monitor()?;
         Ok(Self)
     }
@@ -54,7 +55,7 @@ impl FromRequestParts<Arc<Site>> for PolicyMaker {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, site).await?;
+        let caller = <Caller as FromRequestParts<_>>::from_request_parts(parts, site).await?;
         caller.must_make_policies()?;
         Ok(Self(caller))
     }
@@ -108,7 +109,8 @@ pub(super) struct Seen<T = ()> {
     pub(super) what: T,
 }
 
-/// A request to do something with what is in a vhost, of a caller who has any permission there.
+/// A request to do something with what is in a vhost, of a caller who has any permission there or is an
+/// administrator, who is told of everything.
 #[derive(Debug)]
 pub(super) struct Entered<T = ()> {
     pub(super) site: Arc<Site>,
@@ -117,39 +119,54 @@ pub(super) struct Entered<T = ()> {
     pub(super) what: T,
 }
 
-/// A request to put something into a vhost, which need not be there yet.
+/// The same, whose handler asks by itself what its caller may.
 #[derive(Debug)]
-pub(super) struct ToFill(pub(super) Entered);
+pub(super) struct Unchecked(pub(super) Entered);
 
 impl<T> Entered<T> {
     /// The caller in the vhost, with his rights.
-    pub(super) fn visitor(&self) -> Visitor<'_> {
+    ///
+    /// # Errors
+    /// 401, for an administrator who has none.
+    pub(super) fn visitor(&self) -> Result<Visitor<'_>, Problem> {
+        let (host, vhost) = (self.site.host(), &self.vhost);
         match self.caller.is_local() {
-            true => self.site.host().unrestricted_visitor(self.caller.name(), &self.vhost),
-            false => self.site.host().visitor(self.caller.name(), &self.vhost),
+            true => Ok(host.unrestricted_visitor(self.caller.name(), vhost)),
+            false if self.caller.may_enter(vhost.name()) => {
+                Ok(host.visitor(self.caller.name(), vhost))
+            }
+            false => Err(Problem::access_refused()),
         }
     }
 }
 
-/// Who asks, what the path names, and in which vhost.
-async fn asked(
-    parts: &mut Parts,
-    site: &Arc<Site>,
-) -> Result<(Caller, Named, Option<Arc<VHost>>), Problem> {
-    let caller = Caller::from_request_parts(parts, site).await?;
-    let path = RawPathParams::from_request_parts(parts, site).await;
-    let path = Named(path.map_err(|error| Problem::bad_request(error.to_string()))?);
-    let vhost = ShortString::new(path.get("vhost")?).ok();
-    let vhost = vhost.and_then(|vhost| site.host().vhost(&vhost));
-    Ok((caller, path, vhost))
+/// Who asks, and what the path names.
+struct Asked {
+    caller: Caller,
+    path: Named,
+    vhost: Arc<VHost>,
+}
+
+impl Asked {
+    async fn read(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
+        let caller = <Caller as FromRequestParts<_>>::from_request_parts(parts, site).await?;
+        let path = RawPathParams::from_request_parts(parts, site).await;
+        let path = Named(path.map_err(|error| Problem::bad_request(error.to_string()))?);
+        let vhost = ShortString::new(path.get("vhost")?).ok();
+        let vhost = vhost.and_then(|vhost| site.host().vhost(&vhost));
+        let vhost = vhost.ok_or_else(|| match parts.method {
+            Method::PUT => Problem::missing("vhost_not_found"),
+            _ => Problem::not_found(),
+        })?;
+        Ok(Self { caller, path, vhost })
+    }
 }
 
 impl<T: InVHost> FromRequestParts<Arc<Site>> for Seen<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
-        let (caller, path, vhost) = asked(parts, site).await?;
-        let vhost = vhost.ok_or_else(Problem::not_found)?;
+        let Asked { caller, path, vhost } = Asked::read(parts, site).await?;
         caller.must_see(vhost.name())?;
         let what = T::find(&vhost, &path)?;
         Ok(Self { vhost, caller, what })
@@ -160,21 +177,18 @@ impl<T: InVHost> FromRequestParts<Arc<Site>> for Entered<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
-        let (caller, path, vhost) = asked(parts, site).await?;
-        let vhost = vhost.ok_or_else(Problem::not_found)?;
+        let Asked { caller, path, vhost } = Asked::read(parts, site).await?;
         caller.must_enter(vhost.name())?;
         let what = T::find(&vhost, &path)?;
         Ok(Self { site: Arc::clone(site), caller, vhost, what })
     }
 }
 
-impl FromRequestParts<Arc<Site>> for ToFill {
+impl FromRequestParts<Arc<Site>> for Unchecked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
-        let (caller, _, vhost) = asked(parts, site).await?;
-        let vhost = vhost.ok_or_else(|| Problem::missing("vhost_not_found"))?;
-        caller.must_enter(vhost.name())?;
+        let Asked { caller, vhost, .. } = Asked::read(parts, site).await?;
         Ok(Self(Entered { site: Arc::clone(site), caller, vhost, what: () }))
     }
 }

@@ -163,7 +163,7 @@ pub(super) async fn add(
         let Ends { source, destination, .. } = here.what.clone();
         let key = properties_key(&routing_key, &arguments);
         let binding = Binding { source, destination, routing_key, arguments };
-        here.visitor().bind(binding, site.now()).map_err(|refused| match refused.code {
+        here.visitor()?.bind(binding, site.now()).map_err(|refused| match refused.code {
             ReplyCode::NotFound => Problem::missing(refused.text),
             _ => refused.into(),
         })?;
@@ -187,5 +187,5 @@ pub(super) async fn delete(
     here: Entered<Ends>,
     Path((.., key)): OnePath,
 ) -> Result<Response, Problem> {
-    here.change(move |here| Ok(here.visitor().unbind(&here.what.binding(&key)?)?)).await
+    here.change(move |here| Ok(here.visitor()?.unbind(&here.what.binding(&key)?)?)).await
 }

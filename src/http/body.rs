@@ -45,6 +45,11 @@ impl Body {
         }
     }
 
+    /// All that it says.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
     /// # Errors
     /// 400, where one of these is not in it.
     pub(super) fn must_have(&self, keys: &[&str]) -> Result<(), Problem> {

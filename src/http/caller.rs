@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, OptionalFromRequestParts};
 use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
@@ -99,8 +99,19 @@ impl Caller {
     /// # Errors
     /// 401, for those who make no policies.
     pub(super) fn must_make_policies(&self) -> Result<(), Problem> {
-        let may = self.is_policymaker();
-        if may { Ok(()) } else { Err(not("User not authorised to access virtual host")) }
+        if self.is_policymaker() {
+            Ok(())
+        } else {
+            Err(not("User not authorised to access object"))
+        }
+    }
+
+    /// # Errors
+    /// 401, for those who make no policies in a vhost.
+    pub(super) fn must_make_policies_in(&self, vhost: &ShortString) -> Result<(), Problem> {
+        self.must_make_policies()?;
+        let may = self.is_administrator() || self.may_enter(vhost);
+        if may { Ok(()) } else { Err(not("User not authorised to access object")) }
     }
 
     /// Whether he has any permission in a vhost.
@@ -120,9 +131,10 @@ impl Caller {
     }
 
     /// # Errors
-    /// 401, for those without any permission in a vhost.
+    /// 401, for those without any permission in a vhost, administrators excepted.
     pub(super) fn must_enter(&self, vhost: &ShortString) -> Result<(), Problem> {
-        if self.may_enter(vhost) { Ok(()) } else { Err(not_here()) }
+        let may = self.is_administrator() || self.may_enter(vhost);
+        if may { Ok(()) } else { Err(not_here()) }
     }
 
     /// Whether he sees what a user does: his own, and as a monitor everything.
@@ -164,12 +176,32 @@ impl FromRequestParts<Arc<Site>> for Caller {
             }
             Err(reason) => {
                 site.logins().failed();
-                // The name is anybody's text: it is not to end the line.
-                let name = name.escape_debug();
-                tracing::warn!(peer = %from.peer, "HTTP access denied: user '{name}' - {reason}");
+                if let Some(line) = site.host().refused_login_line(site.now()) {
+                    // The name is anybody's text: it is not to end the line.
+                    let name = name.escape_debug();
+                    tracing::warn!(
+                        peer = %from.peer,
+                        "HTTP access denied: user '{name}' - {reason}{line}"
+                    );
+                }
                 Err(Problem::login_failed())
             }
         }
+    }
+}
+
+/// Nobody, where no password is sent.
+impl OptionalFromRequestParts<Arc<Site>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        site: &Arc<Site>,
+    ) -> Result<Option<Self>, Problem> {
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<Arc<Site>>>::from_request_parts(parts, site).await.map(Some)
     }
 }
 

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::access::{Entered, Seen, ToFill};
+use super::access::{Entered, Seen};
 use super::bindings::{default_bindings, list_bindings};
 use super::body::Body;
 use super::caller::Caller;
@@ -64,7 +64,7 @@ pub(super) async fn get(
 
 /// `PUT /api/exchanges/{vhost}/{exchange}`.
 pub(super) async fn put(
-    ToFill(here): ToFill,
+    here: Entered,
     Path((_, exchange)): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -79,7 +79,7 @@ pub(super) async fn put(
     };
     here.change(move |here| {
         let was_there = here.vhost.exchange_report(&exchange).is_some();
-        here.visitor().declare_exchange(&exchange, properties)?;
+        here.visitor()?.declare_exchange(&exchange, properties)?;
         Ok(Changed::put(was_there))
     })
     .await
@@ -91,7 +91,7 @@ pub(super) async fn delete(
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
     let if_unused = is_true(&query, "if-unused");
-    here.change(move |here| Ok(here.visitor().delete_exchange(&here.what.name, if_unused)?)).await
+    here.change(move |here| Ok(here.visitor()?.delete_exchange(&here.what.name, if_unused)?)).await
 }
 
 /// `GET /api/exchanges/{vhost}/{exchange}/bindings/source`: those that lead from it.

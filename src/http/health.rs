@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
+use super::caller::Caller;
 use super::listing::json_of;
 use super::problem::Problem;
-use super::site::Site;
+use super::site::{Listening, Site};
 
 type Shared = State<Arc<Site>>;
 
@@ -82,14 +84,90 @@ pub(super) async fn quorum() -> Response {
     json_of(&json!({ "status": "ok", "reason": "single node cluster" }))
 }
 
-/// `certificate-expiration/{within}/{unit}`.
+/// A day, in seconds.
+const DAY: u64 = 24 * 60 * 60;
+
+/// Seconds of so many days, weeks, months or years.
+fn seconds(within: &str, unit: &str) -> Result<i64, Problem> {
+    let days = match unit {
+        "days" => 1,
+        "weeks" => 7,
+        "months" => 30,
+        "years" => 365,
+        _ => {
+            let supported = "Supported units: days, weeks, months, years.";
+            return Err(Problem::bad_request(format!("Time unit not recognised. {supported}")));
+        }
+    };
+    let within: i64 =
+        within.parse().map_err(|_| Problem::bad_request("Invalid expiration value."))?;
+    Ok(within.saturating_mul(days * DAY.cast_signed()))
+}
+
+/// `2026-12-02 9:57:15`, as RabbitMQ writes it here.
+fn expires_on(seconds: u64) -> Value {
+    let moment = i64::try_from(seconds).ok();
+    let moment = moment.and_then(|it| OffsetDateTime::from_unix_timestamp(it).ok());
+    let Some(moment) = moment else { return Value::Null };
+    let (hour, minute, second) = moment.to_hms();
+    format!("{} {hour}:{minute:02}:{second:02}", moment.date()).into()
+}
+
+/// `certificate-expiration/{within}/{unit}`: whether a certificate of the TLS listeners expires so soon. The
+/// names of their files are for those who log in.
 pub(super) async fn certificates(
+    State(site): Shared,
+    caller: Option<Caller>,
     Path((within, unit)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let is_number = within.parse::<u32>().is_ok();
-    let is_unit = matches!(unit.trim_end_matches('s'), "day" | "week" | "month" | "year");
-    if is_number && is_unit {
-        return Ok(passed().into_response());
+    let within = seconds(&within, &unit)?;
+    let Some(tls) = site.tls() else { return Ok(passed()) };
+    let now = site.host().epoch().timestamp(site.now()).0 / 1000;
+    let last = now.saturating_add_signed(within);
+    let expiries = tls.expiries();
+    if !expiries.own.iter().chain(&expiries.authorities).any(|&at| at <= last) {
+        return Ok(passed());
     }
-    Err(Problem::bad_request(format!("Invalid expiration unit or value: {within} {unit}")))
+    let shown = |times: &[u64]| times.iter().copied().map(expires_on).collect::<Value>();
+    let of_listener = |it: &Listening| {
+        let mut expired = json!({
+            "node": site.node(),
+            "protocol": it.protocol,
+            "interface": it.address.ip().to_string(),
+            "port": it.address.port(),
+            "certfile_expires_on": shown(&expiries.own),
+            "cacertfile_expires_on": shown(&expiries.authorities),
+        });
+        if caller.is_some() {
+            expired["certfile"] = json!(tls.options().cert_file);
+            expired["cacertfile"] = json!(tls.options().ca_file);
+        }
+        expired
+    };
+    let encrypted = site.listening().iter().filter(|it| it.is_encrypted());
+    let expired: Value = encrypted.map(of_listener).collect();
+    Ok(failed(json!({ "reason": "Certificates expiring", "expired": expired })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_days_weeks_months_and_years_are_seconds() {
+        assert_eq!(seconds("2", "days").unwrap(), 172_800);
+        assert_eq!(seconds("-1", "weeks").unwrap(), -604_800);
+        assert_eq!(seconds("1", "months").unwrap(), 2_592_000);
+        assert_eq!(seconds("9223372036854775807", "years").unwrap(), i64::MAX);
+        let reason = |within: &str, unit: &str| seconds(within, unit).unwrap_err().reason().clone();
+        assert_eq!(reason("x", "days"), "Invalid expiration value.");
+        let unknown = "Time unit not recognised. Supported units: days, weeks, months, years.";
+        assert_eq!(reason("1", "week"), unknown);
+        assert_eq!(reason("x", "hours"), unknown);
+    }
+
+    #[test]
+    fn the_hour_is_written_as_rabbitmq_writes_it() {
+        assert_eq!(expires_on(1_796_205_435), "2026-12-02 9:57:15");
+    }
 }

@@ -12,19 +12,25 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
 
-use super::access::{Entered, InVHost, Named};
+use super::access::Entered;
 use super::body::Body;
+use super::forms::MessageForm;
 use super::listing::json_of;
 use super::path::{exchange_name, name};
 use super::problem::Problem;
-use crate::broker::json::{from_json, properties};
+use crate::broker::json::from_json;
 use crate::broker::queue::{Fetched, Return};
-use crate::broker::queue_cell::{QueueCell, QueueProperties};
-use crate::broker::vhost::VHost;
+use crate::broker::queue_cell::QueueProperties;
 use crate::session::{Decision, Publish, Refused, Taken};
 
 /// Messages that one request may get: it holds all of them.
 const GET_MAX: i64 = 10_000;
+
+/// Bytes of their bodies. The message that goes beyond it is the last; so one of any size can be got.
+pub(super) const GET_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Messages that are taken before others on the same thread have their turn.
+const GET_SLICE: usize = 256;
 
 /// `POST /api/exchanges/{vhost}/{exchange}/publish`.
 pub(super) async fn publish(
@@ -47,7 +53,8 @@ pub(super) async fn publish(
         properties: properties_from(body.get("properties"))?,
         body: payload.into(),
     };
-    let published = here.visitor().publish(publish, here.site.now()).map_err(unpublished)?;
+    let published = here.visitor()?.publish(publish, here.site.now());
+    let published = published.map_err(|refused| unpublished(&refused))?;
     here.site.durable().await;
     if !published.accepted {
         return Err(Problem::bad_request("a queue refused the message: it is full"));
@@ -55,9 +62,8 @@ pub(super) async fn publish(
     Ok(json_of(&json!({ "routed": published.routed })))
 }
 
-fn unpublished(refused: Refused) -> Problem {
+fn unpublished(refused: &Refused) -> Problem {
     match refused.code {
-        ReplyCode::AccessRefused => refused.into(),
         ReplyCode::ResourceError => Problem::of(
             StatusCode::SERVICE_UNAVAILABLE,
             "publishers are blocked",
@@ -127,45 +133,49 @@ fn headers(object: &Map<String, Value>) -> Result<Option<FieldTable>, Problem> {
     }
 }
 
-/// A queue to get messages from. RabbitMQ says more of one that is not there than elsewhere.
-#[derive(Debug)]
-pub(super) struct Target(Arc<QueueCell>);
-
-impl InVHost for Target {
-    fn find(vhost: &Arc<VHost>, path: &Named) -> Result<Self, Problem> {
-        let found = vhost.queue(&name(path.get("queue")?)?);
-        found.map(Self).map_err(|error| Problem::missing(format!("NOT_FOUND - {error}")))
+/// Why nothing is got. RabbitMQ says more of it than elsewhere.
+fn not_got(refused: &Refused) -> Problem {
+    match refused.code {
+        ReplyCode::AccessRefused => Problem::not_authorised(refused.reply_text()),
+        ReplyCode::NotFound => Problem::missing(refused.reply_text()),
+        _ => Problem::bad_request(refused.text.clone()),
     }
 }
 
 /// `POST /api/queues/{vhost}/{queue}/get`.
-pub(super) async fn get(here: Entered<Target>, body: Body) -> Result<Response, Problem> {
+pub(super) async fn get(
+    here: Entered,
+    Path((_, queue)): Path<(String, String)>,
+    body: Body,
+) -> Result<Response, Problem> {
     body.must_have(&["ackmode", "count", "encoding"])?;
     let asked = Asked::read(&body)?;
     let site = &here.site;
-    let mut fetch = here.visitor().look_at(&here.what.0)?;
+    let looked = here.visitor()?.look_at(&name(&queue)?);
+    let mut fetch = looked.map_err(|refused| not_got(&refused))?;
     let arrived = Arc::new(Notify::new());
     loop {
         let again = Arc::clone(&arrived);
-        match fetch.take(asked.count, move || again.notify_one(), site.now()) {
-            Taken::All => break,
+        let slice = asked.count.min(fetch.taken().len() + GET_SLICE);
+        match fetch.take(slice, GET_BYTES_MAX, move || again.notify_one(), site.now()) {
+            Taken::All if fetch.taken().len() < slice || slice == asked.count => break,
+            Taken::All => tokio::task::yield_now().await,
             Taken::Later => arrived.notified().await,
         }
     }
-    let shown: Vec<Value> = fetch.taken().iter().map(|it| asked.shown(it)).collect();
-    fetch.decide(asked.decision, site.now());
-    if asked.decision != Decision::PutBack(Return::Nacked) {
-        site.durable().await;
-    }
-    Ok(json_of(&shown.into()))
+    let answer = here.site.make(move |site| {
+        let shown: Vec<Value> = fetch.taken().iter().map(|it| asked.shown(it)).collect();
+        fetch.decide(asked.decision, site.now());
+        Ok(json_of(&shown.into()))
+    });
+    answer.await
 }
 
 /// What a request wants of messages, and what is to become of them.
 struct Asked {
     count: usize,
     decision: Decision,
-    is_base64: bool,
-    truncate: Option<usize>,
+    form: MessageForm,
 }
 
 impl Asked {
@@ -184,50 +194,17 @@ impl Asked {
             other => return Err(Problem::bad_request(json!(["unsupported_encoding", other]))),
         };
         let truncate = body.integer("truncate")?.and_then(|length| usize::try_from(length).ok());
-        Ok(Self { count: usize::try_from(count).unwrap_or(0), decision, is_base64, truncate })
+        let form = MessageForm { is_base64, truncate };
+        Ok(Self { count: usize::try_from(count).unwrap_or(0), decision, form })
     }
 
     fn shown(&self, fetched: &Fetched) -> Value {
-        let message = &fetched.entry.message;
-        let mut payload = message.inline_body().to_vec();
-        for segment in message.body_segments() {
-            payload.extend_from_slice(segment);
-        }
-        if let Some(length) = self.truncate {
-            payload.truncate(length);
-        }
-        let as_text = if self.is_base64 { None } else { std::str::from_utf8(&payload).ok() };
-        let (payload, encoding) = match as_text {
-            Some(text) => (text.to_owned(), "string"),
-            None => (STANDARD.encode(&payload), "base64"),
-        };
-        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-        json!({
-            "payload_bytes": message.body_len(),
-            "redelivered": fetched.entry.is_redelivered(),
-            "exchange": text(message.exchange()),
-            "routing_key": text(message.routing_key()),
-            "message_count": fetched.behind,
-            "properties": shown_properties(fetched),
-            "payload": payload,
-            "payload_encoding": encoding,
-        })
+        let entry = &fetched.entry;
+        let mut shown = self.form.of(&entry.message, entry.returns);
+        shown["redelivered"] = entry.is_redelivered().into();
+        shown["message_count"] = fetched.behind.into();
+        shown
     }
-}
-
-/// Its properties, and how often it came back, as receivers are told. None at all are an empty list: that
-/// is how RabbitMQ writes an empty object here.
-fn shown_properties(fetched: &Fetched) -> Value {
-    // They were checked when the message came.
-    let shown = properties(fetched.entry.message.properties()).map(|shown| shown.json);
-    let mut shown = shown.unwrap_or_else(|_| json!({}));
-    if fetched.entry.returns > 0 {
-        if shown.get("headers").is_none() {
-            shown["headers"] = json!({});
-        }
-        shown["headers"]["x-delivery-count"] = fetched.entry.returns.into();
-    }
-    if shown.as_object().is_some_and(Map::is_empty) { json!([]) } else { shown }
 }
 
 /// `GET /api/aliveness-test/{vhost}`: publishes a message and gets it.
@@ -235,7 +212,7 @@ pub(super) async fn aliveness(entered: Entered) -> Result<Response, Problem> {
     const QUEUE: &str = "aliveness-test";
     let queue = ShortString::from_static(QUEUE);
     let properties = QueueProperties::default();
-    let (site, here) = (&entered.site, entered.visitor());
+    let (site, here) = (&entered.site, entered.visitor()?);
     let queue = here.declare_queue(&queue, properties, site.now())?;
     let publish = Publish {
         exchange: ShortString::default(),
@@ -250,8 +227,8 @@ pub(super) async fn aliveness(entered: Entered) -> Result<Response, Problem> {
     if !published.is_ok_and(|published| published.routed) {
         return Err(failed("the test message went nowhere"));
     }
-    let mut fetch = here.look_at(&queue)?;
-    fetch.take(1, || {}, site.now());
+    let mut fetch = here.look_at(&queue.name)?;
+    fetch.take(1, GET_BYTES_MAX, || {}, site.now());
     let got = !fetch.taken().is_empty();
     fetch.decide(Decision::Acknowledge, site.now());
     if got { Ok(json_of(&json!({ "status": "ok" }))) } else { Err(failed("no message came back")) }

@@ -199,7 +199,7 @@ const FEATURES: [(&str, &str); 8] = [
 ];
 
 /// `GET /api/feature-flags`.
-pub(super) async fn feature_flags(_: Monitor) -> Response {
+pub(super) async fn feature_flags(_: Administrator) -> Response {
     let shown = |(name, description): (&str, &str)| {
         json!({
             "name": name, "desc": description, "doc_url": "", "state": "enabled",

@@ -6,7 +6,7 @@ use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::access::{Administrator, Entered, PolicyMaker, ToFill};
+use super::access::{Administrator, Entered, PolicyMaker, Unchecked};
 use super::body::Body;
 use super::caller::Caller;
 use super::change::Changed;
@@ -62,11 +62,11 @@ pub(super) async fn of_component(
 
 /// `GET /api/parameters/{component}/{vhost}`.
 pub(super) async fn of_vhost(
-    Entered { site, caller, vhost, .. }: Entered,
+    Unchecked(Entered { site, caller, vhost, .. }): Unchecked,
     Path((component, _)): Path<(String, String)>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_make_policies()?;
+    caller.must_make_policies_in(vhost.name())?;
     list(&query, move || of_vhosts(&site, &[vhost], Some(&component))).await
 }
 
@@ -74,32 +74,41 @@ type OnePath = Path<(String, String, String)>;
 
 /// `GET /api/parameters/{component}/{vhost}/{name}`.
 pub(super) async fn get(
-    Entered { site, caller, vhost, .. }: Entered,
+    Unchecked(Entered { site, caller, vhost, .. }): Unchecked,
     Path((component, _, name)): OnePath,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_make_policies()?;
+    caller.must_make_policies_in(vhost.name())?;
     let parameters = site.host().parameters(&vhost);
     let found = parameters.iter().find(|it| it.component == component && it.name == name);
     one(&query, shown(&vhost, found.ok_or_else(Problem::not_found)?))
 }
 
+/// The name under which the cluster's name is kept.
+const CLUSTER_NAME: &str = "cluster_name";
+
+/// Policies are parameters, too, and set in their own place alone.
+const POLICY: &str = "policy";
+
 /// What has paths of its own for administrators is theirs here as well. RabbitMQ 3.10 lets policymakers set it
 /// this way.
-fn must_set(caller: &Caller, component: &str) -> Result<(), Problem> {
+fn must_set(here: &Entered, component: &str) -> Result<(), Problem> {
     match component {
-        "operator_policy" | "vhost-limits" => caller.must_administer(),
-        _ => caller.must_make_policies(),
+        "operator_policy" | "vhost-limits" => here.caller.must_administer(),
+        _ => here.caller.must_make_policies_in(here.vhost.name()),
     }
 }
 
 /// `PUT /api/parameters/{component}/{vhost}/{name}`.
 pub(super) async fn put(
-    ToFill(here): ToFill,
+    Unchecked(here): Unchecked,
     Path((component, vhost, name)): OnePath,
     body: Body,
 ) -> Result<Response, Problem> {
-    must_set(&here.caller, &component)?;
+    must_set(&here, &component)?;
+    if component == POLICY {
+        return Err(Problem::bad_request("policies may not be set using this method"));
+    }
     let parameter = Parameter { component, name, value: body.value()? };
     here.change(move |Entered { site, .. }| {
         Ok(site.host().put_parameter(&vhost, parameter, site.now())?)
@@ -109,10 +118,10 @@ pub(super) async fn put(
 
 /// `DELETE /api/parameters/{component}/{vhost}/{name}`.
 pub(super) async fn delete(
-    here: Entered,
+    Unchecked(here): Unchecked,
     Path((component, vhost, name)): OnePath,
 ) -> Result<Response, Problem> {
-    must_set(&here.caller, &component)?;
+    must_set(&here, &component)?;
     here.change(move |Entered { site, .. }| {
         let deleted = site.host().delete_parameter(&vhost, (&component, &name), site.now())?;
         Changed::deleted(deleted)
@@ -144,13 +153,19 @@ pub(super) async fn get_global(
     one(&query, shown_global(&found))
 }
 
+/// The cluster's name has a path of its own for administrators. RabbitMQ 3.10 lets policymakers set it here.
+fn must_set_global(caller: &Caller, name: &str) -> Result<(), Problem> {
+    if name == CLUSTER_NAME { caller.must_administer() } else { Ok(()) }
+}
+
 /// `PUT /api/global-parameters/{name}`.
 pub(super) async fn put_global(
     State(site): Shared,
-    _: Administrator,
+    PolicyMaker(caller): PolicyMaker,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, Problem> {
+    must_set_global(&caller, &name)?;
     let parameter = GlobalParameter { name, value: body.value()? };
     site.change(move |site| Ok(site.host().put_global_parameter(parameter))).await
 }
@@ -158,14 +173,12 @@ pub(super) async fn put_global(
 /// `DELETE /api/global-parameters/{name}`.
 pub(super) async fn delete_global(
     State(site): Shared,
-    _: Administrator,
+    PolicyMaker(caller): PolicyMaker,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
+    must_set_global(&caller, &name)?;
     site.change(move |site| Changed::deleted(site.host().delete_global_parameter(&name))).await
 }
-
-/// The name under which the cluster's name is kept.
-const CLUSTER_NAME: &str = "cluster_name";
 
 impl Site {
     /// What the cluster is called: as somebody named it, or as it is from the start.

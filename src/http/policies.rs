@@ -6,7 +6,7 @@ use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::access::{Entered, ToFill};
+use super::access::{Entered, Unchecked};
 use super::body::Body;
 use super::caller::Caller;
 use super::change::Changed;
@@ -36,10 +36,10 @@ impl Whose {
         policies
     }
 
-    fn must_be_let(self, caller: &Caller) -> Result<(), Problem> {
+    fn must_be_let(self, here: &Entered) -> Result<(), Problem> {
         match self {
-            Self::Users => caller.must_make_policies(),
-            Self::Operators => caller.must_administer(),
+            Self::Users => here.caller.must_make_policies_in(here.vhost.name()),
+            Self::Operators => here.caller.must_administer(),
         }
     }
 
@@ -66,32 +66,31 @@ impl Whose {
     /// `GET .../{vhost}`.
     pub(super) async fn of_vhost(
         self,
-        Entered { caller, vhost, .. }: Entered,
+        Entered { vhost, .. }: Entered,
         QueryOf(query): Query,
     ) -> Result<Response, Problem> {
-        self.must_be_let(&caller)?;
         list(&query, move || self.shown(&vhost)).await
     }
 
     /// `GET .../{vhost}/{name}`.
     pub(super) async fn get(
         self,
-        Entered { caller, vhost, .. }: Entered,
+        Unchecked(here): Unchecked,
         Path((_, name)): Path<(String, String)>,
         QueryOf(query): Query,
     ) -> Result<Response, Problem> {
-        self.must_be_let(&caller)?;
-        one(&query, forms::policy(vhost.name(), &*self.find(&vhost, &name)?))
+        self.must_be_let(&here)?;
+        one(&query, forms::policy(here.vhost.name(), &*self.find(&here.vhost, &name)?))
     }
 
     /// `PUT .../{vhost}/{name}`.
     pub(super) async fn put(
         self,
-        ToFill(here): ToFill,
+        Unchecked(here): Unchecked,
         Path((_, name)): Path<(String, String)>,
         body: Body,
     ) -> Result<Response, Problem> {
-        self.must_be_let(&here.caller)?;
+        self.must_be_let(&here)?;
         let policy = read(&name, &body)?;
         here.change(move |Entered { site, vhost, .. }| {
             let was_there = self.find(vhost, &name).is_ok();
@@ -107,10 +106,10 @@ impl Whose {
     /// `DELETE .../{vhost}/{name}`.
     pub(super) async fn delete(
         self,
-        here: Entered,
+        Unchecked(here): Unchecked,
         Path((_, name)): Path<(String, String)>,
     ) -> Result<Response, Problem> {
-        self.must_be_let(&here.caller)?;
+        self.must_be_let(&here)?;
         here.change(move |Entered { site, vhost, .. }| {
             Changed::deleted(match self {
                 Self::Users => site.host().delete_policy(vhost, &name, site.now()),

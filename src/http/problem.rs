@@ -62,9 +62,9 @@ impl Problem {
         Self::not_authorised("Access refused.")
     }
 
-    /// 413.
+    /// 400 for a body that is too large; later versions of HTTP have 413 for it.
     pub(super) fn too_large() -> Self {
-        Self::of(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "the body is too large")
+        Self::bad_request("Exceeded HTTP request body size limit")
     }
 
     /// 500: a handler panicked.

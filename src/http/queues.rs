@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::access::{Entered, Seen, ToFill};
+use super::access::{Entered, Seen};
 use super::bindings::list_bindings;
 use super::body::Body;
 use super::caller::Caller;
@@ -103,7 +103,7 @@ async fn add_consumers(site: &Site, queue: &QueueCell, shown: &mut Value) {
 
 /// `PUT /api/queues/{vhost}/{queue}`.
 pub(super) async fn put(
-    ToFill(here): ToFill,
+    here: Entered,
     Path((_, queue)): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -119,7 +119,7 @@ pub(super) async fn put(
     }
     here.change(move |here| {
         let was_there = here.vhost.queue(&queue).is_ok();
-        here.visitor().declare_queue(&queue, properties, here.site.now())?;
+        here.visitor()?.declare_queue(&queue, properties, here.site.now())?;
         Ok(Changed::put(was_there))
     })
     .await
@@ -136,7 +136,7 @@ pub(super) async fn delete(
         if_expired: None,
     };
     here.change(move |here| {
-        here.visitor().delete_queue(&here.what, conditions, here.site.now())?;
+        here.visitor()?.delete_queue(&here.what, conditions, here.site.now())?;
         Ok(())
     })
     .await
@@ -145,7 +145,7 @@ pub(super) async fn delete(
 /// `DELETE /api/queues/{vhost}/{queue}/contents`.
 pub(super) async fn purge(here: Entered<Arc<QueueCell>>) -> Result<Response, Problem> {
     here.change(|here| {
-        here.visitor().purge_queue(&here.what, here.site.now())?;
+        here.visitor()?.purge_queue(&here.what, here.site.now())?;
         Ok(())
     })
     .await

@@ -19,12 +19,12 @@ use super::problem::Problem;
 use super::site::Site;
 use super::{
     bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
-    nodes, openapi, overview, parameters, permissions, queues, users, vhosts,
+    nodes, openapi, overview, parameters, peek, permissions, queues, settings, users, vhosts,
 };
 use crate::auth::{TopicPermissionsOf, UserPermissions};
 
-/// Bytes in the body of a request: a definitions file of a large broker.
-const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Bytes in the body of most requests. A message and a definitions file may be larger, as configured.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long a request may take, its body included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -54,10 +54,14 @@ impl Routes {
 
 /// The management API.
 pub(super) fn management(site: Arc<Site>) -> Router {
+    let body_max = site.identity().body_max;
+    let large = DefaultBodyLimit::max(body_max);
     let routes = Routes::new()
         .merge(of_broker())
+        .merge(of_definitions(large))
         .merge(of_clients())
-        .merge(of_topology())
+        .merge(of_topology(large))
+        .merge(of_messages())
         .merge(of_policies())
         .merge(of_users())
         .merge(of_vhosts())
@@ -65,7 +69,7 @@ pub(super) fn management(site: Arc<Site>) -> Router {
         .merge(of_health());
     let paths: Arc<[String]> = routes.paths.into();
     let described = get(move || async move { json_of(&openapi::document(&paths)) });
-    limited(routes.router.route(openapi::PATH, described).with_state(site))
+    limited(routes.router.route(openapi::PATH, described).with_state(site), body_max)
 }
 
 /// The metrics.
@@ -75,21 +79,21 @@ pub(super) fn metrics(site: Arc<Site>) -> Router {
         .route("/metrics/per-object", get(prometheus::per_object))
         .route("/metrics/detailed", get(prometheus::detailed))
         .route("/metrics/memory-breakdown", get(prometheus::memory));
-    limited(routes.with_state(site))
+    limited(routes.with_state(site), BODY_BYTES_MAX)
 }
 
-/// What holds for all requests.
-fn limited(router: Router) -> Router {
+/// What holds for all requests; `body_max` is for those that may bring most.
+fn limited(router: Router, body_max: usize) -> Router {
     router
         .fallback(|| async { Problem::not_found() })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(from_fn(in_bounds))
+        .layer(from_fn(move |request, next| in_bounds(request, next, body_max)))
 }
 
-async fn in_bounds(request: Request, next: Next) -> Response {
+async fn in_bounds(request: Request, next: Next, body_max: usize) -> Response {
     let announced = request.headers().get(CONTENT_LENGTH);
     let announced = announced.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BODY_BYTES_MAX) {
+    if announced.is_some_and(|length| length > body_max) {
         return Problem::too_large().into_response();
     }
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
@@ -105,11 +109,6 @@ fn of_broker() -> Routes {
     Routes::new()
         .route("/api/overview", get(overview::get))
         .route("/api/cluster-name", get(overview::cluster_name).put(parameters::name_cluster))
-        .route("/api/definitions", get(definitions::export).post(definitions::import))
-        .route(
-            "/api/definitions/{vhost}",
-            get(definitions::export_vhost).post(definitions::import_vhost),
-        )
         .route("/api/extensions", get(overview::extensions))
         .route("/api/whoami", get(overview::whoami))
         .route("/api/auth", get(overview::auth))
@@ -129,10 +128,19 @@ fn of_broker() -> Routes {
         .route("/api/stream/publishers/{vhost}", get(overview::none))
         .route("/api/shovels", get(overview::none))
         .route("/api/shovels/{vhost}", get(overview::none))
+        .route("/api/leveret/settings", get(settings::get).put(settings::put))
         .route("/api/nodes", get(nodes::all))
         .route("/api/nodes/{node}", get(nodes::get))
         .route("/api/nodes/{node}/memory", get(nodes::memory))
         .route("/api/aliveness-test/{vhost}", get(messages::aliveness))
+}
+
+fn of_definitions(large: DefaultBodyLimit) -> Routes {
+    let all = get(definitions::export).post(definitions::import);
+    let of_vhost = get(definitions::export_vhost).post(definitions::import_vhost);
+    Routes::new()
+        .route("/api/definitions", all.layer(large))
+        .route("/api/definitions/{vhost}", of_vhost.layer(large))
 }
 
 fn of_clients() -> Routes {
@@ -152,7 +160,7 @@ fn of_clients() -> Routes {
         .route("/api/consumers/{vhost}", get(consumers::of_vhost))
 }
 
-fn of_topology() -> Routes {
+fn of_topology(large: DefaultBodyLimit) -> Routes {
     let ends = "/api/bindings/{vhost}/e/{source}/{kind}/{destination}";
     let one_binding = "/api/bindings/{vhost}/e/{source}/{kind}/{destination}/{key}";
     let exchange = "/api/exchanges/{vhost}/{exchange}";
@@ -166,7 +174,7 @@ fn of_topology() -> Routes {
         .route(exchange, of_exchange)
         .route(&under(exchange, "bindings/source"), get(exchanges::bindings_from))
         .route(&under(exchange, "bindings/destination"), get(exchanges::bindings_to))
-        .route(&under(exchange, "publish"), post(messages::publish))
+        .route(&under(exchange, "publish"), post(messages::publish).layer(large))
         .route("/api/queues", get(queues::all))
         .route("/api/queues/detailed", get(queues::all))
         .route("/api/queues/{vhost}", get(queues::of_vhost))
@@ -179,6 +187,15 @@ fn of_topology() -> Routes {
         .route("/api/bindings/{vhost}", get(bindings::of_vhost))
         .route(ends, get(bindings::between).post(bindings::add))
         .route(one_binding, get(bindings::get).delete(bindings::delete))
+}
+
+/// What RabbitMQ has nothing like.
+fn of_messages() -> Routes {
+    let queue = |rest: &str| format!("/api/leveret/queues/{{vhost}}/{{queue}}/{rest}");
+    Routes::new()
+        .route(&queue("messages"), get(peek::messages))
+        .route(&queue("scheduled"), get(peek::scheduled))
+        .route(&queue("scheduled/{position}"), delete(peek::cancel))
 }
 
 fn of_policies() -> Routes {

@@ -6,9 +6,11 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::rates::Rates;
+use super::settings::Settings;
 use crate::broker::time::Timestamp;
 use crate::config::Secret;
 use crate::session::Host;
+use crate::tls::ServerTls;
 
 /// What a broker is, for those who ask.
 #[derive(Debug, Clone)]
@@ -23,12 +25,12 @@ pub struct Identity {
     pub durability: &'static str,
     /// Where durable state lies, if anywhere.
     pub data_dir: Option<PathBuf>,
-    /// Bytes of message memory above which publishers wait; 0 is no limit.
-    pub memory_limit: u64,
-    /// Free bytes on the disk below which publishers wait.
+    /// Free bytes on the disk below which publishers wait, as configured.
     pub disk_free_limit: u64,
     /// How long a consumer may take, in milliseconds; 0 is for ever.
     pub consumer_timeout: u64,
+    /// Bytes in the body of a request that publishes or imports definitions.
+    pub body_max: usize,
 }
 
 /// A port that the broker listens on.
@@ -38,6 +40,12 @@ pub struct Listening {
     pub protocol: &'static str,
     /// The address.
     pub address: std::net::SocketAddr,
+}
+
+impl Listening {
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.protocol, "amqp/ssl" | "https" | "https/prometheus")
+    }
 }
 
 /// What all requests share: the broker, and what is remembered for rates.
@@ -50,7 +58,9 @@ pub struct Site {
     rates: Rates,
     logins: Logins,
     listening: OnceLock<Vec<Listening>>,
+    tls: OnceLock<ServerTls>,
     local_token: Secret,
+    settings: Settings,
 }
 
 impl Site {
@@ -63,14 +73,38 @@ impl Site {
     ) -> Arc<Self> {
         let started = clock();
         let rates = Rates::new(started);
-        let (logins, listening) = (Logins::default(), OnceLock::new());
-        Arc::new(Self { host, clock, identity, started, rates, logins, listening, local_token })
+        let settings = Settings::new(identity.disk_free_limit);
+        Arc::new(Self {
+            host,
+            clock,
+            identity,
+            started,
+            rates,
+            logins: Logins::default(),
+            listening: OnceLock::new(),
+            tls: OnceLock::new(),
+            local_token,
+            settings,
+        })
     }
 
-    /// Tells where the broker listens, once that is known.
-    pub fn set_listening(&self, listening: Vec<Listening>) {
+    /// Tells where the broker listens, once that is known, and what it has for TLS.
+    pub fn set_listening(&self, listening: Vec<Listening>, tls: Option<ServerTls>) {
         // It is said once, by whoever started the listeners.
         let _ = self.listening.set(listening);
+        if let Some(tls) = tls {
+            let _ = self.tls.set(tls);
+        }
+    }
+
+    /// What all listeners have that speak TLS.
+    pub(super) fn tls(&self) -> Option<&ServerTls> {
+        self.tls.get()
+    }
+
+    /// What can be changed while the broker runs.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(super) fn listening(&self) -> &[Listening] {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -72,6 +73,7 @@ pub struct Server {
     shutdown: CancellationToken,
     tasks: TaskTracker,
     log: Arc<Refusals>,
+    accepting: watch::Sender<bool>,
 }
 
 impl Server {
@@ -92,6 +94,7 @@ impl Server {
             shutdown: CancellationToken::new(),
             tasks: TaskTracker::new(),
             log: Arc::default(),
+            accepting: watch::Sender::new(true),
         };
         server.tasks.spawn(timers::drive(Arc::clone(host), server.shutdown.clone()));
         plain.into_iter().for_each(|listener| server.accept(listener, None, host));
@@ -102,8 +105,9 @@ impl Server {
     fn accept(&mut self, listener: TcpListener, tls: Option<TlsListener>, host: &Arc<Host>) {
         let (shutdown, tasks) = (self.shutdown.clone(), self.tasks.clone());
         let (host, log) = (Arc::clone(host), Arc::clone(&self.log));
-        let acceptor = Acceptor { listener, tls, host, shutdown, tasks, log };
-        self.tasks.spawn(acceptor.run());
+        let accepting = self.accepting.subscribe();
+        let acceptor = Acceptor { tls, host, shutdown, tasks, log, accepting };
+        self.tasks.spawn(acceptor.run(listener));
     }
 
     /// Where it listens.
@@ -120,6 +124,14 @@ impl Server {
     pub fn end(&self) -> impl Fn() + Send + Sync + 'static + use<> {
         let shutdown = self.shutdown.clone();
         move || shutdown.cancel()
+    }
+
+    /// What closes its listeners, with `false`, and opens them again; connections stay as they are.
+    pub fn accepting(&self) -> impl Fn(bool) + Send + Sync + 'static + use<> {
+        let accepting = self.accepting.clone();
+        move |accept| {
+            accepting.send_replace(accept);
+        }
     }
 
     /// Stops accepting, tells every client (320), and waits until they are gone, for a few seconds
@@ -147,12 +159,12 @@ fn local_addresses(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 }
 
 struct Acceptor {
-    listener: TcpListener,
     tls: Option<TlsListener>,
     host: Arc<Host>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
     log: Arc<Refusals>,
+    accepting: watch::Receiver<bool>,
 }
 
 /// How many lines the log gets of those who were not let in.
@@ -169,11 +181,18 @@ fn is_of_client(error: &io::Error) -> bool {
 }
 
 impl Acceptor {
-    async fn run(self) {
+    async fn run(mut self, mut listener: TcpListener) {
         loop {
             let accepted = tokio::select! {
                 () = self.shutdown.cancelled() => return,
-                accepted = self.listener.accept() => accepted,
+                // Its sender goes when the server does, which ends this anyway.
+                Ok(_) = self.accepting.wait_for(|accepting| !accepting) => None,
+                accepted = listener.accept() => Some(accepted),
+            };
+            let Some(accepted) = accepted else {
+                let Some(opened) = self.rest(listener).await else { return };
+                listener = opened;
+                continue;
             };
             match accepted {
                 Ok((stream, address)) => self.admit(stream, address),
@@ -183,6 +202,31 @@ impl Acceptor {
                 Err(error) => {
                     if let Some(line) = self.log.failed.take(now()) {
                         tracing::warn!("cannot accept a connection: {error}{line}");
+                    }
+                    tokio::time::sleep(ACCEPT_REST).await;
+                }
+            }
+        }
+    }
+
+    /// Closes the listener until it is to be open again; none at the end of the server.
+    async fn rest(&mut self, listener: TcpListener) -> Option<TcpListener> {
+        let address = listener.local_addr().ok()?;
+        drop(listener);
+        tracing::info!("stopped listening on {address}, until an administrator resumes it");
+        loop {
+            tokio::select! {
+                () = self.shutdown.cancelled() => return None,
+                resumed = self.accepting.wait_for(|accepting| *accepting) => drop(resumed.ok()?),
+            }
+            match listener::bind(address) {
+                Ok(listener) => {
+                    tracing::info!("listening on {address} again");
+                    return Some(listener);
+                }
+                Err(error) => {
+                    if let Some(line) = self.log.failed.take(now()) {
+                        tracing::error!("cannot listen on {address} again: {error}{line}");
                     }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }

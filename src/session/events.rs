@@ -31,19 +31,6 @@ impl Host {
         });
     }
 
-    /// What a user may do in a vhost.
-    pub(super) fn tell_permission(&self, key: &'static str, user: &str, vhost: &ShortString) {
-        self.emit(key, || headers([("user", text(user)), ("vhost", text(vhost.as_bytes()))]));
-    }
-
-    /// Something that has a name came, went, or changed; in a vhost, or in none.
-    pub(super) fn tell_named(&self, key: &'static str, name: &str, vhost: Option<&str>) {
-        self.emit(key, || {
-            let vhost = vhost.map(|vhost| ("vhost", text(vhost)));
-            headers([("name", text(name))].into_iter().chain(vhost))
-        });
-    }
-
     /// Publishes what happened, as far as one call may.
     pub(super) fn publish_events(&self, now: Instant) {
         let events = &self.vhost_options.events;

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::access::Access;
 use super::arrivals::{ArrivalLimits, Arrivals};
 use super::departed::Departed;
+use super::log_allowance::{Line, LogAllowance};
 use super::pages::Pages;
 use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
@@ -25,12 +26,14 @@ use crate::auth::{AccessDefinition, InvalidAccessDefinition};
 use crate::broker::definition::{DefinitionError, Recovered};
 use crate::broker::effect::Effects;
 use crate::broker::memory::{Alarm, MemoryGauge};
+use crate::broker::parameter::VHostLimits;
 use crate::broker::persist::Persist;
 use crate::broker::queue::Queue;
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHost, VHostOptions};
 use crate::config::{Capacity, CertificateLogin};
+use crate::pattern::Pattern;
 use crate::protocol::connection::Settings;
 use crate::store::Store;
 
@@ -47,6 +50,8 @@ pub struct HostSettings {
     pub certificate_login: CertificateLogin,
     /// How many there may be of what clients make; 0 is no limit.
     pub capacity: Capacity,
+    /// What new vhosts are limited to whose names match; of several the first counts.
+    pub vhost_limits: Vec<(Pattern, VHostLimits)>,
     /// How many descriptors connections may have; 0 is no limit.
     pub descriptors_max: usize,
     /// The node's name: `rabbit@host`.
@@ -85,6 +90,7 @@ pub struct Host {
     pub(super) anonymous_user: String,
     pub(super) certificate_login: CertificateLogin,
     pub(super) capacity: Capacity,
+    pub(super) vhost_limits: Vec<(Pattern, VHostLimits)>,
     pub(super) node_name: String,
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) memory: Arc<MemoryGauge>,
@@ -93,6 +99,7 @@ pub struct Host {
     pub(super) store: Arc<dyn Store>,
     pub(super) registry: Registry,
     pub(super) churn: ChurnCounters,
+    refused_logins: LogAllowance,
     pub(super) timers: Timers,
     pub(super) replies: ReplyAddresses,
     pub(super) epoch: Epoch,
@@ -137,6 +144,7 @@ impl Host {
                 settings.descriptors_max,
             ))),
             capacity: settings.capacity,
+            vhost_limits: settings.vhost_limits,
             node_name: settings.node_name,
             memory,
             pages: Pages::default(),
@@ -144,6 +152,7 @@ impl Host {
             store,
             registry: Registry::default(),
             churn: ChurnCounters::default(),
+            refused_logins: LogAllowance::default(),
             timers: Timers::default(),
             replies: ReplyAddresses::default(),
             epoch,
@@ -198,6 +207,12 @@ impl Host {
         &self.arrivals
     }
 
+    /// Whether a refused login gets a line in the log now, over AMQP or HTTP: who guesses passwords is not to fill
+    /// a disk.
+    pub fn refused_login_line(&self, now: Instant) -> Option<Line> {
+        self.refused_logins.take(now)
+    }
+
     /// Its name among nodes: `rabbit@host`.
     pub fn node_name(&self) -> &str {
         &self.node_name
@@ -232,14 +247,41 @@ impl Host {
 
     /// Counts message memory; the publisher asks [`MemoryGauge::is_alarmed`] afterwards.
     pub(super) fn use_memory(&self, bytes: usize) {
-        if self.memory.add(bytes) == Alarm::Raised {
-            tracing::warn!(
-                used = self.memory.used(),
-                "memory high watermark reached: publishers are blocked until consumers catch up"
-            );
-            self.tell_alarm("alarm.set");
-        }
+        self.tell_memory_alarm(self.memory.add(bytes));
         self.note_memory();
+    }
+
+    /// Bytes of message memory above which publishers wait; 0: never.
+    pub fn memory_limit(&self) -> usize {
+        self.memory.limit()
+    }
+
+    /// Another limit, from now on: publishers are held back or let go at once.
+    pub fn set_memory_limit(&self, bytes: usize) {
+        self.tell_memory_alarm(self.memory.set_limit(bytes));
+    }
+
+    /// Free bytes on the disk below which publishers wait from now on.
+    pub fn set_disk_free_limit(&self, bytes: u64) {
+        self.store.set_disk_free_limit(bytes);
+    }
+
+    fn tell_memory_alarm(&self, alarm: Alarm) {
+        match alarm {
+            Alarm::Unchanged => {}
+            Alarm::Raised => {
+                tracing::warn!(
+                    used = self.memory.used(),
+                    "memory high watermark reached: publishers are blocked until consumers catch up"
+                );
+                self.tell_alarm("alarm.set");
+            }
+            Alarm::Cleared => {
+                tracing::info!(used = self.memory.used(), "memory alarm cleared: publishers go on");
+                self.tell_alarm("alarm.cleared");
+                self.registry.unblock_all();
+            }
+        }
     }
 
     /// The store has room again: publishers that waited for it go on.
@@ -264,11 +306,7 @@ impl Host {
 
     /// Gives message memory back, and wakes the publishers that waited for it.
     pub(super) fn free_memory(&self, bytes: usize) {
-        if self.memory.release(bytes) == Alarm::Cleared {
-            tracing::info!(used = self.memory.used(), "memory alarm cleared: publishers go on");
-            self.tell_alarm("alarm.cleared");
-            self.registry.unblock_all();
-        }
+        self.tell_memory_alarm(self.memory.release(bytes));
     }
 }
 

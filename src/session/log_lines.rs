@@ -4,6 +4,7 @@
 //! RabbitMQ numbers connections by their Erlang processes; here it is the connection's own number.
 
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use amqp_codec::{FieldTable, FieldValue, Method, ProtocolHeader, ReplyCode};
 
@@ -111,14 +112,15 @@ impl Client {
     }
 
     /// Its login is not good. Neither passwords nor their hashes are ever part of the reason.
-    pub(super) fn log_refused(&mut self, mechanism: &str, user: &str, reason: &str) {
+    pub(super) fn log_refused(&mut self, mechanism: &str, user: &str, reason: &str, now: Instant) {
         self.introduction.told = Told::Failed;
+        let Some(line) = self.host.refused_login_line(now) else { return };
         tracing::error!(
             connection = self.id.0,
             peer = %self.peer.address,
             user,
             "Error on AMQP connection {} ({}, state: starting): {mechanism} login refused: \
-             user '{}'{reason}",
+             user '{}'{reason}{line}",
             self.pid(), self.peer.name(), OneLine(user)
         );
     }

@@ -9,16 +9,16 @@ use crate::broker::vhost::{QueueEffects, VHost};
 impl Host {
     /// Sets a policy: [`VHost::set_policy`], and what queues have to do then is done.
     pub fn set_policy(&self, vhost: &VHost, policy: Policy, now: Instant) {
-        let name = policy.name().to_owned();
+        let set = policy.clone();
         self.changing(now, |out| vhost.set_policy(policy, now, out));
-        self.tell_named("policy.set", &name, vhost.name().to_str());
+        self.tell_policy(vhost.name(), &set);
     }
 
     /// Deletes a policy; `false` where there is none of this name.
     pub fn delete_policy(&self, vhost: &VHost, name: &str, now: Instant) -> bool {
         let deleted = self.changing(now, |out| vhost.delete_policy(name, now, out));
         if deleted {
-            self.tell_named("policy.cleared", name, vhost.name().to_str());
+            self.tell_named("policy.cleared", name, Some(vhost.name()));
         }
         deleted
     }
@@ -33,12 +33,19 @@ impl Host {
         policy: Policy,
         now: Instant,
     ) -> Result<(), PolicyError> {
-        self.changing(now, |out| vhost.set_operator_policy(policy, now, out))
+        let set = policy.clone();
+        self.changing(now, |out| vhost.set_operator_policy(policy, now, out))?;
+        self.tell_operator_policy(vhost.name(), &set);
+        Ok(())
     }
 
     /// Deletes an operator policy; `false` where there is none of this name.
     pub fn delete_operator_policy(&self, vhost: &VHost, name: &str, now: Instant) -> bool {
-        self.changing(now, |out| vhost.delete_operator_policy(name, now, out))
+        let deleted = self.changing(now, |out| vhost.delete_operator_policy(name, now, out));
+        if deleted {
+            self.tell_operator_policy_cleared(vhost, name);
+        }
+        deleted
     }
 
     fn changing<T>(&self, now: Instant, change: impl FnOnce(&mut QueueEffects) -> T) -> T {

@@ -64,6 +64,7 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
         anonymous_user: String::new(),
         certificate_login: CertificateLogin::default(),
         capacity: Capacity::default(),
+        vhost_limits: Vec::new(),
         descriptors_max: 0,
         node_name: "rabbit@test".to_owned(),
         outbox_bytes_max,

@@ -2,7 +2,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
@@ -67,7 +67,7 @@ type Callback<T> = Box<dyn Fn(T) + Send + Sync>;
 pub(super) struct Shared {
     pub(super) inbox: Inbox,
     pub(super) durability: Durability,
-    pub(super) disk_free_limit: u64,
+    disk_free_limit: AtomicU64,
     snapshot: OnceLock<Snapshot>,
     clock: fn() -> Instant,
     disk_low: AtomicBool,
@@ -83,7 +83,7 @@ impl Shared {
         Self {
             inbox: Inbox::default(),
             durability: options.durability,
-            disk_free_limit: options.disk_free_limit,
+            disk_free_limit: AtomicU64::new(options.disk_free_limit),
             clock: options.clock,
             disk_low: AtomicBool::new(false),
             behind: AtomicBool::new(false),
@@ -121,6 +121,10 @@ impl Shared {
     }
 
     /// Whether publishers wait for room on the disk.
+    pub(super) fn disk_free_limit(&self) -> u64 {
+        self.disk_free_limit.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_disk_low(&self) -> bool {
         self.disk_low.load(Ordering::Acquire)
     }
@@ -397,6 +401,11 @@ impl Store for DurableStore {
 
     fn is_disk_low(&self) -> bool {
         self.shared.is_disk_low()
+    }
+
+    /// The writer looks at it with the next look at the disk, twice a second.
+    fn set_disk_free_limit(&self, bytes: u64) {
+        self.shared.disk_free_limit.store(bytes, Ordering::Relaxed);
     }
 }
 

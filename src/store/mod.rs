@@ -72,6 +72,10 @@ pub trait Store: Persist + fmt::Debug {
     /// Whether publishers are to wait until there is room on the disk.
     fn is_disk_low(&self) -> bool;
 
+    /// Free bytes on the disk below which publishers are to wait from now on. One that writes nothing has no use for
+    /// it.
+    fn set_disk_free_limit(&self, _bytes: u64) {}
+
     /// Calls `confirmation` once everything recorded before this call is as safe as the store's
     /// durability level promises: at once or later, on this thread or another.
     fn when_durable(&self, confirmation: Box<dyn Confirmation>);

@@ -198,7 +198,7 @@ impl Writer {
     /// second after.
     fn count_space(&mut self, bytes: u64) {
         self.free = self.free.saturating_sub(bytes);
-        if self.free < self.shared.disk_free_limit && !self.shared.is_disk_low() {
+        if self.free < self.shared.disk_free_limit() && !self.shared.is_disk_low() {
             self.look_at_space();
         }
     }
@@ -206,7 +206,7 @@ impl Writer {
     fn look_at_space(&mut self) {
         match self.log.files().available_space() {
             Ok(free) => {
-                let limit = self.shared.disk_free_limit;
+                let limit = self.shared.disk_free_limit();
                 let text = format!("{free} bytes are free, disk_free_limit is {limit}");
                 // An index that found no room knows better than the system.
                 self.shared.set_disk_low(free < limit || self.unfinished.is_some(), &text);

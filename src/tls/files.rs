@@ -5,14 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::CertifiedKey;
 use tokio_rustls::rustls::{
-    self, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion, version,
+    self, DigitallySignedStruct, DistinguishedName, InconsistentKeys, RootCertStore, ServerConfig,
+    SignatureScheme, SupportedProtocolVersion, version,
 };
 
 use super::error::TlsError;
@@ -28,6 +30,16 @@ pub(super) struct Loaded {
     pub(super) config: Arc<ServerConfig>,
     /// The server's own certificate.
     pub(super) certificate: Certificate,
+    pub(super) expiries: Expiries,
+}
+
+/// When certificates expire, in seconds since 1970, in the order of their files.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Expiries {
+    /// The server's own, and those that vouch for it.
+    pub own: Vec<u64>,
+    /// Those that clients' certificates are verified with.
+    pub authorities: Vec<u64>,
 }
 
 /// Reads the files. `now` is the time since 1970.
@@ -44,6 +56,7 @@ pub(super) fn load(options: &TlsOptions, now: Duration) -> Result<Loaded, TlsErr
         .key_provider
         .load_private_key(private_key(key_file)?)
         .map_err(|reason| TlsError::UnusableKey { path: key_file.clone(), reason })?;
+    let own = expiries(&chain);
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         // Of a key that does not tell its public half, the first handshake shows it.
@@ -53,12 +66,14 @@ pub(super) fn load(options: &TlsOptions, now: Duration) -> Result<Loaded, TlsErr
             return Err(TlsError::KeyMismatch { cert_file, key_file });
         }
     }
+    let authorities = authorities(options)?;
+    let expiries = Expiries { own, authorities: expiries(&authorities) };
     let config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions(options.versions))
         .map_err(TlsError::Settings)?
-        .with_client_cert_verifier(client_verifier(options, &provider)?)
+        .with_client_cert_verifier(client_verifier(options, authorities, &provider)?)
         .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
-    Ok(Loaded { config: Arc::new(config), certificate })
+    Ok(Loaded { config: Arc::new(config), certificate, expiries })
 }
 
 fn versions(versions: TlsVersions) -> Vec<&'static SupportedProtocolVersion> {
@@ -91,22 +106,33 @@ fn own_certificate(
     Ok(certificate)
 }
 
+fn expiries(certificates: &[CertificateDer<'_>]) -> Vec<u64> {
+    let parsed = certificates.iter().filter_map(|der| Certificate::from_der(der).ok());
+    parsed.map(|certificate| certificate.not_after).collect()
+}
+
+/// What clients' certificates are verified with; none where nobody asks for them.
+fn authorities(options: &TlsOptions) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    match (options.verify, &options.ca_file) {
+        (TlsVerify::None, _) if options.fail_if_no_peer_cert => Err(TlsError::NothingAskedFor),
+        (TlsVerify::None, _) => Ok(Vec::new()),
+        (TlsVerify::Peer, None) => Err(TlsError::NoClientCa),
+        (TlsVerify::Peer, Some(path)) => certificates(CA_FILE, path),
+    }
+}
+
 fn client_verifier(
     options: &TlsOptions,
+    authorities: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-    let path = match (options.verify, &options.ca_file) {
-        (TlsVerify::None, _) if options.fail_if_no_peer_cert => {
-            return Err(TlsError::NothingAskedFor);
-        }
-        (TlsVerify::None, _) => return Ok(Arc::new(NoClientAuth)),
-        (TlsVerify::Peer, None) => return Err(TlsError::NoClientCa),
-        (TlsVerify::Peer, Some(path)) => path,
+    let Some(path) = options.ca_file.as_ref().filter(|_| !authorities.is_empty()) else {
+        return Ok(Arc::new(NoClientAuth));
     };
     let unusable =
         |reason: String| TlsError::UnusableCertificate { key: CA_FILE, path: path.clone(), reason };
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(CA_FILE, path)? {
+    for certificate in authorities {
         roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
     }
     let mut verifier =
@@ -114,7 +140,65 @@ fn client_verifier(
     if !options.fail_if_no_peer_cert {
         verifier = verifier.allow_unauthenticated();
     }
-    verifier.build().map_err(|error| unusable(error.to_string()))
+    let verifier = verifier.build().map_err(|error| unusable(error.to_string()))?;
+    Ok(match options.depth {
+        None => verifier,
+        Some(depth) => Arc::new(ShallowVerifier { verifier, depth: depth.into() }),
+    })
+}
+
+/// Accepts chains of so many certificates between a client's and its CA.
+#[derive(Debug)]
+struct ShallowVerifier {
+    verifier: Arc<dyn ClientCertVerifier>,
+    depth: usize,
+}
+
+impl ClientCertVerifier for ShallowVerifier {
+    fn offer_client_auth(&self) -> bool {
+        self.verifier.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.verifier.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.root_hint_subjects()
+    }
+
+    /// Of those that the client shows only so many can be part of the way.
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let allowed = &intermediates[..self.depth.min(intermediates.len())];
+        self.verifier.verify_client_cert(end_entity, allowed, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
 }
 
 /// The certificates in a file: one at least.

@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::error::TlsError;
-use super::files::{Loaded, load};
+use super::files::{Expiries, Loaded, load};
 use crate::auth::Certificate;
 use crate::config::TlsOptions;
 
@@ -24,6 +24,7 @@ struct Shared {
     options: TlsOptions,
     /// For one look at a time.
     config: RwLock<Arc<ServerConfig>>,
+    expiries: RwLock<Arc<Expiries>>,
 }
 
 impl ServerTls {
@@ -33,8 +34,9 @@ impl ServerTls {
     /// [`TlsError`], for options and files that don't go together, and for a certificate that nobody would
     /// accept.
     pub fn load(options: TlsOptions, now: Duration) -> Result<Self, TlsError> {
-        let Loaded { config, .. } = load(&options, now)?;
-        Ok(Self { shared: Arc::new(Shared { options, config: RwLock::new(config) }) })
+        let Loaded { config, expiries, .. } = load(&options, now)?;
+        let (config, expiries) = (RwLock::new(config), RwLock::new(Arc::new(expiries)));
+        Ok(Self { shared: Arc::new(Shared { options, config, expiries }) })
     }
 
     /// Reads the files again: what they say now holds for the next connection, and those that are open
@@ -43,9 +45,22 @@ impl ServerTls {
     /// # Errors
     /// [`TlsError`], and nothing changes.
     pub fn reload(&self, now: Duration) -> Result<Certificate, TlsError> {
-        let Loaded { config, certificate } = load(&self.shared.options, now)?;
+        let Loaded { config, certificate, expiries } = load(&self.shared.options, now)?;
         *self.shared.config.write() = config;
+        *self.shared.expiries.write() = Arc::new(expiries);
         Ok(certificate)
+    }
+
+    /// When the certificates expire that are in use.
+    #[must_use]
+    pub fn expiries(&self) -> Arc<Expiries> {
+        Arc::clone(&self.shared.expiries.read())
+    }
+
+    /// The files they come from.
+    #[must_use]
+    pub fn options(&self) -> &TlsOptions {
+        &self.shared.options
     }
 
     /// What makes a TLS connection of the next socket.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leveret::broker::vhost::VHostMetadata;
+use leveret::config::DefaultVHostLimits;
 
 use crate::support::{
     Handshake, Method, RawClient, TestServer, basic, channel, consume, declare_exchange,
@@ -156,4 +157,39 @@ async fn the_number_of_queues_and_exchanges_of_all_vhosts_is_a_setting() {
         &text.replace("x.7' in vhost 'v'", "y.13' in vhost '/'"),
     )
     .await;
+}
+
+/// Goal: a vhost begins with the limits that the configuration has for names like its own.
+#[tokio::test]
+async fn new_vhosts_begin_with_the_limits_for_their_names() {
+    let configure = |config: &mut leveret::config::Config| {
+        for (id, pattern, max_queues) in [("1", "^dev", Some(1)), ("2", "", None)] {
+            let pattern = pattern.to_owned();
+            let limits = DefaultVHostLimits { pattern, max_connections: Some(7), max_queues };
+            config.vhost_limits.insert(id.to_owned(), limits);
+        }
+    };
+    let Some(server) = TestServer::configured(configure).await else { return };
+    let host = server.broker().unwrap().host();
+    host.put_vhost("dev.a", VHostMetadata::default()).unwrap();
+    let limits = |name| host.existing_vhost(name).unwrap().limits();
+    assert_eq!((limits("dev.a").max_connections, limits("dev.a").max_queues), (Some(7), Some(1)));
+    assert_eq!((limits("/").max_connections, limits("/").max_queues), (Some(7), None));
+}
+
+/// Goal: the user that an empty broker begins with is what the configuration says, and no more.
+#[tokio::test]
+async fn the_default_user_may_do_what_is_configured() {
+    let configure = |config: &mut leveret::config::Config| {
+        config.default_user_tags = vec!["monitoring".to_owned()];
+        config.default_permissions = ["^mine", "", ".*"].map(str::to_owned);
+    };
+    let Some(server) = TestServer::configured(configure).await else { return };
+    let mut client = server.channel().await;
+    client.call(1, declare_queue("mine")).await;
+    let text =
+        "ACCESS_REFUSED - configure access to queue 'yours' in vhost '/' refused for user 'guest'";
+    client.refused(1, declare_queue("yours"), 403, text).await;
+    let user = server.broker().unwrap().host().user("guest").unwrap();
+    assert!(user.tags.contains("monitoring") && !user.tags.contains("administrator"));
 }

@@ -1,6 +1,8 @@
 //! The event exchange: what happens in the broker, as messages. Measured on RabbitMQ 3.10 with its plugin.
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+use leveret::auth::{Permissions, TopicPermissions, UserLimits};
+use leveret::broker::parameter::GlobalParameter;
 use leveret::broker::vhost::VHostMetadata;
 use leveret::{ApplyTo, Policy};
 
@@ -146,6 +148,57 @@ async fn administration_is_told() {
     expect(&mut watcher, "policy.cleared", &[("name", "p"), ("vhost", "v")]).await;
     broker.host().delete_vhost("v", leveret::net::now()).unwrap();
     expect(&mut watcher, "vhost.deleted", &[("name", "v")]).await;
+}
+
+/// The keys and headers that RabbitMQ 3.10 has for the same changes, but who made them.
+#[tokio::test]
+async fn users_limits_and_parameters_are_told() {
+    let Some(server) = TestServer::leveret().await else { return };
+    let broker = server.broker().unwrap();
+    let host = broker.host();
+    let now = leveret::net::now();
+    let mut watcher = watcher(&server, "user.*.#").await;
+    for key in ["topic.#", "permission.*", "parameter.*", "vhost.limits.*", "operator.#"] {
+        watcher.call(1, bind_queue("events", "amq.rabbitmq.event", key)).await;
+    }
+    broker.put_user("eve", "secret", &["monitoring"]).unwrap();
+    expect(&mut watcher, "user.created", &[("name", "eve")]).await;
+    let tags = expect(&mut watcher, "user.tags.set", &[("name", "eve")]).await;
+    let monitoring = FieldValue::Array(vec![FieldValue::from("monitoring")]);
+    assert_eq!(tags.get("tags"), Some(&monitoring));
+    let limits = |channels| UserLimits { max_channels: channels, max_connections: None };
+    host.set_user_limits("eve", limits(Some(5))).unwrap();
+    let set = expect(&mut watcher, "user.limits.set", &[("username", "eve")]).await;
+    assert_eq!(set.get("max-channels"), Some(&FieldValue::I64(5)));
+    host.set_user_limits("eve", limits(None)).unwrap();
+    expect(&mut watcher, "user.limits.cleared", &[("name", "limits")]).await;
+    let rights = Permissions::new("^c", "^w", "^r").unwrap();
+    host.set_permissions("eve", "/", rights).unwrap();
+    let rights = [("configure", "^c"), ("write", "^w"), ("read", "^r"), ("vhost", "/")];
+    expect(&mut watcher, "permission.created", &rights).await;
+    let topics = TopicPermissions::new("^w".to_owned(), "^r".to_owned()).unwrap();
+    host.set_topic_permissions("eve", "/", "amq.topic", topics).unwrap();
+    let topics = [("exchange", "amq.topic"), ("write", "^w"), ("read", "^r"), ("user", "eve")];
+    expect(&mut watcher, "topic.permission.created", &topics).await;
+    host.clear_topic_permissions("eve", "/", None);
+    expect(&mut watcher, "topic.permission.deleted", &[("user", "eve")]).await;
+    host.set_vhost_limit("/", "max-queues", Some(&100.into())).unwrap();
+    let limits = [("component", "vhost-limits"), ("name", "limits"), ("vhost", "/")];
+    expect(&mut watcher, "parameter.set", &limits).await;
+    let set = expect(&mut watcher, "vhost.limits.set", &[("name", "limits")]).await;
+    assert_eq!(set.get("max-queues"), Some(&FieldValue::I64(100)));
+    let vhost = host.existing_vhost("/").unwrap();
+    let policy = Policy::new("p", "^q", [("max-length", 5)]).unwrap();
+    host.set_operator_policy(&vhost, policy, now).unwrap();
+    let set = [("component", "operator_policy"), ("name", "p"), ("vhost", "/")];
+    expect(&mut watcher, "parameter.set", &set).await;
+    host.delete_operator_policy(&vhost, "p", now);
+    expect(&mut watcher, "parameter.cleared", &set).await;
+    expect(&mut watcher, "operator.policy.cleared", &[("name", "p")]).await;
+    let name = "g".to_owned();
+    host.put_global_parameter(GlobalParameter { name, value: "v".into() });
+    let set = [("component", "global"), ("name", "g"), ("value", "v")];
+    expect(&mut watcher, "parameter.set", &set).await;
 }
 
 /// Goal: nothing is kept for whoever comes later.

@@ -1,6 +1,6 @@
 //! What a client of HTTP can't do to the broker.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::support::{Api, broker, run};
@@ -13,8 +13,54 @@ fn a_body_that_is_too_large_is_refused_before_it_is_read() {
         let head = "POST /api/definitions HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\
                     Connection: close\r\n\r\n";
         let answer = api.raw(head.as_bytes()).await;
-        let expected = json!({ "error": "payload_too_large", "reason": "the body is too large" });
-        assert_eq!((answer.status, answer.json()), (413, expected));
+        assert_eq!((answer.status, answer.json()), (400, too_large()));
+    });
+}
+
+fn too_large() -> Value {
+    json!({ "error": "bad_request", "reason": "Exceeded HTTP request body size limit" })
+}
+
+#[test]
+fn only_messages_and_definitions_may_be_large() {
+    run(async {
+        let broker = broker().await;
+        let api = Api::of(&broker);
+        let long = "a".repeat(2 << 20);
+        let queue = json!({ "arguments": { "x-long": &long } }).to_string();
+        let refused = api.put("/api/queues/%2F/q", &queue).await;
+        assert_eq!((refused.status, refused.json()), (400, too_large()));
+        let message = json!({
+            "routing_key": "q", "properties": {}, "payload": &long, "payload_encoding": "string",
+        });
+        let message = message.to_string();
+        let published = api.post("/api/exchanges/%2F/amq.default/publish", &message).await;
+        assert_eq!(published.status, 200);
+        let definitions = json!({ "global_parameters": [{ "name": "a", "value": &long }] });
+        assert_eq!(api.post("/api/definitions", &definitions.to_string()).await.status, 204);
+    });
+}
+
+#[test]
+fn what_is_got_at_a_time_is_bounded_by_its_bytes() {
+    run(async {
+        let broker = broker().await;
+        let api = Api::of(&broker);
+        api.put("/api/queues/%2F/q", "{}").await;
+        let payload = "a".repeat(23 << 20);
+        let message = format!(
+            r#"{{"routing_key":"q","properties":{{}},"payload_encoding":"string","payload":"{payload}"}}"#
+        );
+        for _ in 0..4 {
+            let published = api.post("/api/exchanges/%2F/amq.default/publish", &message).await;
+            assert_eq!(published.status, 200);
+        }
+        // More than 64 MiB, however little of it is shown.
+        let get = r#"{"count":9,"ackmode":"ack_requeue_true","encoding":"auto","truncate":3}"#;
+        let got = api.post("/api/queues/%2F/q/get", get).await.json();
+        assert_eq!(got.as_array().unwrap().len(), 3);
+        assert_eq!(got[2]["message_count"], 1);
+        assert_eq!(api.json("/api/queues/%2F/q").await["messages_ready"], 4);
     });
 }
 

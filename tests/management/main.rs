@@ -11,4 +11,5 @@ mod messages;
 mod metrics;
 mod objects;
 mod openapi;
+mod rights;
 mod support;

@@ -157,6 +157,7 @@ impl World {
             anonymous_user: String::new(),
             certificate_login: CertificateLogin::default(),
             capacity: Capacity::default(),
+            vhost_limits: Vec::new(),
             descriptors_max: 0,
             node_name: "rabbit@simulation".to_owned(),
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],

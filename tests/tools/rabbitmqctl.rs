@@ -266,3 +266,63 @@ fn what_leveret_has_nothing_for_is_said() {
     assert!(broker.ok("rabbitmqctl help").contains("list_queues"));
     assert_eq!(broker.ok("rabbitmqctl version"), format!("{}\n", env!("CARGO_PKG_VERSION")));
 }
+
+/// Goal: what RabbitMQ's tools change in a broker that runs changes here, in its words.
+#[test]
+fn limits_and_the_level_of_the_log_change_while_it_runs() {
+    let broker = Broker::start_with_data();
+    for (line, said) in [
+        ("set_log_level debug", "Setting log level to \"debug\" ...\n"),
+        (
+            "set_vm_memory_high_watermark absolute 2GB",
+            "Setting memory threshold on rabbit@test to 2GB bytes ...\n",
+        ),
+        ("set_disk_free_limit 1GB", "Setting disk free limit on rabbit@test to 1GB bytes ...\n"),
+    ] {
+        assert_eq!(broker.ok(&format!("rabbitmqctl {line}")), said);
+    }
+    let shown = broker.ok("rabbitmqctl -q environment");
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let expected = serde_json::json!({ "accepting": true, "disk_free_limit": 1_000_000_000_u64,
+        "log_level": "debug", "memory_high_watermark": 2_000_000_000_u64 });
+    assert_eq!(shown["leveret"], expected);
+    broker.ok("rabbitmqctl set_vm_memory_high_watermark 0.5");
+    broker.ok("rabbitmqctl set_disk_free_limit mem_relative 0.01");
+
+    let (code, text) = broker.fails("rabbitmqctl set_log_level nonsense");
+    let levels = "debug, info, warning, error, critical, none";
+    let said = format!("Error:\nlevel nonsense is not supported. Try one of {levels}\n");
+    assert_eq!((code, text), (69, said));
+    for line in [
+        "set_vm_memory_high_watermark 3",
+        "set_vm_memory_high_watermark x",
+        "set_disk_free_limit x",
+    ] {
+        let (code, text) = broker.fails(&format!("rabbitmqctl {line}"));
+        let begins = text.starts_with("Error (argument validation): Bad argument");
+        assert_eq!((code, begins), (65, true), "{text}");
+    }
+}
+
+/// Goal: while listeners are suspended nobody can connect, who is connected stays, and the same port is open again.
+#[test]
+fn listeners_are_suspended_and_resumed() {
+    let broker = Broker::start_with_data();
+    let connects = || std::net::TcpStream::connect(("127.0.0.1", broker.amqp)).is_ok();
+    assert!(connects());
+    broker.ok("rabbitmqctl suspend_listeners");
+    until(|| !connects());
+    let said = "Will resume client connection listeners on node rabbit@test. The node will now accept \
+                client connections\n";
+    assert_eq!(broker.ok("rabbitmqctl resume_listeners"), said);
+    until(connects);
+}
+
+/// Asks again until it is so, for ten seconds at most.
+fn until(is_so: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !is_so() {
+        assert!(start.elapsed().as_secs() < 10, "it is not so after ten seconds");
+        std::thread::yield_now();
+    }
+}

@@ -61,7 +61,7 @@ pub(super) struct Broker {
     key_file: Option<PathBuf>,
 
     /// Trust any certificate: whoever is in between can read passwords
-    #[arg(long, short = 'k', global = true)]
+    #[arg(long, global = true)]
     insecure: bool,
 
     /// Give up after this many seconds without an answer

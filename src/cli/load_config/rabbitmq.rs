@@ -10,9 +10,10 @@ use crate::cli::environment::Environment;
 use crate::cli::given::Given;
 use crate::cli::memory;
 use crate::cli::rabbitmq_conf::{
-    Line, Meaning, Places, Variable, application_settings, lines, meaning, variable,
+    Line, Meaning, Places, VHostLimitPart, Variable, application_settings, lines, meaning, variable,
 };
 use crate::config::Config;
+use crate::pattern::Pattern;
 
 /// What several lines say together.
 #[derive(Debug, Default)]
@@ -20,6 +21,9 @@ pub(super) struct Listeners {
     addresses: Vec<(String, Origin)>,
     everywhere: bool,
     port: Option<(String, Origin)>,
+    tls_versions: Option<(Vec<String>, Origin)>,
+    tags: Option<(Vec<String>, Origin)>,
+    permissions: Option<([String; 3], Origin)>,
     /// Who may log in from this machine only, once somebody said something about it.
     loopback: Option<(BTreeSet<String>, Origin)>,
 }
@@ -60,6 +64,20 @@ impl Loading {
             Meaning::Set(key, given) => return self.set(key, &given, || origin),
             Meaning::Listener { address, port } => self.listen_on(address, port, origin),
             Meaning::Loopback { user, only } => self.listeners.restrict(user, only, origin),
+            Meaning::TlsVersion(version) => {
+                let (versions, _) = self.listeners.tls_versions.get_or_insert((Vec::new(), origin));
+                versions.push(version);
+            }
+            Meaning::DefaultTag { tag, given } => {
+                let (tags, _) = self.listeners.tags.get_or_insert((Vec::new(), origin));
+                tags.extend(given.then_some(tag));
+            }
+            Meaning::DefaultPermission { place, pattern } => {
+                let all = || [".*"; 3].map(str::to_owned);
+                let (patterns, _) = self.listeners.permissions.get_or_insert((all(), origin));
+                patterns[place] = pattern;
+            }
+            Meaning::VHostLimit { id, part } => self.limit_vhosts(id, part, origin)?,
             Meaning::NoEffect => {}
             Meaning::Missing => self.warnings.push(Warning::Missing(origin)),
             Meaning::Unknown => self.warnings.push(Warning::UnknownKey(origin)),
@@ -67,6 +85,27 @@ impl Loading {
                 let given = format!("'{value}'");
                 return Err(ConfigError::WrongValue { origin, expects, given });
             }
+        }
+        Ok(())
+    }
+
+    fn limit_vhosts(
+        &mut self,
+        id: String,
+        part: VHostLimitPart,
+        origin: Origin,
+    ) -> Result<(), ConfigError> {
+        let limits = self.draft.config.vhost_limits.entry(id).or_default();
+        match part {
+            VHostLimitPart::Pattern(pattern) => {
+                if Pattern::new(&pattern).is_err() {
+                    let (expects, given) = ("a regular expression", format!("'{pattern}'"));
+                    return Err(ConfigError::WrongValue { origin, expects, given });
+                }
+                limits.pattern = pattern;
+            }
+            VHostLimitPart::MaxConnections(limit) => limits.max_connections = Some(limit),
+            VHostLimitPart::MaxQueues(limit) => limits.max_queues = Some(limit),
         }
         Ok(())
     }
@@ -88,8 +127,19 @@ impl Loading {
 
     /// Sets what the lines of RabbitMQ's files say together.
     pub(super) fn put_listeners(&mut self) -> Result<(), ConfigError> {
-        let Listeners { addresses, everywhere, port, loopback } =
+        let Listeners { addresses, everywhere, port, tls_versions, tags, permissions, loopback } =
             std::mem::take(&mut self.listeners);
+        let permissions = permissions.map(|(patterns, origin)| (patterns.to_vec(), origin));
+        let lists = [
+            ("tls_versions", tls_versions),
+            ("default_user_tags", tags),
+            ("default_permissions", permissions),
+        ];
+        for (key, list) in lists {
+            if let Some((values, origin)) = list {
+                self.set(key, &Given::List(values), || origin)?;
+            }
+        }
         if let Some((port, origin)) = port {
             self.set("port", &Given::Text(port), || origin)?;
         }

@@ -139,13 +139,16 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         tls_ca_file = "/tls/ca.pem"
         tls_fail_if_no_peer_cert = true
         tls_versions = ["1.3"]
+        tls_depth = 2
         tls_login_from = "common_name"
         management_port = 1
         management_tls_port = 2
         prometheus_port = "off"
         prometheus_tls_port = 0
+        management_max_body_size = "2MiB"
         management_bind = "localhost"
         node_name = "leveret@here"
+        cluster_name = "c"
         ready_file = "/run/ready.json"
         pid_file = "/run/pid"
         frame_max = 4096
@@ -172,6 +175,8 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_queue_type = "quorum"
         default_user = "u"
         default_pass = "p"
+        default_user_tags = ["monitoring"]
+        default_permissions = ["a", "b", "c"]
         default_vhost = "v"
         load_definitions = "/etc/definitions.json"
         loopback_users = []
@@ -194,6 +199,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
                 verify: TlsVerify::Peer,
                 fail_if_no_peer_cert: true,
                 versions: TlsVersions::Only13,
+                depth: Some(2),
             },
             login_from: CertificateLogin::CommonName,
         },
@@ -201,6 +207,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         management_tls_port: Some(2),
         prometheus_port: None,
         prometheus_tls_port: Some(0),
+        management_max_body_size: 2 << 20,
         management_bind: vec!["127.0.0.1", "::1"]
             .into_iter()
             .map(|it| it.parse().unwrap())
@@ -224,6 +231,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
             exchanges: 12,
         },
         node_name: "leveret@here".to_owned(),
+        cluster_name: "c".to_owned(),
         memory_high_watermark_bytes: 1 << 30,
         consumer_outbox_bytes: 65_536,
         data_dir: Some("/data".into()),
@@ -234,7 +242,10 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_queue_type: DefaultQueueType::Quorum,
         default_user: "u".to_owned(),
         default_pass: Secret::new("p"),
+        default_user_tags: vec!["monitoring".to_owned()],
+        default_permissions: ["a", "b", "c"].map(str::to_owned),
         default_vhost: "v".to_owned(),
+        vhost_limits: BTreeMap::new(),
         load_definitions: Some("/etc/definitions.json".into()),
         loopback_users: Vec::new(),
         allow_anonymous: true,
@@ -253,13 +264,16 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "/tls/ca.pem",
         "true",
         "tlsv1.3",
+        "2",
         "common_name",
         "1",
         "2",
         "off",
         "0",
+        "2MiB",
         "localhost",
         "leveret@here",
+        "c",
         "/run/ready.json",
         "/run/pid",
         "4096",
@@ -286,6 +300,8 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "quorum",
         "u",
         "p",
+        "monitoring",
+        "a,b,c",
         "v",
         "/etc/definitions.json",
         "none",
@@ -471,6 +487,7 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
         ready_file: Some("/run/leveret/ready.json".into()),
         pid_file: Some("/run/leveret/pid".into()),
         node_name: "rabbit@host".to_owned(),
+        cluster_name: "rabbit@host".to_owned(),
         load_definitions: Some("/etc/leveret/definitions.json".into()),
         ..config(&[], &[])
     };
@@ -478,5 +495,6 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
     tls.cert_file = Some("/etc/leveret/server.pem".into());
     tls.key_file = Some("/etc/leveret/server.key".into());
     tls.ca_file = Some("/etc/leveret/ca.pem".into());
+    tls.depth = Some(10);
     assert_eq!(config(&["--config", file.path()], &[]), expected);
 }

@@ -7,7 +7,7 @@ use super::call::Call;
 use super::failure::Failure;
 use super::{
     Tool, connections, definitions, diagnostics, lists, node, parameters, permissions, policies,
-    queues, status, users, vhosts, wait,
+    queues, settings, status, users, vhosts, wait,
 };
 
 /// A command of RabbitMQ's tools.
@@ -221,7 +221,7 @@ static COMMANDS: &[Command] = &[
         &[],
         vhosts::enable_deletion_protection,
     ),
-    Command::new("environment", "", 0..=0, &[], node::environment),
+    Command::new("environment", "", 0..=0, &[], settings::environment),
     Command::new("erlang_version", "", 0..=0, &["details", "offline"], node::erlang_version),
     Command::new("eval", "<expression>", 0..=ANY, &[], node::not_here),
     Command::new(
@@ -353,13 +353,19 @@ static COMMANDS: &[Command] = &[
     ),
     Command::new("reset", "", 0..=0, &[], node::not_here),
     Command::new("restart_vhost", VHOST, 0..=0, &[], vhosts::restart),
-    Command::new("resume_listeners", "", 0..=0, &[], node::not_here),
+    Command::new("resume_listeners", "", 0..=0, &[], settings::resume_listeners),
     Command::new("rotate_logs", "", 0..=0, &[], node::rotate_logs),
     Command::new("server_version", "", 0..=0, &[], node::server_version),
     Command::new("set_cluster_name", "<name>", 1..=1, &[], parameters::set_cluster_name),
-    Command::new("set_disk_free_limit", "<disk_limit>", 1..=2, &[], node::not_here),
+    Command::new(
+        "set_disk_free_limit",
+        "<disk_limit> | mem_relative <fraction>",
+        1..=2,
+        &[],
+        settings::set_disk_free_limit,
+    ),
     Command::new("set_global_parameter", "<name> <value>", 2..=2, &[], parameters::set_global),
-    Command::new("set_log_level", "<log_level>", 1..=1, &[], node::not_here),
+    Command::new("set_log_level", "<log_level>", 1..=1, &[], settings::set_log_level),
     Command::new(
         "set_operator_policy",
         "[--vhost <vhost>] [--priority <priority>] [--apply-to <apply-to>] <name> <pattern> <definition>",
@@ -412,13 +418,19 @@ static COMMANDS: &[Command] = &[
         vhosts::set_limits,
     ),
     Command::new("set_vhost_tags", "<vhost> <tag> [...]", 1..=ANY, &[], vhosts::set_tags),
-    Command::new("set_vm_memory_high_watermark", "<fraction>", 1..=2, &[], node::not_here),
+    Command::new(
+        "set_vm_memory_high_watermark",
+        "<fraction> | absolute <value>",
+        1..=2,
+        &[],
+        settings::set_memory_limit,
+    ),
     Command::new("shutdown", "[--wait] [--no-wait]", 0..=0, &["wait", "no-wait"], wait::shutdown),
     Command::new("start_app", "", 0..=0, &[], wait::await_startup),
     Command::new("status", "[--unit <unit>]", 0..=0, &["unit="], status::status),
     Command::new("stop", "[<pidfile>]", 0..=1, &["idempotent"], wait::shutdown),
     Command::new("stop_app", "", 0..=0, &[], node::not_here),
-    Command::new("suspend_listeners", "", 0..=0, &[], node::not_here),
+    Command::new("suspend_listeners", "", 0..=0, &[], settings::suspend_listeners),
     Command::new("trace_off", VHOST, 0..=0, &[], vhosts::trace_off),
     Command::new("trace_on", VHOST, 0..=0, &[], vhosts::trace_on),
     Command::new(

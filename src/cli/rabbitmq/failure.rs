@@ -60,6 +60,12 @@ impl Failure {
         Self::new(EXIT_SOFTWARE, problem)
     }
 
+    /// With another exit code.
+    #[must_use]
+    pub(super) fn with_code(self, exit_code: u8) -> Self {
+        Self { exit_code, ..self }
+    }
+
     /// What RabbitMQ can do and leveret has nothing for.
     pub(super) fn not_here(command: &str, instead: &str) -> Self {
         Self::unavailable(&format!("leveret has nothing for '{command}'; {instead}"))

@@ -20,6 +20,7 @@ mod permissions;
 pub(super) mod plugins;
 mod policies;
 mod queues;
+mod settings;
 mod status;
 mod users;
 mod vhosts;

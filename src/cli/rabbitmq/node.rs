@@ -79,12 +79,6 @@ pub(super) fn os_env(call: &mut Call<'_>) -> Result<(), Failure> {
     lines.iter().try_for_each(|line| call.line(line))
 }
 
-pub(super) fn environment(call: &mut Call<'_>) -> Result<(), Failure> {
-    let node = call.node.clone();
-    call.banner(&format!("Application environment of node {node} ..."))?;
-    Err(Failure::not_here("environment", "'leveret config show' prints the configuration"))
-}
-
 pub(super) fn list_feature_flags(call: &mut Call<'_>) -> Result<(), Failure> {
     let columns = chosen(call, &FLAGS, &["name", "state"])?;
     call.banner("Listing feature flags ...")?;
@@ -131,11 +125,8 @@ pub(super) fn rotate_logs(_call: &mut Call<'_>) -> Result<(), Failure> {
 pub(super) fn not_here(call: &mut Call<'_>) -> Result<(), Failure> {
     let name = call.command.name;
     let instead = match name {
-        "set_vm_memory_high_watermark" => "start it with LEVERET_MEMORY_HIGH_WATERMARK",
-        "set_disk_free_limit" => "start it with LEVERET_DISK_FREE_LIMIT",
-        "set_log_level" => "start it with LEVERET_LOG_LEVEL",
         "reset" | "force_reset" => "stop it and remove its data directory",
-        "stop_app" | "suspend_listeners" | "resume_listeners" => "stop it, and start it again",
+        "stop_app" => "stop it, or use suspend_listeners",
         "join_cluster" | "force_boot" => "it is a single node",
         _ => "see 'leveret --help' for what it can do",
     };

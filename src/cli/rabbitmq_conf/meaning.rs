@@ -1,5 +1,6 @@
 //! What each key of `rabbitmq.conf` is here.
 
+use super::known::{self, Known};
 use crate::cli::given::Given;
 
 /// What a key of RabbitMQ's is here.
@@ -11,6 +12,14 @@ pub(in crate::cli) enum Meaning {
     Listener { address: Option<String>, port: String },
     /// Whether a user may log in from this machine only; without a name, that nobody is so restricted.
     Loopback { user: Option<String>, only: bool },
+    /// Whether the default user has a tag.
+    DefaultTag { tag: String, given: bool },
+    /// What the default user may configure, write or read, by place.
+    DefaultPermission { place: usize, pattern: String },
+    /// A version of TLS that clients may choose.
+    TlsVersion(String),
+    /// A part of what new vhosts are limited to.
+    VHostLimit { id: String, part: VHostLimitPart },
     /// It says what is so anyway, or steers what leveret has no need for.
     NoEffect,
     /// It is about something that leveret does not have.
@@ -21,23 +30,38 @@ pub(in crate::cli) enum Meaning {
     Unknown,
 }
 
+/// A part of what new vhosts are limited to.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::cli) enum VHostLimitPart {
+    /// Which vhosts: their names match.
+    Pattern(String),
+    /// Connections.
+    MaxConnections(i64),
+    /// Queues.
+    MaxQueues(i64),
+}
+
 use Meaning::{Missing, NoEffect, Unknown, Wrong};
 
 /// Keys that are leveret's by another name, or the same, and take the same values.
-pub(super) const SAME: [(&str, &str); 27] = [
+pub(super) const SAME: [(&str, &str); 32] = [
     ("listeners.ssl.default", "tls_port"),
     ("ssl_options.certfile", "tls_cert_file"),
     ("ssl_options.keyfile", "tls_key_file"),
     ("ssl_options.cacertfile", "tls_ca_file"),
     ("ssl_options.verify", "tls_verify"),
     ("ssl_options.fail_if_no_peer_cert", "tls_fail_if_no_peer_cert"),
+    ("ssl_options.depth", "tls_depth"),
     ("ssl_cert_login_from", "tls_login_from"),
+    ("nodename", "node_name"),
+    ("cluster_name", "cluster_name"),
     ("default_user", "default_user"),
     ("default_pass", "default_pass"),
     ("default_vhost", "default_vhost"),
     ("heartbeat", "heartbeat"),
     ("frame_max", "frame_max"),
     ("channel_max", "channel_max"),
+    ("max_channels_per_connection", "channel_max"),
     ("max_message_size", "max_message_size"),
     ("consumer_timeout", "consumer_timeout"),
     ("disk_free_limit.absolute", "disk_free_limit"),
@@ -45,6 +69,7 @@ pub(super) const SAME: [(&str, &str); 27] = [
     ("management.tcp.port", "management_port"),
     ("management.listener.port", "management_port"),
     ("management.ssl.port", "management_tls_port"),
+    ("management.http.max_body_size", "management_max_body_size"),
     ("management.tcp.ip", "management_bind"),
     ("management.listener.ip", "management_bind"),
     ("prometheus.tcp.port", "prometheus_port"),
@@ -52,91 +77,6 @@ pub(super) const SAME: [(&str, &str); 27] = [
     ("load_definitions", "load_definitions"),
     ("management.load_definitions", "load_definitions"),
     ("definitions.local.path", "load_definitions"),
-];
-
-/// Beginnings of keys that have no effect: what they tune, leveret does by itself, or is a cluster's.
-pub(super) const NO_EFFECT: [&str; 44] = [
-    "num_acceptors.",
-    "tcp_listen_options.",
-    "collect_statistics",
-    "management.rates_mode",
-    "management.sample_retention_policies.",
-    "management_agent.",
-    "management.http_log_dir",
-    "management.db_cache_multiplier",
-    "cluster_partition_handling",
-    "cluster_keepalive_interval",
-    "cluster_name",
-    "cluster_formation.",
-    "cluster_tags.",
-    "net_ticktime",
-    "distribution.",
-    "queue_master_locator",
-    "queue_leader_locator",
-    "queue_index_",
-    "classic_queue.",
-    "quorum_queue.",
-    "quorum_",
-    "queue_types.",
-    "raft.",
-    "mirroring_sync_batch_size",
-    "msg_store_",
-    "delegate_count",
-    "background_gc_",
-    "vm_memory_calculation_strategy",
-    "vm_memory_high_watermark_paging_ratio",
-    "memory_monitor_interval",
-    "disk_monitor_",
-    "reverse_dns_lookups",
-    "hipe_compile",
-    "product.",
-    "motd_file",
-    "feature_flags.",
-    "deprecated_features.permit.",
-    "credential_validator.",
-    "ssl_handshake_timeout",
-    "track_auth_attempt_source",
-    "tracking_execution_timeout",
-    "sysmon_handler.",
-    "runtime.",
-    "osiris.",
-];
-
-/// Beginnings of keys about what leveret does not have, or not by a configuration file.
-pub(super) const MISSING: [&str; 33] = [
-    "listeners.ssl",
-    "ssl_options.",
-    "management.ssl.",
-    "management.listener.ssl",
-    "management.path_prefix",
-    "management.cors.",
-    "management.oauth",
-    "management.login_session_timeout",
-    "management.",
-    "prometheus.",
-    "auth_backends.",
-    "auth_ldap.",
-    "auth_http.",
-    "auth_oauth2.",
-    "auth_cache.",
-    "ldap_",
-    "mqtt.",
-    "stomp.",
-    "stream.",
-    "web_mqtt.",
-    "web_stomp.",
-    "shovel.",
-    "federation.",
-    "trust_store.",
-    "amqp1_0.",
-    "definitions.",
-    "default_users.",
-    "default_limits.",
-    "default_policies.",
-    "message_interceptors.",
-    "proxy_protocol",
-    "max_channels_per_connection",
-    "password_hashing_module",
 ];
 
 /// What a key with its value is here. `memory` is what this machine has, for shares of it.
@@ -169,7 +109,9 @@ pub(in crate::cli) fn meaning(key: &str, value: &str, memory: Option<u64>) -> Me
         }
         "vm_memory_high_watermark.relative" => return watermark_share(value),
         "disk_free_limit.relative" => return disk_share(value, memory),
-        "definitions.import_backend" if value == "local_filesystem" => return NoEffect,
+        "definitions.import_backend" if matches!(value, "local_filesystem" | "local") => {
+            return NoEffect;
+        }
         "definitions.skip_if_unchanged" => return NoEffect,
         "password_hashing_module" if value == "rabbit_password_hashing_sha256" => return NoEffect,
         "proxy_protocol" if value == "false" => return NoEffect,
@@ -178,6 +120,9 @@ pub(in crate::cli) fn meaning(key: &str, value: &str, memory: Option<u64>) -> Me
     if let Some(listener) = key.strip_prefix("listeners.tcp.") {
         return listener_at(listener, value);
     }
+    if let Some(listener) = key.strip_prefix("listeners.ssl.") {
+        return encrypted_listener(listener, value);
+    }
     if let Some(user) = key.strip_prefix("loopback_users.") {
         return match value {
             "true" => Meaning::Loopback { user: Some(user.to_owned()), only: true },
@@ -185,20 +130,52 @@ pub(in crate::cli) fn meaning(key: &str, value: &str, memory: Option<u64>) -> Me
             _ => Wrong("true or false"),
         };
     }
-    of_group(key, value)
+    let together = of_several(key, value);
+    together.unwrap_or_else(|| of_group(key, value))
+}
+
+/// Keys that say something together with others.
+fn of_several(key: &str, value: &str) -> Option<Meaning> {
+    let value = || value.to_owned();
+    if let Some(tag) = key.strip_prefix("default_user_tags.") {
+        return Some(match value().as_str() {
+            "true" => Meaning::DefaultTag { tag: tag.to_owned(), given: true },
+            "false" => Meaning::DefaultTag { tag: tag.to_owned(), given: false },
+            _ => Wrong("true or false"),
+        });
+    }
+    if let Some(kind) = key.strip_prefix("default_permissions.") {
+        let place = ["configure", "write", "read"].iter().position(|known| *known == kind)?;
+        return Some(Meaning::DefaultPermission { place, pattern: value() });
+    }
+    if key.starts_with("ssl_options.versions.") {
+        return Some(match value().as_str() {
+            version @ ("tlsv1.2" | "tlsv1.3") => Meaning::TlsVersion(version.to_owned()),
+            "tlsv1" | "tlsv1.1" | "sslv3" => Missing,
+            _ => Wrong("a version such as tlsv1.2 or tlsv1.3"),
+        });
+    }
+    let (id, what) = key.strip_prefix("default_limits.vhosts.")?.rsplit_once('.')?;
+    let limit = || value().parse::<i64>().ok();
+    let part = match what {
+        "pattern" => VHostLimitPart::Pattern(value()),
+        "max_connections" => match limit() {
+            Some(limit) => VHostLimitPart::MaxConnections(limit),
+            None => return Some(Wrong("a number")),
+        },
+        "max_queues" => match limit() {
+            Some(limit) => VHostLimitPart::MaxQueues(limit),
+            None => return Some(Wrong("a number")),
+        },
+        _ => return None,
+    };
+    Some(Meaning::VHostLimit { id: id.to_owned(), part })
 }
 
 /// Keys of which only the beginning counts, and which may say what is so anyway.
 fn of_group(key: &str, value: &str) -> Meaning {
-    if let Some(rest) = key.strip_prefix("log.") {
-        return log(rest, value);
-    }
-    if key.starts_with("default_permissions.") {
-        return if value == ".*" { NoEffect } else { Missing };
-    }
-    if key.starts_with("default_user_tags.") {
-        let is_so = value == if key.ends_with(".administrator") { "true" } else { "false" };
-        return if is_so { NoEffect } else { Missing };
+    if let Some(meaning) = key.strip_prefix("log.").and_then(|rest| log(rest, value)) {
+        return meaning;
     }
     if key.starts_with("auth_backends.")
         && matches!(value, "internal" | "rabbit_auth_backend_internal")
@@ -210,12 +187,11 @@ fn of_group(key: &str, value: &str) -> Meaning {
             matches!(value, "PLAIN" | "AMQPLAIN" | "ANONYMOUS" | "EXTERNAL" | "RABBIT-CR-DEMO");
         return if is_there { NoEffect } else { Missing };
     }
-    let begins =
-        |beginnings: &[&str]| beginnings.iter().any(|beginning| key.starts_with(beginning));
-    match key {
-        _ if begins(&NO_EFFECT) => NoEffect,
-        _ if begins(&MISSING) => Missing,
-        _ => Unknown,
+    match known::find(key) {
+        Some(Known::NoEffect) => NoEffect,
+        // Of what is acted upon, this value is not.
+        Some(Known::Acted | Known::Missing) => Missing,
+        None => Unknown,
     }
 }
 
@@ -286,9 +262,22 @@ fn listener_at(listener: &str, value: &str) -> Meaning {
     Meaning::Listener { address, port: port.to_owned() }
 }
 
+/// A place for AMQP over TLS: a port, on all addresses that there are. There is one port.
+fn encrypted_listener(listener: &str, value: &str) -> Meaning {
+    if listener.parse::<u32>().is_err() {
+        return Unknown;
+    }
+    let everywhere = ["0.0.0.0:", "[::]:", ":::"];
+    let port = everywhere.iter().find_map(|address| value.strip_prefix(address)).unwrap_or(value);
+    match port.parse::<u16>() {
+        Ok(port) => Meaning::Set("tls_port", Given::Integer(port.into())),
+        Err(_) => Missing,
+    }
+}
+
 /// Levels of any output and category are the level; where it goes is standard output.
-fn log(rest: &str, value: &str) -> Meaning {
-    match rest {
+fn log(rest: &str, value: &str) -> Option<Meaning> {
+    Some(match rest {
         "console.level" | "default.level" | "level" => {
             let level =
                 if matches!(value, "critical" | "alert" | "emergency") { "error" } else { value };
@@ -298,14 +287,15 @@ fn log(rest: &str, value: &str) -> Meaning {
         "console.formatter" if value == "json" => {
             Meaning::Set("log_format", Given::Text("json".to_owned()))
         }
-        "syslog" | "exchange" if value == "true" => Missing,
-        _ if rest.starts_with("syslog.") || rest.starts_with("exchange.") => Missing,
-        _ => NoEffect,
-    }
+        "console.formatter" => NoEffect,
+        "syslog" | "exchange" | "journald" if value == "false" => NoEffect,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::known::Entry;
     use super::*;
 
     fn set(key: &'static str, value: &str) -> Meaning {
@@ -343,6 +333,36 @@ mod tests {
         }
     }
 
+    /// Goal: every key of RabbitMQ's is known to do something, to need to do nothing, or to be missing. A key that
+    /// another version adds is a line of `keys.txt`.
+    #[test]
+    fn each_key_is_what_the_table_says() {
+        let mut patterns = std::collections::BTreeSet::new();
+        for Entry { pattern, known, sample } in known::entries() {
+            assert!(patterns.insert(pattern), "{pattern} is there twice");
+            let words = pattern.split('.').map(|word| match word.strip_prefix('$') {
+                Some("tag") => "administrator",
+                Some(_) => "1",
+                None => word.trim_end_matches('*'),
+            });
+            let key = words.collect::<Vec<_>>().join(".");
+            let key = if pattern.ends_with('*') { format!("{key}x") } else { key };
+            let found = meaning(&key, sample, Some(1 << 30));
+            match known {
+                // These say what is so anyway.
+                Known::Acted if found == NoEffect => {}
+                Known::Acted => {
+                    assert!(!matches!(found, Missing | Unknown | Wrong(_)), "{key}: {found:?}");
+                }
+                Known::NoEffect => assert_eq!(found, NoEffect, "{key}"),
+                Known::Missing => assert_eq!(found, Missing, "{key}"),
+            }
+        }
+        for (theirs, _) in SAME {
+            assert_eq!(known::find(theirs), Some(Known::Acted), "{theirs}");
+        }
+    }
+
     #[test]
     fn listeners_have_addresses_and_ports() {
         let listener = |address: Option<&str>, port: &str| Meaning::Listener {
@@ -369,16 +389,15 @@ mod tests {
             ("log.console", "true", NoEffect),
             ("log.file", "rabbit.log", NoEffect),
             ("log.file.level", "debug", NoEffect),
-            ("default_permissions.read", ".*", NoEffect),
-            ("default_permissions.read", "^a", Missing),
-            ("default_user_tags.administrator", "true", NoEffect),
             ("auth_backends.1", "internal", NoEffect),
             ("auth_backends.1", "ldap", Missing),
             ("auth_mechanisms.1", "PLAIN", NoEffect),
             ("collect_statistics_interval", "5000", NoEffect),
             ("cluster_formation.peer_discovery_backend", "k8s", NoEffect),
             ("listeners.ssl", "none", NoEffect),
-            ("ssl_options.depth", "2", Missing),
+            ("ssl_options.dhfile", "/dh", Missing),
+            ("ssl_options.versions.1", "tlsv1.1", Missing),
+            ("management.frobnicate", "1", Unknown),
             ("mqtt.allow_anonymous", "true", Missing),
             ("loopback_users.guest", "maybe", Wrong("true or false")),
             ("frobnicate", "1", Unknown),

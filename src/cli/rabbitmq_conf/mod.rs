@@ -2,6 +2,7 @@
 //! leveret's, has no effect here, or is about something that leveret does not have.
 
 mod erlang_args;
+mod known;
 mod meaning;
 mod places;
 #[cfg(test)]
@@ -10,7 +11,7 @@ mod sysctl;
 mod variables;
 
 pub(super) use erlang_args::application_settings;
-pub(super) use meaning::{Meaning, meaning};
+pub(super) use meaning::{Meaning, VHostLimitPart, meaning};
 pub(super) use places::Places;
 #[cfg(test)]
 pub(super) use reference::reference;

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::meaning::{MISSING, NO_EFFECT, SAME};
+use super::known::{Known, entries};
+use super::meaning::SAME;
 use super::variables::{VARIABLES, Variable};
 
 const FILES: &str = "\
@@ -26,9 +27,12 @@ const MORE: &str = "\
 | `default_queue_type` | `default_queue_type` |
 | `loopback_users.NAME`, `loopback_users` | `loopback_users` |
 | `anonymous_login_user = none` | `allow_anonymous = false` |
+| `listeners.ssl.N` | `tls_port` |
+| `ssl_options.versions.N` | `tls_versions`; those before 1.2 are reported |
+| `default_user_tags.TAG`, `default_permissions.*` | `default_user_tags`, `default_permissions` |
+| `default_limits.vhosts.ID.*` | the limits that a new vhost begins with whose name matches `pattern`; of several the first by ID |
 | `log.console.level`, `log.default.level` | `log_level` |
 | `log.console.formatter = json` | `log_format = json` |
-| other `log.*` | no effect: the log is on standard output |
 ";
 
 /// The tables of keys and variables.
@@ -38,18 +42,21 @@ pub(in crate::cli) fn reference() -> String {
         writeln!(text, "| `{theirs}` | `{ours}` |").expect("a String");
     }
     text.push_str(MORE);
-    let list = |beginnings: &[&str]| {
-        let mut beginnings: Vec<String> =
-            beginnings.iter().map(|beginning| format!("`{beginning}*`")).collect();
-        beginnings.sort();
-        beginnings.join(", ")
+    let list = |known: Known| {
+        let mut keys: Vec<String> = entries()
+            .filter(|entry| entry.known == known)
+            .map(|entry| format!("`{}`", entry.pattern))
+            .collect();
+        keys.sort();
+        keys.join(", ")
     };
     write!(
         text,
         "\nNo effect, and no report, for they steer what leveret does by itself or has no need for: {}.\n\n\
-         Reported as missing, for leveret does not have it: {}.\n\n",
-        list(&NO_EFFECT),
-        list(&MISSING)
+         Reported as missing, for leveret does not have it: {}.\n\n\
+         Reported as unknown, and refused with `--strict-config`: everything else, as RabbitMQ refuses it.\n\n",
+        list(Known::NoEffect),
+        list(Known::Missing)
     )
     .expect("a String");
     text.push_str("## RabbitMQ's variables\n\n| variable | here |\n|---|---|\n");

@@ -51,12 +51,16 @@ pub(super) fn process(out: &mut Exposition, site: &Site) {
         ("process_max_fds", "Open file descriptors limit", usage.descriptors_max),
         ("process_max_tcp_sockets", "Open TCP sockets limit", usage.descriptors_max),
         ("process_resident_memory_bytes", "Memory used in bytes", usage.memory),
-        ("resident_memory_limit_bytes", "Memory high watermark in bytes", identity.memory_limit),
+        (
+            "resident_memory_limit_bytes",
+            "Memory high watermark in bytes",
+            site.host().memory_limit() as u64,
+        ),
         ("disk_space_available_bytes", "Disk space available in bytes", usage.disk_free),
         (
             "disk_space_available_limit_bytes",
             "Free disk space low watermark in bytes",
-            identity.disk_free_limit,
+            site.settings().disk_free_limit(),
         ),
         ("alarms_file_descriptor_limit", "is 1 if file descriptor limit alarm is in effect", 0),
         (

@@ -22,15 +22,21 @@ pub struct Defaults {
     pub user: String,
     /// The user's password.
     pub password: NewPassword,
+    /// The user's tags.
+    pub tags: Tags,
+    /// What the user may do in all vhosts that are there at the time.
+    pub permissions: Permissions,
     /// The vhost.
     pub vhost: String,
 }
 
 impl Defaults {
-    /// With these.
+    /// With these, and a user who may do everything everywhere.
     pub fn new(user: &str, password: &str, vhost: &str) -> Self {
         let password = NewPassword::Plain(password.as_bytes().to_vec());
-        Self { user: user.to_owned(), password, vhost: vhost.to_owned() }
+        let tags = Tags::from_iter([Tags::ADMINISTRATOR]);
+        let (user, vhost) = (user.to_owned(), vhost.to_owned());
+        Self { user, password, tags, permissions: Permissions::all(), vhost }
     }
 }
 
@@ -101,16 +107,14 @@ impl Host {
         Ok(())
     }
 
-    /// A user who may do everything everywhere.
     fn make_default_user(&self, defaults: Defaults) -> Result<(), AdminError> {
         if !self.users().is_empty() {
             return Ok(());
         }
-        let Defaults { user: name, password, .. } = defaults;
-        let tags = Tags::from_iter([Tags::ADMINISTRATOR]);
+        let Defaults { user: name, password, tags, permissions, .. } = defaults;
         self.put_user(NewUser { name: name.clone(), password, tags })?;
         for vhost in self.vhosts() {
-            self.set_permissions(&name, &vhost.name().to_str_lossy(), Permissions::all())?;
+            self.set_permissions(&name, &vhost.name().to_str_lossy(), permissions.clone())?;
         }
         Ok(())
     }

@@ -11,11 +11,11 @@ use smallvec::SmallVec;
 use super::topology::NOBODY;
 use super::visitor::{Refused, Visitor};
 use crate::auth::Permission;
-use crate::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
+use crate::broker::effect::{Delivery, DeliverySink, Effects, Position, Subscription};
 use crate::broker::error::BrokerError;
 use crate::broker::message::Message;
 use crate::broker::policy::QueueKind;
-use crate::broker::queue::{Announcement, Fetched, Get, Holder, Return};
+use crate::broker::queue::{Announcement, Fetched, Get, Holder, Peeked, Return, ScheduledMessage};
 use crate::broker::queue_cell::QueueCell;
 use crate::broker::routing::{Publication, Route, Router};
 use crate::broker::traffic::PublishTotals;
@@ -112,19 +112,75 @@ impl Visitor<'_> {
         accepted
     }
 
+    /// Looks at the messages of a queue that wait for a consumer, as [`Queue::peek`](crate::broker::queue::Queue::peek)
+    /// does.
+    ///
+    /// # Errors
+    /// As `basic.get`.
+    pub fn peek(
+        &self,
+        queue: &QueueCell,
+        from: Position,
+        max: (usize, u64),
+        now: Instant,
+    ) -> Result<Vec<Peeked>, Refused> {
+        self.may_read(queue)?;
+        Ok(queue.state.lock().peek(from, max, self.host.epoch.timestamp(now)))
+    }
+
+    /// The messages of a queue that wait for their time, the first to come first.
+    ///
+    /// # Errors
+    /// As `basic.get`.
+    pub fn scheduled(
+        &self,
+        queue: &QueueCell,
+        max: usize,
+    ) -> Result<Vec<ScheduledMessage>, Refused> {
+        self.may_read(queue)?;
+        Ok(queue.state.lock().scheduled(max))
+    }
+
+    /// Drops a message that waits for its time; `false` if there is none at this position.
+    ///
+    /// # Errors
+    /// As `queue.purge`.
+    pub fn cancel_scheduled(
+        &self,
+        queue: &Arc<QueueCell>,
+        position: Position,
+        now: Instant,
+    ) -> Result<bool, Refused> {
+        self.may_read(queue)?;
+        Ok(self.host.cancel_scheduled(queue, position, now))
+    }
+
+    fn may_read(&self, queue: &QueueCell) -> Result<(), Refused> {
+        self.caller().check_queue(Permission::Read, &queue.name)?;
+        Ok(queue.check_access(NOBODY)?)
+    }
+
     /// Gets messages from a queue, for somebody to look at before it is decided what becomes of them.
     ///
     /// # Errors
     /// As `basic.get`.
-    pub fn look_at(&self, queue: &Arc<QueueCell>) -> Result<Fetch, Refused> {
-        self.caller().check_queue(Permission::Read, &queue.name)?;
+    pub fn look_at(&self, queue: &ShortString) -> Result<Fetch, Refused> {
+        self.caller().check_queue(Permission::Read, queue)?;
+        let queue = self.vhost.queue(queue)?;
         queue.check_access(NOBODY)?;
         let alone = queue.state.lock().settings().single_active_consumer;
         if alone && queue.kind() == QueueKind::Quorum {
             return Err(BrokerError::GetFromSingleActive(queue.resource()).into());
         }
-        let (host, queue) = (Arc::clone(self.host), Arc::clone(queue));
-        Ok(Fetch { host, queue, taken: Vec::new(), last_taken: None, announced: None })
+        let host = Arc::clone(self.host);
+        Ok(Fetch {
+            host,
+            queue,
+            taken: Vec::new(),
+            taken_bytes: 0,
+            last_taken: None,
+            announced: None,
+        })
     }
 }
 
@@ -190,6 +246,7 @@ pub struct Fetch {
     host: Arc<Host>,
     queue: Arc<QueueCell>,
     taken: Vec<Fetched>,
+    taken_bytes: u64,
     last_taken: Option<Instant>,
     /// What the store is to know before anything is taken, and whether it does.
     announced: Option<(Announcement, Arc<AtomicBool>)>,
@@ -216,17 +273,18 @@ pub enum Decision {
 }
 
 impl Fetch {
-    /// Gets messages until there are `max`. Where one has to be read from the store first, `again` is
-    /// called, from any thread, when it makes sense to call this again.
+    /// Gets messages until there are `max`, or their bodies have more than `bytes_max` bytes. Where one has to
+    /// be read from the store first, `again` is called, from any thread, when it makes sense to call this again.
     pub fn take(
         &mut self,
         max: usize,
+        bytes_max: u64,
         again: impl Fn() + Send + Sync + 'static,
         now: Instant,
     ) -> Taken {
         let again = Arc::new(Again(again));
         let sink: Arc<dyn DeliverySink> = Arc::<Again<_>>::clone(&again);
-        while self.taken.len() < max {
+        while self.taken.len() < max && self.taken_bytes <= bytes_max {
             let mut effects = Effects::default();
             let got = {
                 let mut state = self.queue.state.lock();
@@ -245,6 +303,7 @@ impl Fetch {
             self.host.carry_out(&self.queue, &mut effects, now);
             match got {
                 Get::Message(fetched) => {
+                    self.taken_bytes += fetched.entry.message.body_len();
                     self.taken.push(fetched);
                     self.last_taken = Some(now);
                 }

@@ -7,6 +7,7 @@ mod connections;
 mod defaults;
 mod definitions;
 mod error;
+mod events;
 mod messages;
 mod parameters;
 mod permissions;

@@ -47,7 +47,9 @@ impl Host {
         let Parameter { component, name, value } = &parameter;
         if (component.as_str(), name.as_str()) == Parameter::VHOST_LIMITS {
             let before = vhost.limits().to_json();
-            vhost.set_limits(VHostLimits::from_json(value)?);
+            let limits = VHostLimits::from_json(value)?;
+            vhost.set_limits(limits);
+            self.tell_vhost_limits(vhost.name(), limits);
             return Ok(Put::over(before.is_some()));
         }
         match component.as_str() {
@@ -67,6 +69,7 @@ impl Host {
                      leveret",
                     OneLine(&name)
                 );
+                self.tell_parameter(Some(vhost.name()), (component, name), Some(value));
                 let is_new = vhost.set_parameter(parameter);
                 Ok(Put::over(!is_new))
             }
@@ -87,13 +90,23 @@ impl Host {
         let vhost = self.existing_vhost(vhost)?;
         if (component, name) == Parameter::VHOST_LIMITS {
             let before = vhost.limits();
+            let is_there = before != VHostLimits::default();
             vhost.set_limits(VHostLimits::default());
-            return Ok(before != VHostLimits::default());
+            if is_there {
+                self.tell_vhost_limits(vhost.name(), VHostLimits::default());
+            }
+            return Ok(is_there);
         }
         Ok(match component {
             POLICY => self.delete_policy(&vhost, name, now),
             OPERATOR_POLICY => self.delete_operator_policy(&vhost, name, now),
-            _ => vhost.delete_parameter(component, name),
+            _ => {
+                let deleted = vhost.delete_parameter(component, name);
+                if deleted {
+                    self.tell_parameter(Some(vhost.name()), (component, name), None);
+                }
+                deleted
+            }
         })
     }
 
@@ -118,6 +131,7 @@ impl Host {
         let definition = Definition::GlobalParameter(parameter.clone());
         let no_vhost = ShortString::default();
         self.store.put(definition.key(&no_vhost), definition.value(&no_vhost));
+        self.tell_global_parameter(&parameter.name, Some(&parameter.value));
         Put::over(parameters.insert(parameter.name, parameter.value).is_some())
     }
 
@@ -127,6 +141,7 @@ impl Host {
         let Some(value) = parameters.remove(name) else { return false };
         let definition = Definition::GlobalParameter(GlobalParameter { name: name.into(), value });
         self.store.remove(definition.key(&ShortString::default()));
+        self.tell_global_parameter(name, None);
         true
     }
 }

@@ -49,7 +49,7 @@ impl Host {
                 Ok(put) => {
                     let (user, vhost) = (user.to_owned(), vhost.clone());
                     let set = UserPermissions { user, vhost, permissions };
-                    (Ok(put), Some(AccessDefinition::Permissions(set)))
+                    (Ok((put, set.clone())), Some(AccessDefinition::Permissions(set)))
                 }
                 Err(unknown) => (Err(unknown), None),
             }
@@ -59,7 +59,8 @@ impl Host {
             self.access.remove(|control| control.clear_permissions(user, &vhost));
             return Err(gone);
         }
-        self.tell_permission("permission.created", user, &vhost);
+        let (put, set) = put;
+        self.tell_permissions(&set);
         let user = OneLine(&user);
         tracing::info!(
             "Successfully set permissions for user '{user}' in virtual host '{vhost}' to {shown}"
@@ -73,7 +74,7 @@ impl Host {
         let Ok(vhost) = ShortString::new(vhost) else { return false };
         let cleared = self.access.remove(|control| control.clear_permissions(user, &vhost));
         if cleared {
-            self.tell_permission("permission.deleted", user, &vhost);
+            self.tell_cleared("permission.deleted", user, &vhost);
         }
         cleared
     }
@@ -98,9 +99,10 @@ impl Host {
         let exchange = short(exchange)?;
         let set = TopicPermissionsOf { user: user.to_owned(), vhost, exchange, permissions };
         let put = self.access.put(|control| match control.set_topic_permissions(set.clone()) {
-            Ok(put) => (Ok(put), Some(AccessDefinition::TopicPermissions(set))),
+            Ok(put) => (Ok(put), Some(AccessDefinition::TopicPermissions(set.clone()))),
             Err(unknown) => (Err(unknown), None),
         })?;
+        self.tell_topic_permissions(&set);
         Ok(put)
     }
 
@@ -110,8 +112,13 @@ impl Host {
         let Ok(vhost) = ShortString::new(vhost) else { return false };
         let Ok(exchange) = exchange.map(ShortString::new).transpose() else { return false };
         let _unit = self.store.unit();
-        self.access
-            .remove(|control| control.clear_topic_permissions(user, &vhost, exchange.as_ref()))
+        let cleared = self
+            .access
+            .remove(|control| control.clear_topic_permissions(user, &vhost, exchange.as_ref()));
+        if cleared {
+            self.tell_cleared("topic.permission.deleted", user, &vhost);
+        }
+        cleared
     }
 }
 

@@ -82,13 +82,15 @@ impl Host {
             user.tags = tags;
             user.password = password.unwrap_or(user.password);
             let (put, user) = control.put_user(user);
-            (put, Some(AccessDefinition::User(user)))
+            ((put, Arc::clone(&user)), Some(AccessDefinition::User(user)))
         });
+        let (put, user) = put;
         let key = match put {
             Put::Created => "user.created",
             Put::Replaced => "user.password.changed",
         };
         self.tell_named(key, &name, None);
+        self.tell_tags(&name, &user.tags);
         let name = OneLine(name);
         match put {
             Put::Created => tracing::info!("Created user '{name}'"),
@@ -156,13 +158,16 @@ impl Host {
         name: &str,
         change: impl FnOnce(UserLimits) -> UserLimits,
     ) -> Result<(), AdminError> {
-        self.access.put(|control| {
+        let limits = self.access.put(|control| {
             let Some(user) = control.user(name) else {
-                return (Err(UnknownUser(name.to_owned()).into()), None);
+                return (Err(UnknownUser(name.to_owned())), None);
             };
-            let user = User { limits: change(user.limits), ..User::clone(user) };
+            let limits = change(user.limits);
+            let user = User { limits, ..User::clone(user) };
             let (_, user) = control.put_user(user);
-            (Ok(()), Some(AccessDefinition::User(user)))
-        })
+            (Ok(limits), Some(AccessDefinition::User(user)))
+        })?;
+        self.tell_user_limits(name, limits);
+        Ok(())
     }
 }

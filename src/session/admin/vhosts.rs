@@ -39,6 +39,7 @@ impl Host {
         let mut vhosts = self.vhosts.write();
         if let Some(vhost) = vhosts.get(&key).map(Arc::clone) {
             drop(vhosts);
+            self.tell_vhost("vhost.updated", name, &metadata);
             vhost.set_metadata(metadata);
             return Ok(Put::Replaced);
         }
@@ -49,11 +50,15 @@ impl Host {
         let persist: Arc<dyn Persist> = Arc::<dyn Store>::clone(&self.store);
         let vhost = VHost::new(key.clone(), persist, self.vhost_options.clone());
         // Written down before anybody can find it.
-        vhost.set_metadata(metadata);
+        vhost.set_metadata(metadata.clone());
+        let limits = self.vhost_limits.iter().find(|(pattern, _)| pattern.matches(name.as_bytes()));
+        if let Some((_, limits)) = limits {
+            vhost.change_limits(|_| *limits);
+        }
         vhosts.insert(key, Arc::new(vhost));
         drop(vhosts);
         tracing::info!("Adding vhost '{}'", OneLine(name));
-        self.tell_named("vhost.created", name, None);
+        self.tell_vhost("vhost.created", name, &metadata);
         Ok(Put::Created)
     }
 
@@ -137,6 +142,7 @@ impl Host {
             }
             _ => return Err(unknown_limit(key, value.unwrap_or(&Value::Null), "limits").into()),
         }
+        self.tell_vhost_limits(vhost.name(), vhost.limits());
         Ok(())
     }
 }

@@ -45,7 +45,7 @@ impl Client {
             }
             Err(reason) => {
                 self.host.churn.logins_failed.add(1);
-                self.log_refused(mechanism, &user, &reason);
+                self.log_refused(mechanism, &user, &reason, now);
                 self.tell_login(&user, mechanism, Some(&reason));
                 self.connection.login_refused(mechanism, now);
             }

@@ -164,3 +164,33 @@ fn clients_can_be_verified_only_with_their_ca() {
          -----BEGIN CERTIFICATE-----"
     );
 }
+
+/// Goal: `tls_depth` counts the certificates between a client's and its CA, and not what else it shows.
+#[test]
+fn a_chain_has_so_many_certificates_and_no_more() {
+    let folder = Folder::new();
+    let authority = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params
+    };
+    let key = || KeyPair::generate().unwrap();
+    let root = rcgen::CertifiedIssuer::self_signed(authority("root"), key()).unwrap();
+    let between = rcgen::CertifiedIssuer::signed_by(authority("between"), key(), &root).unwrap();
+    let client = |issuer| CertificateParams::default().signed_by(&key(), issuer).unwrap();
+    let (near, far) = (client(&root), client(&between));
+    let ca_file = Some(folder.file("ca.pem", &root.pem()));
+    let accepts = |depth, client: &rcgen::Certificate, shown: &[CertificateDer<'static>]| {
+        let verify = TlsVerify::Peer;
+        let options =
+            TlsOptions { ca_file: ca_file.clone(), verify, depth, ..TlsOptions::default() };
+        let verifier = client_verifier(&options, &Arc::new(ring::default_provider())).unwrap();
+        let now = UnixTime::since_unix_epoch(NOW);
+        verifier.verify_client_cert(client.der(), shown, now).is_ok()
+    };
+    let shown = [between.der().clone()];
+    assert!(accepts(None, &far, &shown) && accepts(Some(1), &far, &shown));
+    assert!(!accepts(Some(0), &far, &shown));
+    assert!(accepts(Some(0), &near, &[]) && accepts(Some(0), &near, &shown));
+}

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::super::{Loading, load_config};
 use super::*;
 use crate::cli::args::parse_args;
-use crate::config::{DefaultQueueType, LogLevel, Secret};
+use crate::config::{DefaultQueueType, DefaultVHostLimits, LogLevel, Secret, TlsVersions};
 
 /// A directory of this test's own, removed when it ends.
 struct TestDir(PathBuf);
@@ -110,9 +110,47 @@ fn conf_d_wins_over_the_main_file_leverets_file_over_both_and_variables_over_all
     assert_eq!((config.heartbeat_seconds, config.channel_max, config.frame_max), (3, 4, 7000));
 }
 
+/// Goal: lines that say something together become one value, with where the first of them is.
+#[test]
+fn lines_that_belong_together_are_one_value() {
+    let text = "ssl_options.versions.1 = tlsv1.3\nssl_options.versions.2 = tlsv1.1\n\
+                ssl_options.depth = 0\nlisteners.ssl.1 = :::5699\n\
+                default_user_tags.monitoring = true\ndefault_user_tags.administrator = false\n\
+                default_permissions.read = ^a\ncluster_name = mine\n\
+                default_limits.vhosts.1.pattern = ^dev\ndefault_limits.vhosts.1.max_queues = 5\n\
+                default_limits.vhosts.2.max_connections = -1\n";
+    let dir = TestDir::new("together", &[("rabbitmq.conf", text)]);
+    let file = dir.file("rabbitmq.conf");
+    let (config, warnings) = load(&[], &[("RABBITMQ_CONFIG_FILE", &*file)]).unwrap();
+    assert_eq!(config.tls.options.versions, TlsVersions::Only13);
+    assert_eq!((config.tls.options.depth, config.tls.port), (Some(0), 5699));
+    assert_eq!(config.default_user_tags, ["monitoring"]);
+    assert_eq!(config.default_permissions, [".*", ".*", "^a"]);
+    assert_eq!(config.cluster_name, "mine");
+    let limits = |pattern: &str, max_connections, max_queues| DefaultVHostLimits {
+        pattern: pattern.to_owned(),
+        max_connections,
+        max_queues,
+    };
+    let expected = [("1", limits("^dev", None, Some(5))), ("2", limits("", Some(-1), None))];
+    assert_eq!(config.vhost_limits, expected.map(|(id, limits)| (id.to_owned(), limits)).into());
+    let missing = "about something that leveret does not have; it is passed over";
+    assert_eq!(warnings, [format!("{file}:2: ssl_options.versions.2 is {missing}")]);
+    for (line, expected) in [
+        ("default_limits.vhosts.1.pattern = [", "must be a regular expression, not '['"),
+        ("default_limits.vhosts.1.max_queues = x", "must be a number, not 'x'"),
+        ("default_permissions.read = [", "must be a list of three regular expressions, not "),
+        ("default_user_tags.a = maybe", "must be true or false, not 'maybe'"),
+    ] {
+        fs::write(&file, line).unwrap();
+        let error = load(&[], &[("RABBITMQ_CONFIG_FILE", &*file)]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
 #[test]
 fn what_is_not_understood_is_told_and_strictness_refuses_what_nobody_knows() {
-    let text = "ssl_options.depth = 2\nfrobnicate = 1\nlisteners.tcp.1 = 1\n\
+    let text = "ssl_options.dhfile = 2\nfrobnicate = 1\nlisteners.tcp.1 = 1\n\
                 listeners.tcp.2 = 2\n";
     let dir = TestDir::new("odd", &[("rabbitmq.conf", text), ("advanced.config", "[].")]);
     let (file, erlang) = (dir.file("rabbitmq.conf"), dir.file("advanced.config"));
@@ -123,7 +161,7 @@ fn what_is_not_understood_is_told_and_strictness_refuses_what_nobody_knows() {
         warnings,
         [
             format!(
-                "{file}:1: ssl_options.depth is about something that leveret does not have; it is \
+                "{file}:1: ssl_options.dhfile is about something that leveret does not have; it is \
                  passed over"
             ),
             format!("{file}:2: frobnicate is not a key that leveret knows"),
