@@ -1,6 +1,6 @@
 //! How long a client has for its TLS handshake.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -31,7 +31,6 @@ fn server_tls() -> ServerTls {
     tls
 }
 
-/// Goal: who does not get on with it gives his place to others, whatever he began with.
 /// Somebody who asks this router.
 fn client_of(router: Router) -> Client {
     let address = (Ipv4Addr::LOCALHOST, 1).into();
@@ -39,6 +38,7 @@ fn client_of(router: Router) -> Client {
     Client { from, router, shutdown: CancellationToken::new() }
 }
 
+/// Goal: who does not get on with it gives his place to others, whatever he began with.
 #[tokio::test(start_paused = true)]
 async fn a_handshake_has_the_time_of_a_head() {
     let tls = server_tls();
@@ -47,9 +47,9 @@ async fn a_handshake_has_the_time_of_a_head() {
     for beginning in [&b""[..], b"\x16\x03\x01", b"GET /never-ending"] {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.write_all(beginning).await.unwrap();
-        let accepted = listener.accept().await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
         let permit = Arc::clone(&room).acquire_owned().await.unwrap();
-        let mut served = pin!(client_of(Router::new()).serve_tls(accepted.0, tls.clone(), permit));
+        let mut served = pin!(client_of(Router::new()).serve_tls(stream, tls.clone(), permit));
         let (almost, rest) = (HEAD_TIMEOUT - Duration::from_secs(1), Duration::from_secs(2));
         timeout(almost, served.as_mut()).await.expect_err("it has this time");
         timeout(rest, served).await.expect("and no more");
