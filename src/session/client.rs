@@ -183,15 +183,20 @@ impl Client {
         if self.state() == State::AwaitingHeader {
             self.log_first_bytes(input);
         }
+        let mut request = None;
         loop {
             while !self.must_wait() {
                 let before = input.len();
-                let request = self.connection.next_request(input, now);
+                let read = self.connection.next_request(input, &mut request, now);
                 self.about.traffic.received_bytes += (before - input.len()) as u64;
-                match request {
-                    Ok(Some(request)) => self.handle(request, now),
-                    Ok(None) => break,
-                    Err(failure) => self.fail(&failure, now),
+                if let Err(failure) = read {
+                    self.fail(&failure, now);
+                } else if let Some(Request::Publish(id)) = request {
+                    self.publish(id, now);
+                } else if let Some(request) = request.take() {
+                    self.handle(request, now);
+                } else {
+                    break;
                 }
             }
             let waited = self.must_wait();
