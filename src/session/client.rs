@@ -18,11 +18,12 @@ use super::host::Host;
 use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::peer::Peer;
+use super::progress::Progress;
 use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
 use super::stats::Tally;
-use crate::broker::effect::Effects;
+use crate::broker::effect::{Effects, Handed};
 use crate::broker::queue::Announcement;
 use crate::broker::queue::{ConsumerHandle, Return};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
@@ -117,6 +118,8 @@ pub(super) struct Session {
     pub(super) batch: PublishBatch,
     pub(super) settlements: SettleBatch,
     pub(super) tally: Tally,
+    /// All that its publishes handed to consumers, and to how many the last batch of them.
+    pub(super) handed: Handed,
     /// Channels whose consumers wait for credit that has come back.
     pub(super) starved: Vec<ChannelId>,
     /// The serial of the channel that was opened last.
@@ -288,9 +291,11 @@ impl Client {
             || self.connection.output().remaining() >= OUTPUT_BYTES_MAX
     }
 
-    /// Requests that it made so far.
-    pub fn requests(&self) -> u64 {
-        self.connection.requests()
+    /// What it did so far.
+    pub fn progress(&self) -> Progress {
+        let handed = self.session.as_ref().map(|session| session.handed).unwrap_or_default();
+        let Handed { deliveries, receivers } = handed;
+        Progress { requests: self.connection.requests(), deliveries, receivers }
     }
 
     /// What is to be written to the socket.

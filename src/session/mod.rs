@@ -20,6 +20,7 @@ mod own_messages;
 mod pages;
 mod peer;
 mod policies;
+mod progress;
 mod publish;
 mod registry;
 mod remembered_routes;
@@ -46,6 +47,7 @@ pub use self::departed::Counted;
 pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::outbox::Wake;
 pub use self::peer::{Encryption, Peer};
+pub use self::progress::Progress;
 pub use self::report::{
     Alarms, Answer, ChannelReport, ConnectionReport, ConnectionTraffic, ConsumerReport,
 };

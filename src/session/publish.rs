@@ -213,6 +213,7 @@ impl Session {
         let (mut shares, bytes) = self.batch.take();
         self.host.use_memory(bytes);
         self.published = true;
+        self.handed.receivers = 0;
         for share in &mut shares {
             let Some(route) = share.take_route() else { continue };
             let of_share = self.enter_queues_of(&route, &mut share.messages, now);
@@ -226,7 +227,7 @@ impl Session {
 
     /// The messages that some queue refused, by their places.
     fn enter_queues_of(
-        &self,
+        &mut self,
         route: &Route,
         messages: &mut Vec<Message>,
         now: Instant,
@@ -245,6 +246,8 @@ impl Session {
                 queue.state.lock().enqueue(&*messages, now, &mut effects);
             }
             refused.append(&mut effects.refused);
+            self.handed.deliveries += effects.handed.deliveries;
+            self.handed.receivers += effects.handed.receivers;
             self.host.carry_out(queue, &mut effects, now);
         }
         refused.sort_unstable();

@@ -79,7 +79,7 @@ impl Queue {
         if !self.touched.is_empty() {
             // Whatever a consumer does once it has a message is written down after its delivery.
             self.journal.flush();
-            self.hand_over();
+            self.hand_over(out);
         }
     }
 
@@ -88,10 +88,12 @@ impl Queue {
         self.ready.next_expiry().is_some_and(|expires| expires < now)
     }
 
-    fn hand_over(&mut self) {
+    fn hand_over(&mut self, out: &mut Effects) {
         for handle in self.touched.drain(..) {
             if let Some(consumer) = self.consumers.get(handle) {
                 consumer.count_rest();
+                out.handed.receivers += 1;
+                out.handed.deliveries += consumer.batch.len() as u64;
                 consumer.options.sink.deliver(&mut consumer.batch);
             }
         }
