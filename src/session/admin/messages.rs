@@ -67,7 +67,8 @@ impl Visitor<'_> {
             reply_address: None,
             epoch: self.host.epoch,
         };
-        let facts = Facts::read(content.properties(), sender, now)?;
+        let mut facts = Facts::default();
+        facts.read(content.properties(), sender, now)?;
         let route = route(caller, &content, &facts, now)?;
         count(self.vhost, &route);
         let message = message(&content, facts);
