@@ -19,11 +19,8 @@ use super::host::Host;
 use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::peer::Peer;
-<<<<<<< HEAD
-use super::registry::ChannelRefused;
-=======
 use super::progress::Progress;
->>>>>>> wire
+use super::registry::ChannelRefused;
 use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
