@@ -180,13 +180,6 @@ impl Client {
         }
     }
 
-    /// It was let in by [`Arrivals::admit`](super::arrivals::Arrivals::admit), which is to know when it has logged in.
-    #[must_use]
-    pub fn arrived(mut self, arrival: Arc<Arrival>) -> Self {
-        self.arrival = Some(arrival);
-        self
-    }
-
     /// Bytes were received.
     pub fn received(&mut self, now: Instant) {
         self.about.traffic.reads += 1;
