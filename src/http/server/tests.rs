@@ -1,6 +1,6 @@
 //! How long a client has for its TLS handshake.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -31,6 +31,10 @@ fn server_tls() -> ServerTls {
     tls
 }
 
+fn served_client(peer: SocketAddr, router: Router) -> Client {
+    Client { from: From { peer, local: peer }, router, shutdown: CancellationToken::new() }
+}
+
 /// Goal: who does not get on with it gives his place to others, whatever he began with.
 #[tokio::test(start_paused = true)]
 async fn a_handshake_has_the_time_of_a_head() {
@@ -42,8 +46,9 @@ async fn a_handshake_has_the_time_of_a_head() {
         client.write_all(beginning).await.unwrap();
         let accepted = listener.accept().await.unwrap();
         let permit = Arc::clone(&room).acquire_owned().await.unwrap();
-        let (router, shutdown) = (Router::new(), CancellationToken::new());
-        let mut served = pin!(serve_tls(accepted, tls.clone(), router, shutdown, permit));
+        let (stream, peer) = accepted;
+        let mut served =
+            pin!(served_client(peer, Router::new()).serve_tls(stream, tls.clone(), permit));
         let (almost, rest) = (HEAD_TIMEOUT - Duration::from_secs(1), Duration::from_secs(2));
         timeout(almost, served.as_mut()).await.expect_err("it has this time");
         timeout(rest, served).await.expect("and no more");
@@ -62,7 +67,8 @@ async fn who_reads_no_answers_is_let_go() {
     let router = Router::new().route("/", axum::routing::get(answer));
     // What a system would take in for it.
     let (mut client, stream) = tokio::io::duplex(1024);
-    let mut served = pin!(serve(stream, router, CancellationToken::new()));
+    let from = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let mut served = pin!(served_client(from, router).serve(stream));
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let (almost, rest) = (WRITE_TIMEOUT - Duration::from_secs(1), Duration::from_secs(2));
     timeout(almost, served.as_mut()).await.expect_err("it has this time");

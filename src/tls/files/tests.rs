@@ -185,7 +185,9 @@ fn a_chain_has_so_many_certificates_and_no_more() {
         let verify = TlsVerify::Peer;
         let options =
             TlsOptions { ca_file: ca_file.clone(), verify, depth, ..TlsOptions::default() };
-        let verifier = client_verifier(&options, &Arc::new(ring::default_provider())).unwrap();
+        let trusted = authorities(&options).unwrap();
+        let verifier =
+            client_verifier(&options, trusted, &Arc::new(ring::default_provider())).unwrap();
         let now = UnixTime::since_unix_epoch(NOW);
         verifier.verify_client_cert(client.der(), shown, now).is_ok()
     };
