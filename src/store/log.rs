@@ -37,11 +37,13 @@ pub struct LogOptions {
     /// Bytes of zeros that are written behind a small frame, for those to come: where a file does not
     /// grow, a sync has its bytes to write and nothing else. 0 where nobody syncs.
     pub ahead_bytes: u32,
+    /// Segments that are kept open to be read.
+    pub open_max: usize,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024, ahead_bytes: AHEAD_MAX }
+        Self { segment_bytes: 64 * 1024 * 1024, ahead_bytes: AHEAD_MAX, open_max: 256 }
     }
 }
 
@@ -335,6 +337,7 @@ impl Log {
             // Twice this is the most that a segment may have.
             segment_bytes: options.segment_bytes.min(FRAME_LEN_MAX as u32),
             ahead_bytes: options.ahead_bytes.min(AHEAD_MAX),
+            ..options
         };
         Self {
             files,
