@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::site::Site;
 use super::{
     bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
-    nodes, openapi, overview, parameters, permissions, queues, settings, users, vhosts,
+    nodes, openapi, overview, parameters, peek, permissions, queues, settings, users, vhosts,
 };
 use crate::auth::{TopicPermissionsOf, UserPermissions};
 
@@ -63,6 +63,7 @@ pub(super) fn management(site: Arc<Site>) -> Router {
         .merge(of_definitions(large))
         .merge(of_clients())
         .merge(of_topology(large))
+        .merge(of_messages())
         .merge(of_policies())
         .merge(of_users())
         .merge(of_vhosts())
@@ -203,6 +204,15 @@ fn of_topology(large: DefaultBodyLimit) -> Routes {
         .route("/api/bindings/{vhost}", get(bindings::of_vhost))
         .route(ends, get(bindings::between).post(bindings::add))
         .route(one_binding, get(bindings::get).delete(bindings::delete))
+}
+
+/// What RabbitMQ has nothing like.
+fn of_messages() -> Routes {
+    let queue = |rest: &str| format!("/api/leveret/queues/{{vhost}}/{{queue}}/{rest}");
+    Routes::new()
+        .route(&queue("messages"), get(peek::messages))
+        .route(&queue("scheduled"), get(peek::scheduled))
+        .route(&queue("scheduled/{position}"), delete(peek::cancel))
 }
 
 fn of_policies() -> Routes {

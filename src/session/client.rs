@@ -19,12 +19,16 @@ use super::host::Host;
 use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::peer::Peer;
+<<<<<<< HEAD
 use super::registry::ChannelRefused;
+=======
+use super::progress::Progress;
+>>>>>>> wire
 use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
 use super::stats::Tally;
-use crate::broker::effect::Effects;
+use crate::broker::effect::{Effects, Handed};
 use crate::broker::queue::Announcement;
 use crate::broker::queue::{ConsumerHandle, Return};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
@@ -121,6 +125,8 @@ pub(super) struct Session {
     pub(super) batch: PublishBatch,
     pub(super) settlements: SettleBatch,
     pub(super) tally: Tally,
+    /// All that its publishes handed to consumers, and to how many the last batch of them.
+    pub(super) handed: Handed,
     /// Channels whose consumers wait for credit that has come back.
     pub(super) starved: Vec<ChannelId>,
     /// The serial of the channel that was opened last.
@@ -195,15 +201,20 @@ impl Client {
         if self.state() == State::AwaitingHeader {
             self.log_first_bytes(input);
         }
+        let mut request = None;
         loop {
             while !self.must_wait() {
                 let before = input.len();
-                let request = self.connection.next_request(input, now);
+                let read = self.connection.next_request(input, &mut request, now);
                 self.about.traffic.received_bytes += (before - input.len()) as u64;
-                match request {
-                    Ok(Some(request)) => self.handle(request, now),
-                    Ok(None) => break,
-                    Err(failure) => self.fail(&failure, now),
+                if let Err(failure) = read {
+                    self.fail(&failure, now);
+                } else if let Some(Request::Publish(id)) = request {
+                    self.publish(id, now);
+                } else if let Some(request) = request.take() {
+                    self.handle(request, now);
+                } else {
+                    break;
                 }
             }
             let waited = self.must_wait();
@@ -295,9 +306,11 @@ impl Client {
             || self.connection.output().remaining() >= OUTPUT_BYTES_MAX
     }
 
-    /// Requests that it made so far.
-    pub fn requests(&self) -> u64 {
-        self.connection.requests()
+    /// What it did so far.
+    pub fn progress(&self) -> Progress {
+        let handed = self.session.as_ref().map(|session| session.handed).unwrap_or_default();
+        let Handed { deliveries, receivers } = handed;
+        Progress { requests: self.connection.requests(), deliveries, receivers }
     }
 
     /// What is to be written to the socket.

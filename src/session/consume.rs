@@ -299,7 +299,9 @@ impl Session {
             Item::TimedOut { subscription, timeout, dropped } => {
                 self.timed_out(subscription, timeout, dropped, output);
             }
-            Item::Settled(publisher, range, outcome) => self.confirm(publisher, range, outcome),
+            Item::Settled(publisher, first, last, outcome) => {
+                self.confirm(publisher, first..=last, outcome);
+            }
             Item::Reply(to, bound, message) => self.write_reply(to, &bound, &message, output),
             Item::Unblocked => self.unblocked = true,
             Item::Committed => self.committed = true,

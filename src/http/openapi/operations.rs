@@ -69,6 +69,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Op::delete("/api/queues/{vhost}/{queue}/contents", "Purges a queue"),
     Op::post("/api/queues/{vhost}/{queue}/get", "Gets messages from a queue"),
     Op::post("/api/queues/{vhost}/{queue}/actions", "Does something with a queue"),
+    Op::list("/api/leveret/queues/{vhost}/{queue}/messages", "Messages, which stay where they are"),
+    Op::list("/api/leveret/queues/{vhost}/{queue}/scheduled", "Messages that wait for their time"),
+    Op::delete(
+        "/api/leveret/queues/{vhost}/{queue}/scheduled/{position}",
+        "Drops a message that waits for its time",
+    ),
     Op::list("/api/bindings", "Bindings"),
     Op::list("/api/bindings/{vhost}", "The bindings of a vhost"),
     Op::get("/api/bindings/{vhost}/e/{source}/{kind}/{destination}", "Bindings between two"),

@@ -1,6 +1,6 @@
 //! How long a client has for its TLS handshake.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -31,6 +31,13 @@ fn server_tls() -> ServerTls {
     tls
 }
 
+/// Somebody who asks this router.
+fn client_of(router: Router) -> Client {
+    let address = (Ipv4Addr::LOCALHOST, 1).into();
+    let from = From { peer: address, local: address };
+    Client { from, router, shutdown: CancellationToken::new() }
+}
+
 /// Goal: who does not get on with it gives his place to others, whatever he began with.
 #[tokio::test(start_paused = true)]
 async fn a_handshake_has_the_time_of_a_head() {
@@ -40,10 +47,9 @@ async fn a_handshake_has_the_time_of_a_head() {
     for beginning in [&b""[..], b"\x16\x03\x01", b"GET /never-ending"] {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.write_all(beginning).await.unwrap();
-        let accepted = listener.accept().await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
         let permit = Arc::clone(&room).acquire_owned().await.unwrap();
-        let (router, shutdown) = (Router::new(), CancellationToken::new());
-        let mut served = pin!(serve_tls(accepted, tls.clone(), router, shutdown, permit));
+        let mut served = pin!(client_of(Router::new()).serve_tls(stream, tls.clone(), permit));
         let (almost, rest) = (HEAD_TIMEOUT - Duration::from_secs(1), Duration::from_secs(2));
         timeout(almost, served.as_mut()).await.expect_err("it has this time");
         timeout(rest, served).await.expect("and no more");
@@ -62,7 +68,7 @@ async fn who_reads_no_answers_is_let_go() {
     let router = Router::new().route("/", axum::routing::get(answer));
     // What a system would take in for it.
     let (mut client, stream) = tokio::io::duplex(1024);
-    let mut served = pin!(serve(stream, router, CancellationToken::new()));
+    let mut served = pin!(client_of(router).serve(stream));
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let (almost, rest) = (WRITE_TIMEOUT - Duration::from_secs(1), Duration::from_secs(2));
     timeout(almost, served.as_mut()).await.expect_err("it has this time");

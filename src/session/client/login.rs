@@ -8,6 +8,7 @@ use amqp_codec::method::connection;
 use amqp_codec::{ChannelId, ShortString};
 
 use super::{Client, Session};
+use crate::broker::effect::Handed;
 use crate::config::CertificateLogin;
 use crate::protocol::connection::Failure;
 use crate::protocol::request::{Login, Mechanism};
@@ -97,6 +98,7 @@ impl Client {
             batch: PublishBatch::default(),
             settlements: SettleBatch::default(),
             tally: Tally::default(),
+            handed: Handed::default(),
             starved: Vec::new(),
             last_serial: 0,
             to_confirm: Vec::new(),

@@ -177,7 +177,13 @@ impl LogFiles {
         loop {
             match next_frame(&mut frames, &segment)? {
                 Ok(frame) => apply(&frame)?,
-                Err(Tail::Clean) => return Ok(()),
+                Err(Tail::Clean) if frames.offset() == len => return Ok(()),
+                // Behind the last frame of what is written to there may be zeros, but not in front of it.
+                Err(Tail::Clean) => {
+                    return Err(
+                        segment.corrupt(frames.offset(), "there are zeros in place of a frame")
+                    );
+                }
                 Err(Tail::Bad { offset, what, .. }) => return Err(segment.corrupt(offset, what)),
             }
         }
