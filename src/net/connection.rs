@@ -17,11 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::clock::now;
 use super::link::{Incoming, Outgoing};
 use crate::protocol::connection::State;
-<<<<<<< HEAD
-use crate::session::{Arrival, Client, Host, Peer, Reading};
-=======
-use crate::session::{Client, Host, Peer, Progress, Reading};
->>>>>>> wire
+use crate::session::{Arrival, Client, Host, Peer, Progress, Reading};
 
 /// A client that keeps its socket full lets others in between after so many requests, or so many deliveries to each
 /// consumer that waits for them.

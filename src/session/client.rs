@@ -19,11 +19,8 @@ use super::host::Host;
 use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::peer::Peer;
-<<<<<<< HEAD
-use super::registry::ChannelRefused;
-=======
 use super::progress::Progress;
->>>>>>> wire
+use super::registry::ChannelRefused;
 use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
@@ -181,13 +178,6 @@ impl Client {
             held: 0,
             arrival: None,
         }
-    }
-
-    /// It was let in by [`Arrivals::admit`](super::arrivals::Arrivals::admit), which is to know when it has logged in.
-    #[must_use]
-    pub fn arrived(mut self, arrival: Arc<Arrival>) -> Self {
-        self.arrival = Some(arrival);
-        self
     }
 
     /// Bytes were received.

@@ -1,6 +1,6 @@
 //! How long a client has for its TLS handshake.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::pin::pin;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
