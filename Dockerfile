@@ -29,7 +29,6 @@ ENV RABBITMQ_HOME=/opt/rabbitmq \
     RABBITMQ_CONFIG_FILE=/etc/rabbitmq/rabbitmq.conf \
     RABBITMQ_CONFIG_FILES=/etc/rabbitmq/conf.d \
     RABBITMQ_LOGS=- \
-    LEVERET_DATA_DIR=/var/lib/rabbitmq/leveret \
     HOME=/var/lib/rabbitmq \
     PATH=/opt/rabbitmq/sbin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     LANG=C.UTF-8

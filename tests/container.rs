@@ -204,7 +204,7 @@ fn the_entry_point_starts_a_broker_that_its_tools_find() {
         "default_user,joe,/etc/rabbitmq/rabbitmq.conf:1",
         "default_pass,***,/etc/rabbitmq/rabbitmq.conf:2",
         "loopback_users,,/etc/rabbitmq/conf.d/10-defaults.conf:3",
-        "data_dir,/var/lib/rabbitmq/leveret,LEVERET_DATA_DIR",
+        "data_dir,/var/lib/rabbitmq/leveret,RABBITMQ_DATA_DIR",
     ] {
         assert!(shown.lines().any(|found| found == line), "{line}\n{shown}");
     }
@@ -214,6 +214,38 @@ fn the_entry_point_starts_a_broker_that_its_tools_find() {
     let again = Container::start(&image, &[], &[]);
     assert_eq!(image.ok(&["rabbitmqctl", "-s", "list_queues", "name"]), "jobs\n");
     assert_eq!(again.stop(), Some(0));
+}
+
+/// Goal: data are where RabbitMQ's variables say, the tools find the broker there, and what is passed over is said.
+#[test]
+fn rabbitmqs_variables_say_where_data_are() {
+    let Some(image) = Image::to_run_in() else { return skipped() };
+    let show = &["leveret", "config", "show", "--format", "csv"];
+    for (variable, dir) in [("RABBITMQ_MNESIA_BASE", "leveret"), ("RABBITMQ_MNESIA_DIR", "")] {
+        let place = format!("/var/lib/rabbitmq/{variable}");
+        fs::create_dir_all(image.0.join(&place[1..])).unwrap();
+        assert!(
+            Command::new("chmod")
+                .arg("777")
+                .arg(image.0.join(&place[1..]))
+                .status()
+                .unwrap()
+                .success()
+        );
+        let container = Container::start(&image, &[], &[(variable, &place)]);
+        let data = image.0.join(&place[1..]).join(dir);
+        assert!(data.join("leveret.token").exists(), "{data:?}");
+        let ping = &["rabbitmq-diagnostics", "-q", "ping"];
+        assert!(image.command(ping, &[(variable, &place)]).output().unwrap().status.success());
+        assert_eq!(container.stop(), Some(0));
+        // leveret's own wins, and that is said.
+        let both = [(variable, &*place), ("LEVERET_DATA_DIR", "/tmp/own")];
+        let shown = image.command(show, &both).output().unwrap();
+        let line = "data_dir,/tmp/own,LEVERET_DATA_DIR";
+        assert!(text(&shown.stdout).lines().any(|found| found == line));
+        let said = format!("{variable} is passed over: LEVERET_DATA_DIR is set, too, and wins");
+        assert!(text(&shown.stderr).contains(&said), "{}", text(&shown.stderr));
+    }
 }
 
 #[test]

@@ -136,6 +136,20 @@ fn definitions_leave_one_broker_and_enter_another() {
     from.ok(&format!("leveret definitions export {file}"));
     to.ok(&format!("leveret definitions import {file}"));
     assert_eq!(to.json("leveret exchange bindings x")[0]["destination"], "q");
+    // What leveret does not have is left out.
+    let foreign = json!({
+        "queues": [
+            { "name": "s", "vhost": "/", "arguments": { "x-queue-type": "stream" } },
+            { "name": "behind", "vhost": "/" },
+        ],
+        "bindings": [{ "source": "x", "vhost": "/", "destination": "s",
+            "destination_type": "queue", "routing_key": "" }],
+    });
+    let imported = to.run_with("leveret definitions import -", &foreign.to_string(), &[]);
+    assert_eq!(imported.code, 0, "{}", imported.stderr);
+    let listed = to.json("leveret queue list");
+    let names: Vec<_> = listed.as_array().unwrap().iter().map(|queue| &queue["name"]).collect();
+    assert_eq!(names, ["behind", "q"]);
     let (code, text) = to.fails("leveret definitions import nowhere.json");
     assert_eq!(code, 66);
     assert!(text.starts_with("leveret: cannot read nowhere.json: No such file"), "{text}");

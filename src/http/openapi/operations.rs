@@ -146,7 +146,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Op::check("/api/health/checks/virtual-hosts", "Passes while the broker answers"),
     Op::check("/api/health/checks/node-is-quorum-critical", "Passes: there is one node"),
     Op::check("/api/health/checks/node-is-mirror-sync-critical", "Passes: there is one node"),
-    Op::check("/api/health/checks/below-node-connection-limit", "Passes while the broker answers"),
+    Op::check(
+        "/api/health/checks/below-node-connection-limit",
+        "Fails once `max_connections` clients are connected",
+    ),
     Op::check("/api/health/checks/is-in-service", "Passes while the broker answers"),
     Op::check("/api/health/checks/ready-to-serve-clients", "Passes while the broker answers"),
 ];
