@@ -19,7 +19,7 @@ use leveret::broker::queue::{ConsumerOptions, Holder, Prefetch, Queue, QueueOpti
 use leveret::broker::queue_settings::QueueSettings;
 use leveret::broker::time::Epoch;
 use leveret::broker::vhost::VHostOptions;
-use leveret::config::CertificateLogin;
+use leveret::config::{Capacity, CertificateLogin};
 use leveret::protocol::connection::{Settings, State};
 use leveret::protocol::handshake::Limits;
 use leveret::session::{Client, Defaults, Host, HostSettings, Peer};
@@ -126,7 +126,10 @@ fn host() -> Arc<Host> {
         loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),
         certificate_login: CertificateLogin::default(),
-        connections_max: 0,
+        capacity: Capacity::default(),
+        vhost_limits: Vec::new(),
+        descriptors_max: 0,
+        node_name: "rabbit@bench".to_owned(),
         outbox_bytes_max: 1 << 20,
         store: Arc::new(MemoryStore),
         vhost_options: VHostOptions::new(Epoch::new(now(), 0)),
