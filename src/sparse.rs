@@ -152,6 +152,12 @@ impl<T: Numbered> SparseDeque<T> {
         self.slots.iter().filter_map(Slot::item)
     }
 
+    /// The items with this number or a larger one, smallest first. O(log n) to the first of them.
+    pub fn iter_from(&self, number: u64) -> impl Iterator<Item = &T> {
+        let first = self.slots.partition_point(|slot| slot.number() < number);
+        self.slots.range(first..).filter_map(Slot::item)
+    }
+
     /// All items, smallest number first.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().filter_map(|slot| match slot {

@@ -167,6 +167,40 @@ async fn definitions_may_be_spread_over_the_files_of_a_directory() {
     broker.stop().await;
 }
 
+/// Goal: a file of a RabbitMQ with streams and with exchanges of plugins starts a broker, without those.
+#[tokio::test]
+async fn what_leveret_does_not_have_is_left_out_of_what_is_loaded() {
+    let folder = Folder::new("load-foreign");
+    let file = folder.file("foreign.json", &foreign());
+    let dir = folder.0.join("data");
+    for _life in 0..2 {
+        let broker = start(&dir, |config| config.load_definitions = Some(file.clone())).await;
+        assert_eq!(names(&broker, "queues", "name"), ["q"]);
+        assert_eq!(names(&broker, "exchanges", "name"), ["x"]);
+        assert_eq!(names(&broker, "bindings", "destination"), ["q"]);
+        broker.stop().await;
+    }
+}
+
+/// What comes behind a stream and an exchange of a plugin counts.
+fn foreign() -> Value {
+    let binding = |destination: &str| {
+        json!({ "source": "x", "vhost": "/", "destination": destination,
+            "destination_type": "queue", "routing_key": "", "arguments": {} })
+    };
+    json!({
+        "queues": [
+            { "name": "s", "vhost": "/", "durable": true, "arguments": { "x-queue-type": "stream" } },
+            { "name": "q", "vhost": "/", "durable": true, "arguments": {} },
+        ],
+        "exchanges": [
+            { "name": "jms", "vhost": "/", "type": "x-jms-topic", "durable": true },
+            { "name": "x", "vhost": "/", "type": "fanout", "durable": true },
+        ],
+        "bindings": [binding("s"), binding("q")],
+    })
+}
+
 #[tokio::test]
 async fn definitions_that_can_not_be_loaded_keep_the_broker_from_starting() {
     let folder = Folder::new("load-nothing");

@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+#[path = "it/support/pki.rs"]
+#[expect(dead_code, reason = "the wire tests need more of it")]
+mod pki;
+
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// What the entry point needs besides leveret.
@@ -86,13 +90,27 @@ impl Drop for Image {
 }
 
 /// A process of the image; ended when dropped.
-struct Container(Child);
+struct Container {
+    child: Child,
+    /// What it logged until it was ready.
+    log: Vec<String>,
+}
 
 impl Container {
     /// Starts it and waits for what Testcontainers wait for.
     fn start(image: &Image, words: &[&str], variables: &[(&str, &str)]) -> Self {
+        let port = [("RABBITMQ_NODE_PORT", "0")];
+        Self::start_on_its_ports(image, words, &[&port, variables].concat())
+    }
+
+    /// The same, with AMQP where the configuration says.
+    fn start_on_its_ports(image: &Image, words: &[&str], variables: &[(&str, &str)]) -> Self {
         // Not the ports of a broker that a developer has running.
-        let any = [("RABBITMQ_NODE_PORT", "0"), ("LEVERET_DURABILITY", "os")];
+        let any = [
+            ("LEVERET_MANAGEMENT_PORT", "0"),
+            ("LEVERET_PROMETHEUS_PORT", "0"),
+            ("LEVERET_DURABILITY", "os"),
+        ];
         let mut child = image
             .command(&[&["docker-entrypoint.sh"], words].concat(), &[&any, variables].concat())
             .stdin(Stdio::null())
@@ -100,28 +118,28 @@ impl Container {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut seen = Vec::new();
+        let mut log = Vec::new();
         let is_ready = lines.by_ref().any(|line| {
-            seen.push(line.unwrap());
-            seen.last().is_some_and(|line| line.contains("Server startup complete"))
+            log.push(line.unwrap());
+            log.last().is_some_and(|line| line.contains("Server startup complete"))
         });
-        assert!(is_ready, "{seen:#?}");
+        assert!(is_ready, "{log:#?}");
         std::thread::spawn(move || lines.for_each(drop));
-        Self(child)
+        Self { child, log }
     }
 
     /// Stops it as a container engine does.
     fn stop(mut self) -> Option<i32> {
-        let pid = self.0.id().to_string();
+        let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        self.0.wait().unwrap().code()
+        self.child.wait().unwrap().code()
     }
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
-        let _gone_is_fine = self.0.kill();
-        let _gone_is_fine = self.0.wait();
+        let _gone_is_fine = self.child.kill();
+        let _gone_is_fine = self.child.wait();
     }
 }
 
@@ -160,7 +178,11 @@ fn names_and_paths_are_those_of_rabbitmqs_image() {
     ] {
         assert!(dockerfile.lines().any(|found| found == line), "{line}");
     }
-    assert!(dockerfile.contains("adduser -u 999 ") && dockerfile.contains("HEALTHCHECK "));
+    for part in
+        ["addgroup -g 999 ", "adduser -u 999 ", "HEALTHCHECK ", "COPY --from=build /image/ /"]
+    {
+        assert!(dockerfile.contains(part), "{part}");
+    }
 }
 
 /// Goal: what is started and asked in a container of RabbitMQ's, started and asked here.
@@ -182,7 +204,7 @@ fn the_entry_point_starts_a_broker_that_its_tools_find() {
         "default_user,joe,/etc/rabbitmq/rabbitmq.conf:1",
         "default_pass,***,/etc/rabbitmq/rabbitmq.conf:2",
         "loopback_users,,/etc/rabbitmq/conf.d/10-defaults.conf:3",
-        "data_dir,/var/lib/rabbitmq/leveret,LEVERET_DATA_DIR",
+        "data_dir,/var/lib/rabbitmq/leveret,RABBITMQ_DATA_DIR",
     ] {
         assert!(shown.lines().any(|found| found == line), "{line}\n{shown}");
     }
@@ -192,6 +214,38 @@ fn the_entry_point_starts_a_broker_that_its_tools_find() {
     let again = Container::start(&image, &[], &[]);
     assert_eq!(image.ok(&["rabbitmqctl", "-s", "list_queues", "name"]), "jobs\n");
     assert_eq!(again.stop(), Some(0));
+}
+
+/// Goal: data are where RabbitMQ's variables say, the tools find the broker there, and what is passed over is said.
+#[test]
+fn rabbitmqs_variables_say_where_data_are() {
+    let Some(image) = Image::to_run_in() else { return skipped() };
+    let show = &["leveret", "config", "show", "--format", "csv"];
+    for (variable, dir) in [("RABBITMQ_MNESIA_BASE", "leveret"), ("RABBITMQ_MNESIA_DIR", "")] {
+        let place = format!("/var/lib/rabbitmq/{variable}");
+        fs::create_dir_all(image.0.join(&place[1..])).unwrap();
+        assert!(
+            Command::new("chmod")
+                .arg("777")
+                .arg(image.0.join(&place[1..]))
+                .status()
+                .unwrap()
+                .success()
+        );
+        let container = Container::start(&image, &[], &[(variable, &place)]);
+        let data = image.0.join(&place[1..]).join(dir);
+        assert!(data.join("leveret.token").exists(), "{data:?}");
+        let ping = &["rabbitmq-diagnostics", "-q", "ping"];
+        assert!(image.command(ping, &[(variable, &place)]).output().unwrap().status.success());
+        assert_eq!(container.stop(), Some(0));
+        // leveret's own wins, and that is said.
+        let both = [(variable, &*place), ("LEVERET_DATA_DIR", "/tmp/own")];
+        let shown = image.command(show, &both).output().unwrap();
+        let line = "data_dir,/tmp/own,LEVERET_DATA_DIR";
+        assert!(text(&shown.stdout).lines().any(|found| found == line));
+        let said = format!("{variable} is passed over: LEVERET_DATA_DIR is set, too, and wins");
+        assert!(text(&shown.stderr).contains(&said), "{}", text(&shown.stderr));
+    }
 }
 
 #[test]
@@ -205,6 +259,46 @@ fn the_commands_of_compose_files_work_as_they_are() {
     assert_eq!(container.stop(), Some(0));
     // Options alone are the server's.
     let container = Container::start(&image, &["--heartbeat", "7"], &[]);
+    assert_eq!(container.stop(), Some(0));
+}
+
+/// Goal: Go's module with `WithSSL`: the configuration as it writes it, but for the port's number, and the line that it
+/// waits for.
+#[test]
+fn what_testcontainers_for_go_configure_for_tls_is_served() {
+    let Some(image) = Image::to_run_in() else { return skipped() };
+    let pki = pki::Pki::new();
+    for (file, name) in [
+        ("ca.pem", "ca_cert.pem"),
+        ("server.pem", "rabbitmq_cert.pem"),
+        ("server.key", "rabbitmq_key.pem"),
+    ] {
+        fs::copy(pki.file(file), image.0.join("etc/rabbitmq").join(name)).unwrap();
+    }
+    let conf = "# Injected by testcontainers\n\
+                default_user = guest\n\
+                default_pass = guest\n\
+                listeners.tcp = none\n\
+                listeners.ssl.default = 0\n\
+                ssl_options.cacertfile = /etc/rabbitmq/ca_cert.pem\n\
+                ssl_options.certfile = /etc/rabbitmq/rabbitmq_cert.pem\n\
+                ssl_options.keyfile = /etc/rabbitmq/rabbitmq_key.pem\n\
+                ssl_options.depth = 1\n\
+                ssl_options.verify = verify_peer\n\
+                ssl_options.fail_if_no_peer_cert = false\n";
+    let file = "etc/rabbitmq/rabbitmq-testcontainers.conf";
+    fs::write(image.0.join(file), conf).unwrap();
+    let variables = [
+        ("RABBITMQ_CONFIG_FILE", "/etc/rabbitmq/rabbitmq-testcontainers.conf"),
+        ("RABBITMQ_DEFAULT_USER", "guest"),
+        ("RABBITMQ_DEFAULT_PASS", "guest"),
+    ];
+    let container = Container::start_on_its_ports(&image, &["rabbitmq-server"], &variables);
+    let logs = |text: &str| container.log.iter().any(|line| line.contains(text));
+    assert!(logs("started TLS (SSL) listener on [::]:"), "{:#?}", container.log);
+    assert!(!logs("started TCP listener on "), "{:#?}", container.log);
+    assert_eq!(container.log.iter().filter(|line| line.contains("startup complete")).count(), 1);
+    assert_eq!(image.ok(&["rabbitmq-diagnostics", "-q", "ping"]), "Ping succeeded\n");
     assert_eq!(container.stop(), Some(0));
 }
 

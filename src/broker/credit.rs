@@ -32,6 +32,11 @@ impl OutboxBound {
         false
     }
 
+    /// Whether it would not be reached by so many bytes more. Nothing but the queue adds to them.
+    pub fn has_room_behind(&self, bytes: usize) -> bool {
+        self.bytes.load(Ordering::Relaxed) + bytes < self.max
+    }
+
     /// Whether the bound was reached and the queue has not yet been told to go on.
     pub fn is_stalled(&self) -> bool {
         self.stalled.load(Ordering::SeqCst)

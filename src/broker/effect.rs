@@ -155,6 +155,17 @@ pub struct Effects {
     /// Ask the store for these, and hand them to
     /// [`Queue::paged_in`](super::queue::Queue::paged_in).
     pub wanted: Option<Wanted>,
+    /// Messages that were handed to consumers, and how often a consumer was handed some.
+    pub handed: Handed,
+}
+
+/// What consumers were handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Handed {
+    /// Deliveries.
+    pub deliveries: u64,
+    /// Consumers, each as often as it was handed some.
+    pub receivers: u64,
 }
 
 impl Effects {

@@ -258,6 +258,12 @@ impl Message {
     }
 }
 
+impl From<&Self> for Message {
+    fn from(message: &Self) -> Self {
+        message.clone()
+    }
+}
+
 fn rest(extras: Option<Box<MessageExtras>>, segments: &[Bytes]) -> Option<Box<Rest>> {
     if extras.is_none() && segments.is_empty() {
         return None;

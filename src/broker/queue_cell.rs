@@ -73,6 +73,14 @@ impl QueueIds {
 }
 
 impl QueueProperties {
+    /// Checks what a new queue is declared with.
+    ///
+    /// # Errors
+    /// 406, for an argument or a property that queues of its type can't have.
+    pub fn check(&self, resource: &Resource) -> Result<(), BrokerError> {
+        super::queue_arguments::validate(resource, self)
+    }
+
     /// Its type.
     pub fn kind(&self) -> QueueKind {
         QueueKind::of(&self.arguments)

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use amqp_codec::{FieldTable, FieldValue, ShortString};
+use amqp_codec::{FieldTable, ShortString};
 use foldhash::fast::RandomState;
 
 use super::binding::{Binding, BindingId, BindingKey, Destination};
@@ -15,7 +15,7 @@ use super::deduplication::KeptKey;
 use super::definition::{Definition, DefinitionWriter, ExchangeDefinition};
 use super::error::{BrokerError, Resource, ResourceKind, assert_equal, assert_equal_arg};
 use super::event_log::{self, EVENT_EXCHANGE, EVENT_VHOST, EventLog};
-use super::exchange::{Exchange, ExchangeKind, ExchangeProperties, HistoryMemory, InvalidArgument};
+use super::exchange::{Exchange, ExchangeKind, ExchangeProperties, HistoryMemory};
 use super::policy::{AppliedPolicies, Policies};
 use super::queue_cell::{QueueCell, QueueId};
 
@@ -65,16 +65,8 @@ impl Topology {
     ) -> Self {
         let mut exchanges = HashMap::<_, _, RandomState>::default();
         let history_memory = Arc::default();
-        let has_events = vhost.as_bytes() == EVENT_VHOST.as_bytes();
-        let of_events = has_events.then_some((EVENT_EXCHANGE, ExchangeKind::Topic));
-        for (name, kind) in PREDECLARED.into_iter().chain(of_events) {
-            let properties = ExchangeProperties {
-                kind,
-                durable: true,
-                auto_delete: false,
-                internal: name.starts_with("amq.rabbitmq."),
-                arguments: FieldTable::default(),
-            };
+        for (name, kind) in predeclared_in(&vhost) {
+            let properties = predeclared_properties(name, kind);
             let name = ShortString::truncated(name);
             let policies = AppliedPolicies::default();
             let exchange = Exchange::new(&name, properties, policies, &history_memory);
@@ -205,16 +197,7 @@ impl Topology {
             let name = name.clone();
             return Err(BrokerError::ReservedName { kind: ResourceKind::Exchange, name });
         }
-        match properties.arguments.get("alternate-exchange") {
-            None | Some(FieldValue::LongString(_)) => {}
-            Some(other) => {
-                return Err(BrokerError::InvalidArgType {
-                    type_name: other.type_name(),
-                    arg: "alternate-exchange",
-                    resource: self.resource(name),
-                });
-            }
-        }
+        properties.check_alternate(&self.resource(name))?;
         let limit_reached = |limit| {
             let exchange = self.resource(name);
             BrokerError::ExchangeLimit { exchange, limit }
@@ -261,7 +244,7 @@ impl Topology {
     ) -> Result<&Exchange, BrokerError> {
         let policies = self.policies.for_exchange(name.as_bytes());
         let exchange = Exchange::new(name, properties, policies, &self.history_memory);
-        let exchange = exchange.map_err(|error| self.refused(name, error))?;
+        let exchange = exchange.map_err(|error| error.refusing(self.resource(name)))?;
         if let Some(window) = exchange.deduplication_window()
             && exchange.keeps_what_it_saw()
             && let Some(kept) = self.definitions.seen_by_exchange(name)
@@ -269,16 +252,6 @@ impl Topology {
             window.lock().keep(kept);
         }
         Ok(self.exchanges.entry(name.clone()).insert_entry(exchange).into_mut())
-    }
-
-    /// An argument of a type that it never has is refused in the same words everywhere.
-    fn refused(&self, name: &ShortString, error: InvalidArgument) -> BrokerError {
-        match error {
-            InvalidArgument::WrongType { arg, type_name } => {
-                BrokerError::InvalidArgType { type_name, arg, resource: self.resource(name) }
-            }
-            error => error.into(),
-        }
     }
 
     /// Bytes that the recent-history exchanges hold.
@@ -490,13 +463,38 @@ fn forget<K: Eq + std::hash::Hash, S: std::hash::BuildHasher>(
     }
 }
 
+/// The exchanges that a vhost has without being asked, and their types.
+fn predeclared_in(
+    vhost: &ShortString,
+) -> impl Iterator<Item = (&'static str, ExchangeKind)> + use<> {
+    let has_events = vhost.as_bytes() == EVENT_VHOST.as_bytes();
+    let of_events = has_events.then_some((EVENT_EXCHANGE, ExchangeKind::Topic));
+    PREDECLARED.into_iter().chain(of_events)
+}
+
+fn predeclared_properties(name: &str, kind: ExchangeKind) -> ExchangeProperties {
+    ExchangeProperties {
+        kind,
+        durable: true,
+        auto_delete: false,
+        internal: name.starts_with("amq.rabbitmq."),
+        arguments: FieldTable::default(),
+    }
+}
+
+/// What an exchange is that a vhost of this name has without being asked; none for all others.
+pub fn predeclared(vhost: &ShortString, name: &ShortString) -> Option<ExchangeProperties> {
+    let found = predeclared_in(vhost).find(|(found, _)| found.as_bytes() == name.as_bytes());
+    found.map(|(name, kind)| predeclared_properties(name, kind))
+}
+
 /// Names that begin with `amq.` are the broker's own.
-pub(super) fn is_reserved(name: &ShortString) -> bool {
+pub(crate) fn is_reserved(name: &ShortString) -> bool {
     name.as_bytes().starts_with(b"amq.")
 }
 
 /// # Errors
 /// 403: the default exchange is not for declaring, deleting or binding.
-pub(super) fn check_not_default(name: &ShortString) -> Result<(), BrokerError> {
+pub(crate) fn check_not_default(name: &ShortString) -> Result<(), BrokerError> {
     if name.is_empty() { Err(BrokerError::DefaultExchange) } else { Ok(()) }
 }

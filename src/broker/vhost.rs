@@ -209,7 +209,7 @@ impl VHost {
         }
         topology.check_open()?;
         self.check_room(name)?;
-        queue_arguments::validate(&self.resource(ResourceKind::Queue, name), &properties)?;
+        properties.check(&self.resource(ResourceKind::Queue, name))?;
         let counted = self.options.census.queues.admit();
         counted.map_err(|limit| BrokerError::ClusterQueueLimit { name: name.clone(), limit })?;
         let id = self.options.queue_ids.next();

@@ -374,7 +374,7 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "data_dir",
-        about: "Where durable state lies. Without it: `$XDG_DATA_HOME/leveret` or `~/.local/share/leveret`, and for a user without a home `/var/lib/leveret`. One broker at a time.",
+        about: "Where durable state lies. Without it: `leveret` in the directory that RabbitMQ's image names in `RABBITMQ_DATA_DIR`, or `$XDG_DATA_HOME/leveret` or `~/.local/share/leveret`, and for a user without a home `/var/lib/leveret`. One broker at a time.",
         default: "",
         expects: "a directory",
         set: |draft, given| {

@@ -202,13 +202,15 @@ impl Loading {
     }
 }
 
-/// Where durable state lies unless a flag or a file says so.
+/// Where durable state lies unless a flag or a file says so: the variables in the order in which they win.
 pub(super) fn data_dir(environment: &Environment) -> PathBuf {
-    if let Some(dir) = environment.get("LEVERET_DATA_DIR") {
-        return PathBuf::from(dir);
+    let path = |variable: &str| environment.get(variable).map(PathBuf::from);
+    if let Some(dir) = path("LEVERET_DATA_DIR").or_else(|| path("RABBITMQ_MNESIA_DIR")) {
+        return dir;
     }
-    let home = || Some(Path::new(environment.get("HOME")?).join(".local/share"));
-    let data = environment.get("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
+    let rabbitmq = path("RABBITMQ_MNESIA_BASE").or_else(|| path("RABBITMQ_DATA_DIR"));
+    let home = || Some(path("HOME")?.join(".local/share"));
+    let data = rabbitmq.or_else(|| path("XDG_DATA_HOME")).or_else(home);
     data.unwrap_or_else(|| PathBuf::from("/var/lib")).join("leveret")
 }
 

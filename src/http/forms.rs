@@ -5,6 +5,7 @@ mod channel;
 mod connection;
 mod consumer;
 mod exchange;
+mod message;
 mod policy;
 mod queue;
 
@@ -17,6 +18,7 @@ pub(super) use self::channel::{channel, channel_details, peer};
 pub(super) use self::connection::connection;
 pub(super) use self::consumer::consumer;
 pub(super) use self::exchange::exchange;
+pub(super) use self::message::MessageForm;
 pub(super) use self::policy::policy;
 pub(super) use self::queue::{QueueForm, queue};
 use crate::broker::time::Timestamp;

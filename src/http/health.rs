@@ -73,8 +73,20 @@ pub(super) async fn protocol(State(site): Shared, Path(protocol): Path<String>) 
     failed(json!({ "reason": reason, "missing": protocol, "protocols": protocols }))
 }
 
-/// What always holds while the broker answers: `virtual-hosts`, `is-in-service`,
-/// `ready-to-serve-clients`, `below-node-connection-limit`.
+/// `below-node-connection-limit`, which RabbitMQ has from version 4 on.
+pub(super) async fn connections(State(site): Shared) -> Response {
+    let (connections, max) = site.host().connections_and_limit();
+    let limit = max.map_or_else(|| "infinity".into(), Value::from);
+    let mut details = json!({ "limit": limit, "connections": connections });
+    if max.is_some_and(|max| connections >= max) {
+        details["reason"] = "node connection limit is reached".into();
+        return failed(details);
+    }
+    details["status"] = "ok".into();
+    json_of(&details)
+}
+
+/// What always holds while the broker answers: `virtual-hosts`, `is-in-service`, `ready-to-serve-clients`.
 pub(super) async fn always() -> Response {
     passed()
 }

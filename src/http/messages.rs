@@ -14,10 +14,11 @@ use tokio::sync::Notify;
 
 use super::access::Entered;
 use super::body::Body;
+use super::forms::MessageForm;
 use super::listing::json_of;
 use super::path::{exchange_name, name};
 use super::problem::Problem;
-use crate::broker::json::{from_json, properties};
+use crate::broker::json::from_json;
 use crate::broker::queue::{Fetched, Return};
 use crate::broker::queue_cell::QueueProperties;
 use crate::session::{Decision, Publish, Refused, Taken};
@@ -26,7 +27,7 @@ use crate::session::{Decision, Publish, Refused, Taken};
 const GET_MAX: i64 = 10_000;
 
 /// Bytes of their bodies. The message that goes beyond it is the last; so one of any size can be got.
-const GET_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub(super) const GET_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Messages that are taken before others on the same thread have their turn.
 const GET_SLICE: usize = 256;
@@ -174,8 +175,7 @@ pub(super) async fn get(
 struct Asked {
     count: usize,
     decision: Decision,
-    is_base64: bool,
-    truncate: Option<usize>,
+    form: MessageForm,
 }
 
 impl Asked {
@@ -194,50 +194,17 @@ impl Asked {
             other => return Err(Problem::bad_request(json!(["unsupported_encoding", other]))),
         };
         let truncate = body.integer("truncate")?.and_then(|length| usize::try_from(length).ok());
-        Ok(Self { count: usize::try_from(count).unwrap_or(0), decision, is_base64, truncate })
+        let form = MessageForm { is_base64, truncate };
+        Ok(Self { count: usize::try_from(count).unwrap_or(0), decision, form })
     }
 
     fn shown(&self, fetched: &Fetched) -> Value {
-        let message = &fetched.entry.message;
-        let mut payload = message.inline_body().to_vec();
-        for segment in message.body_segments() {
-            payload.extend_from_slice(segment);
-        }
-        if let Some(length) = self.truncate {
-            payload.truncate(length);
-        }
-        let as_text = if self.is_base64 { None } else { std::str::from_utf8(&payload).ok() };
-        let (payload, encoding) = match as_text {
-            Some(text) => (text.to_owned(), "string"),
-            None => (STANDARD.encode(&payload), "base64"),
-        };
-        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-        json!({
-            "payload_bytes": message.body_len(),
-            "redelivered": fetched.entry.is_redelivered(),
-            "exchange": text(message.exchange()),
-            "routing_key": text(message.routing_key()),
-            "message_count": fetched.behind,
-            "properties": shown_properties(fetched),
-            "payload": payload,
-            "payload_encoding": encoding,
-        })
+        let entry = &fetched.entry;
+        let mut shown = self.form.of(&entry.message, entry.returns);
+        shown["redelivered"] = entry.is_redelivered().into();
+        shown["message_count"] = fetched.behind.into();
+        shown
     }
-}
-
-/// Its properties, and how often it came back, as receivers are told. None at all are an empty list: that
-/// is how RabbitMQ writes an empty object here.
-fn shown_properties(fetched: &Fetched) -> Value {
-    // They were checked when the message came.
-    let shown = properties(fetched.entry.message.properties()).map(|shown| shown.json);
-    let mut shown = shown.unwrap_or_else(|_| json!({}));
-    if fetched.entry.returns > 0 {
-        if shown.get("headers").is_none() {
-            shown["headers"] = json!({});
-        }
-        shown["headers"]["x-delivery-count"] = fetched.entry.returns.into();
-    }
-    if shown.as_object().is_some_and(Map::is_empty) { json!([]) } else { shown }
 }
 
 /// `GET /api/aliveness-test/{vhost}`: publishes a message and gets it.

@@ -133,7 +133,7 @@ pub(super) async fn detailed(
         // Under the name that it has elsewhere: dashboards filter by it.
         let mut identity = Exposition::new(PREFIX);
         node::identity(&mut identity, &site, "detailed");
-        out.append(identity);
+        out.append(&identity);
         out
     })
     .await

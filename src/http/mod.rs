@@ -25,6 +25,7 @@ mod openapi;
 mod overview;
 mod parameters;
 mod path;
+mod peek;
 mod permissions;
 mod policies;
 mod problem;

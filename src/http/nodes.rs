@@ -17,6 +17,11 @@ use super::summary::Summary;
 type Shared = State<Arc<Site>>;
 
 impl Site {
+    /// What the process uses.
+    pub(super) fn usage(&self) -> Usage {
+        Usage::now(self.identity().data_dir.as_deref())
+    }
+
     /// # Errors
     /// 404, for the name of another node.
     pub(super) fn must_be_node(&self, name: &str) -> Result<(), Problem> {
@@ -26,20 +31,19 @@ impl Site {
 
 /// The node, and who came and went.
 fn shown(site: &Site) -> Value {
-    let mut shown = described(site);
+    let (usage, churn) = (site.usage(), site.host().churn());
+    let mut shown = described(site, &usage);
     let rates = site.rates().against(site.now());
     if let Value::Object(object) = &mut shown {
-        rates.churn(&site.host().churn(), &site.host().traffic()).put(object);
+        rates.node(&usage, &churn).put(object);
+        rates.churn(&churn, &site.host().traffic()).put(object);
     }
     shown
 }
 
-fn described(site: &Site) -> Value {
+fn described(site: &Site, usage: &Usage) -> Value {
     let identity = site.identity();
-    let usage = Usage::now(identity.data_dir.as_deref());
-    let churn = site.host().churn();
     let alarms = site.host().alarms();
-    let connections = churn.connections_opened - churn.connections_closed;
     let contexts: Value = site.listening().iter().filter_map(|it| context(site, it)).collect();
     json!({
         "name": site.node(),
@@ -51,18 +55,13 @@ fn described(site: &Site) -> Value {
         "processors": std::thread::available_parallelism().map_or(1, usize::from),
         "run_queue": 0,
         "rates_mode": "basic",
-        "mem_used": usage.memory,
         "mem_limit": site.host().memory_limit(),
         "mem_alarm": alarms.memory,
         "mem_calculation_strategy": "rss",
-        "disk_free": usage.disk_free,
         "disk_free_limit": site.settings().disk_free_limit(),
         "disk_free_alarm": alarms.disk,
-        "fd_used": usage.descriptors,
         "fd_total": usage.descriptors_max,
-        "sockets_used": connections,
         "sockets_total": usage.descriptors_max,
-        "proc_used": usage.threads,
         "proc_total": 1_048_576,
         "net_ticktime": 60,
         "partitions": [],
@@ -112,7 +111,7 @@ pub(super) async fn memory(
     Path(node): Path<String>,
 ) -> Result<Response, Problem> {
     site.must_be_node(&node)?;
-    let usage = Usage::now(site.identity().data_dir.as_deref());
+    let usage = site.usage();
     let summary = Summary::of_broker(site.host());
     let messages = summary.memory.min(usage.memory);
     let mut memory = serde_json::Map::new();

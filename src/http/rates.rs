@@ -9,6 +9,7 @@ use amqp_codec::ShortString;
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
+use super::process::Usage;
 use super::site::Site;
 use super::summary::Summary;
 use crate::broker::queue::{QueueReport, Totals};
@@ -70,6 +71,8 @@ const CHURN: [&str; 7] = [
     "queue_deleted",
 ];
 const CONNECTION: [&str; 2] = ["recv_oct", "send_oct"];
+/// What a node uses. These rise and fall.
+const NODE: [&str; 5] = ["mem_used", "disk_free", "fd_used", "sockets_used", "proc_used"];
 
 /// Counts of one kind, with what a sample has of the same thing.
 #[derive(Debug, Clone, Copy)]
@@ -182,6 +185,11 @@ fn octets(traffic: &ConnectionTraffic) -> Counts<2> {
     Counts([traffic.received_bytes, traffic.sent_bytes])
 }
 
+fn node_counts(usage: &Usage, churn: &Churn) -> Counts<5> {
+    let sockets = churn.connections_opened - churn.connections_closed;
+    Counts([usage.memory, usage.disk_free, usage.descriptors, sockets, usage.threads])
+}
+
 /// What was counted at a moment.
 #[derive(Debug)]
 pub(super) struct Sample {
@@ -189,6 +197,8 @@ pub(super) struct Sample {
     overall: Counts<12>,
     depth: Counts<3>,
     churn: Counts<7>,
+    /// `None` where nobody has looked yet.
+    node: Option<Counts<5>>,
     vhosts: HashMap<ShortString, (Counts<12>, Counts<3>, Counts<2>)>,
     queues: HashMap<QueueId, (Counts<9>, Counts<3>)>,
     exchanges: HashMap<(ShortString, ShortString), Counts<2>>,
@@ -209,6 +219,7 @@ impl Sample {
             overall: Counts::default(),
             depth: Counts::default(),
             churn: Counts::default(),
+            node: None,
             vhosts: HashMap::new(),
             queues: HashMap::new(),
             exchanges: HashMap::new(),
@@ -239,7 +250,9 @@ impl Sample {
         }
         sample.overall = overall_counts(&all);
         sample.depth = depth(all.ready, all.unacked);
-        sample.churn = churn_counts(&site.host().churn(), &all.totals);
+        let churn = site.host().churn();
+        sample.churn = churn_counts(&churn, &all.totals);
+        sample.node = Some(node_counts(&site.usage(), &churn));
         sample.connections = connections.map(|reports| reports.iter().map(sampled).collect());
         sample
     }
@@ -361,6 +374,15 @@ impl Comparison {
 
     pub(super) fn churn(&self, churn: &Churn, totals: &VHostTotals) -> Flow<7> {
         self.flow(CHURN, churn_counts(churn, totals), Some(self.sample.churn))
+    }
+
+    /// What a node uses.
+    pub(super) fn node(&self, usage: &Usage, churn: &Churn) -> Flow<5> {
+        let mut flow = self.flow(NODE, node_counts(usage, churn), self.sample.node);
+        if self.sample.node.is_none() {
+            flow.seconds = 0.0;
+        }
+        flow
     }
 
     /// What a vhost counts, what is in its queues, and what its connections received and sent.

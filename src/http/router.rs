@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::site::Site;
 use super::{
     bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
-    nodes, openapi, overview, parameters, permissions, queues, settings, users, vhosts,
+    nodes, openapi, overview, parameters, peek, permissions, queues, settings, users, vhosts,
 };
 use crate::auth::{TopicPermissionsOf, UserPermissions};
 
@@ -41,9 +41,11 @@ impl Routes {
         Self::default()
     }
 
+    /// With a slash behind it a path is the same one, as in RabbitMQ.
     fn route(mut self, path: &str, methods: MethodRouter<Arc<Site>>) -> Self {
         self.paths.push(path.to_owned());
-        Self { router: self.router.route(path, methods), ..self }
+        let router = self.router.route(path, methods.clone());
+        Self { router: router.route(&format!("{path}/"), methods), ..self }
     }
 
     fn merge(mut self, mut more: Self) -> Self {
@@ -61,6 +63,7 @@ pub(super) fn management(site: Arc<Site>) -> Router {
         .merge(of_definitions(large))
         .merge(of_clients())
         .merge(of_topology(large))
+        .merge(of_messages())
         .merge(of_policies())
         .merge(of_users())
         .merge(of_vhosts())
@@ -68,17 +71,32 @@ pub(super) fn management(site: Arc<Site>) -> Router {
         .merge(of_health());
     let paths: Arc<[String]> = routes.paths.into();
     let described = get(move || async move { json_of(&openapi::document(&paths)) });
-    limited(routes.router.route(openapi::PATH, described).with_state(site), body_max)
+    let mut router = routes.router.route(openapi::PATH, described);
+    for path in ["/cli", "/cli/", "/cli/index.html", "/cli/rabbitmqadmin", "/cli/rabbitmqadmin/"] {
+        router = router.route(path, get(no_script));
+    }
+    limited(router.with_state(site), body_max)
+}
+
+/// `/cli/rabbitmqadmin`, from where scripts fetch RabbitMQ's tool. It has its own licence and needs Python; what
+/// leveret has is a program, and which one would run where it is asked for is not known here.
+async fn no_script() -> (StatusCode, &'static str) {
+    (
+        StatusCode::NOT_FOUND,
+        "There is no script to download from leveret: its own program is rabbitmqadmin, where it is called so \
+         (ln -s leveret rabbitmqadmin; its container has it).\nRabbitMQ's rabbitmqadmin, of both versions, works \
+         with this API, too: https://github.com/rabbitmq/rabbitmqadmin-ng\n",
+    )
 }
 
 /// The metrics.
 pub(super) fn metrics(site: Arc<Site>) -> Router {
-    let routes = Router::new()
+    let routes = Routes::new()
         .route("/metrics", get(prometheus::aggregated))
         .route("/metrics/per-object", get(prometheus::per_object))
         .route("/metrics/detailed", get(prometheus::detailed))
         .route("/metrics/memory-breakdown", get(prometheus::memory));
-    limited(routes.with_state(site), BODY_BYTES_MAX)
+    limited(routes.router.with_state(site), BODY_BYTES_MAX)
 }
 
 /// What holds for all requests; `body_max` is for those that may bring most.
@@ -188,6 +206,15 @@ fn of_topology(large: DefaultBodyLimit) -> Routes {
         .route(one_binding, get(bindings::get).delete(bindings::delete))
 }
 
+/// What RabbitMQ has nothing like.
+fn of_messages() -> Routes {
+    let queue = |rest: &str| format!("/api/leveret/queues/{{vhost}}/{{queue}}/{rest}");
+    Routes::new()
+        .route(&queue("messages"), get(peek::messages))
+        .route(&queue("scheduled"), get(peek::scheduled))
+        .route(&queue("scheduled/{position}"), delete(peek::cancel))
+}
+
 fn of_policies() -> Routes {
     Routes::new()
         .merge(policies("/api/policies", Whose::Users))
@@ -282,7 +309,7 @@ fn of_health() -> Routes {
         .route(&check("virtual-hosts"), get(health::always))
         .route(&check("node-is-quorum-critical"), get(health::quorum))
         .route(&check("node-is-mirror-sync-critical"), get(health::quorum))
-        .route(&check("below-node-connection-limit"), get(health::always))
+        .route(&check("below-node-connection-limit"), get(health::connections))
         .route(&check("is-in-service"), get(health::always))
         .route(&check("ready-to-serve-clients"), get(health::always))
 }

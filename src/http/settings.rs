@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use parking_lot::Mutex;
 use serde_json::json;
 
+use super::access::Administrator;
 use super::body::Body;
-use super::caller::Caller;
+use super::change::Changed;
 use super::listing::json_of;
 use super::problem::Problem;
 use super::site::Site;
@@ -63,18 +63,14 @@ impl Settings {
 }
 
 /// `GET /api/leveret/settings`.
-pub(super) async fn get(
-    State(site): State<Arc<Site>>,
-    caller: Caller,
-) -> Result<Response, Problem> {
-    caller.must_administer()?;
+pub(super) async fn get(State(site): State<Arc<Site>>, _: Administrator) -> Response {
     let settings = site.settings();
-    Ok(json_of(&json!({
+    json_of(&json!({
         "log_level": settings.log_level.lock().map(LogLevel::name),
         "memory_high_watermark": site.host().memory_limit(),
         "disk_free_limit": settings.disk_free_limit(),
         "accepting": !settings.suspended.load(Ordering::Relaxed),
-    })))
+    }))
 }
 
 /// What a request wants, all of it read before any of it is done.
@@ -121,10 +117,9 @@ impl Wishes {
 /// `PUT /api/leveret/settings`: those that are said.
 pub(super) async fn put(
     State(site): State<Arc<Site>>,
-    caller: Caller,
+    _: Administrator,
     body: Body,
-) -> Result<Response, Problem> {
-    caller.must_administer()?;
+) -> Result<Changed, Problem> {
     let Wishes { log_level, memory_high_watermark, disk_free_limit, accepting } =
         Wishes::read(&body)?;
     let settings = site.settings();
@@ -148,5 +143,5 @@ pub(super) async fn put(
         settings.suspended.store(!accepting, Ordering::Relaxed);
         accept(accepting);
     }
-    Ok(StatusCode::NO_CONTENT.into_response())
+    Ok(Changed::Done)
 }

@@ -17,9 +17,10 @@ use tokio_util::sync::CancellationToken;
 use super::clock::now;
 use super::link::{Incoming, Outgoing};
 use crate::protocol::connection::State;
-use crate::session::{Arrival, Client, Host, Peer, Reading};
+use crate::session::{Arrival, Client, Host, Peer, Progress, Reading};
 
-/// A client that keeps its socket full lets others in between after so many requests.
+/// A client that keeps its socket full lets others in between after so many requests, or so many deliveries to each
+/// consumer that waits for them.
 const TURN_REQUESTS: u64 = 64;
 
 /// And after so many bytes.
@@ -125,7 +126,7 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
                 return self.write_rest().await;
             }
             timer.as_mut().set(self.client.next_deadline());
-            let requests = self.client.requests();
+            let progress = self.client.progress();
             let has_output = self.client.output().has_remaining();
             if !has_output {
                 self.client.output().shrink();
@@ -143,7 +144,7 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
                     time = now();
                     self.client.sent(time);
                 }
-                read = read_some(&mut self.reader, &mut self.input, reading, &mut turn, requests) => {
+                read = read_some(&mut self.reader, &mut self.input, reading, &mut turn, progress) => {
                     let read = read?;
                     if read == 0 {
                         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -194,17 +195,25 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
 #[derive(Debug, Default)]
 struct Turn {
     bytes: usize,
-    /// Requests of the client when it began.
-    first_request: u64,
+    /// How far the client was when it began.
+    from: Progress,
 }
 
 impl Turn {
-    fn begin(&mut self, requests: u64) {
-        (self.bytes, self.first_request) = (0, requests);
+    fn begin(&mut self, from: Progress) {
+        *self = Self { bytes: 0, from };
     }
 
-    fn is_over(&self, requests: u64) -> bool {
-        self.bytes >= TURN_BYTES || requests - self.first_request >= TURN_REQUESTS
+    /// Where many consumers share what a client publishes, each of them is woken, and written to, for few
+    /// messages; so they get to their turns when there are more.
+    fn is_over(&self, now: Progress) -> bool {
+        let (requests, deliveries) = (
+            now.requests - self.from.requests,
+            now.deliveries.saturating_sub(self.from.deliveries),
+        );
+        let enough = TURN_REQUESTS * now.receivers.max(1);
+        let is_long = requests >= enough || (requests >= TURN_REQUESTS && deliveries >= enough);
+        self.bytes >= TURN_BYTES || is_long
     }
 }
 
@@ -217,17 +226,17 @@ async fn read_some(
     input: &mut BytesMut,
     reading: Reading,
     turn: &mut Turn,
-    requests: u64,
+    progress: Progress,
 ) -> io::Result<usize> {
     if reading == Reading::Paused {
         reader.hang_up().await?;
         return Ok(0);
     }
-    if turn.is_over(requests) {
-        turn.begin(requests);
+    if turn.is_over(progress) {
+        turn.begin(progress);
         tokio::task::yield_now().await;
     }
-    reader.read(input, || turn.begin(requests)).await
+    reader.read(input, || turn.begin(progress)).await
 }
 
 /// A timer that is moved rarely: deadlines mostly move away, so it is set again only when it fires
@@ -272,5 +281,36 @@ impl Future for Alarm {
             self.at = None;
         }
         fired
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_over(requests: u64, deliveries: u64, receivers: u64) -> bool {
+        let from = Progress { requests: 1000, deliveries: 5000, receivers: 7 };
+        let mut turn = Turn::default();
+        turn.begin(from);
+        let (requests, deliveries) = (from.requests + requests, from.deliveries + deliveries);
+        turn.is_over(Progress { requests, deliveries, receivers })
+    }
+
+    #[test]
+    fn a_turn_is_long_where_many_share_what_is_published() {
+        assert!(!is_over(63, 63, 1));
+        assert!(is_over(64, 64, 1), "one consumer gets all");
+        assert!(is_over(64, 0, 0), "nobody gets any");
+        assert!(!is_over(800, 800, 100), "eight messages for each");
+        assert!(is_over(6400, 6400, 100));
+        assert!(is_over(6400, 10, 100), "they have no credit");
+        assert!(is_over(64, 6400, 100), "each gets all");
+    }
+
+    #[test]
+    fn a_session_that_ended_has_delivered_nothing() {
+        let mut turn = Turn::default();
+        turn.begin(Progress { requests: 1, deliveries: 5000, receivers: 1 });
+        assert!(!turn.is_over(Progress { requests: 2, ..Progress::default() }));
     }
 }

@@ -60,17 +60,25 @@ fn give_back_if_empty(input: &mut BytesMut) {
 // --- plain ---
 
 impl Incoming for tcp::ReadHalf<'_> {
+    /// A read that leaves room in the buffer tells that there is no more: the system is not asked again. Nor is a
+    /// buffer made before there is something.
     async fn read(&mut self, input: &mut BytesMut, mut waits: impl FnMut()) -> io::Result<usize> {
-        loop {
-            make_room(input);
-            match self.try_read_buf(input) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                result => return result,
+        poll_fn(|context| {
+            let read = match self.as_ref().poll_read_ready(context) {
+                Poll::Ready(Ok(())) => {
+                    make_room(input);
+                    pin!(self.read_buf(input)).poll(context)
+                }
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                Poll::Pending => Poll::Pending,
+            };
+            if read.is_pending() {
+                give_back_if_empty(input);
+                waits();
             }
-            give_back_if_empty(input);
-            waits();
-            self.readable().await?;
-        }
+            read
+        })
+        .await
     }
 
     async fn hang_up(&self) -> io::Result<()> {

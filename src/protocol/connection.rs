@@ -197,28 +197,32 @@ impl Connection {
 
     /// Reads frames off `input` until one makes a request; `None` once more bytes are needed.
     ///
+    /// It is written where the caller has it: moved from function to function it would be read in other pieces
+    /// than it was written in, and wait each time until these have reached the cache.
+    ///
     /// # Errors
     /// [`Failure`], for [`Connection::close_channel`] or [`Connection::close`].
     pub fn next_request(
         &mut self,
         input: &mut BytesMut,
+        request: &mut Option<Request>,
         now: Instant,
-    ) -> Result<Option<Request>, Failure> {
+    ) -> Result<(), Failure> {
+        *request = None;
         if self.state == State::AwaitingHeader && !self.protocol_header(input) {
-            return Ok(None);
+            return Ok(());
         }
         while !matches!(self.state, State::Closed | State::Refused) {
-            let request = match self.take_frame(input, now)? {
-                Frame::Incomplete => return Ok(None),
-                Frame::Handled(request) => request,
-            };
+            if !self.take_frame(input, request, now)? {
+                return Ok(());
+            }
             if request.is_some() {
                 self.requests += 1;
-                return Ok(request);
+                return Ok(());
             }
         }
         input.clear();
-        Ok(None)
+        Ok(())
     }
 
     /// Reads the protocol header; `false` while there is nothing more to do with the input.
@@ -246,7 +250,13 @@ impl Connection {
         }
     }
 
-    fn take_frame(&mut self, input: &mut BytesMut, now: Instant) -> Result<Frame, Failure> {
+    /// Takes a frame, and notes what it makes; `false` while there is none.
+    fn take_frame(
+        &mut self,
+        input: &mut BytesMut,
+        request: &mut Option<Request>,
+        now: Instant,
+    ) -> Result<bool, Failure> {
         let frame_max = self.limits.frame_max;
         let split = match split_frame(input, frame_max) {
             Ok(split) => split,
@@ -262,33 +272,33 @@ impl Connection {
                 let missing = head.frame_len().saturating_sub(input.len());
                 input.reserve(missing.min(RESERVE_MAX) + READ_AHEAD);
             }
-            return Ok(Frame::Incomplete);
+            return Ok(false);
         };
-        let request = if kind == FrameKind::Body && payload.len() >= SLICE_MIN {
+        let taken = if kind == FrameKind::Body && payload.len() >= SLICE_MIN {
             let frame = input.split_to(frame_len).freeze();
             let payload = frame.slice(const { FRAME_OVERHEAD - 1 }..frame_len - 1);
-            self.frame(kind, channel, Payload::Owned(payload), now)
+            self.frame(kind, channel, Payload::Owned(payload), request, now)
         } else {
-            let request = self.frame(kind, channel, Payload::Borrowed(payload), now);
+            let taken = self.frame(kind, channel, Payload::Borrowed(payload), request, now);
             input.advance(frame_len);
-            request
+            taken
         };
-        match request {
-            Ok(request) => Ok(Frame::Handled(request)),
+        match taken {
+            Ok(()) => Ok(true),
             Err(exception) => Err(Failure { channel, exception }),
         }
     }
 
     /// The input can't be cut into frames. While closing that ends nothing: the only frame that
     /// counts then is the client's last.
-    fn out_of_step(&mut self, error: DecodeError, last_word: bool) -> Result<Frame, Failure> {
+    fn out_of_step(&mut self, error: DecodeError, last_word: bool) -> Result<bool, Failure> {
         if self.state != State::Closing {
             return Err(Failure { channel: ChannelId::CONNECTION, exception: error.into() });
         }
         if last_word {
             self.closed();
         }
-        Ok(Frame::Incomplete)
+        Ok(false)
     }
 
     fn frame(
@@ -296,18 +306,21 @@ impl Connection {
         kind: FrameKind,
         channel: ChannelId,
         payload: Payload<'_>,
+        request: &mut Option<Request>,
         now: Instant,
-    ) -> Result<Option<Request>, Exception> {
+    ) -> Result<(), Exception> {
         if self.state == State::Closing {
             self.frame_while_closing(kind, channel, payload.as_slice());
-            return Ok(None);
+            return Ok(());
         }
         match kind {
-            FrameKind::Heartbeat if channel == ChannelId::CONNECTION => Ok(None),
+            FrameKind::Heartbeat if channel == ChannelId::CONNECTION => Ok(()),
             FrameKind::Method if channel == ChannelId::CONNECTION => {
                 let method = decode_method(payload.as_slice())?;
                 let blamed = ids(&method);
-                self.connection_method(method, now).map_err(|exception| exception.blame(blamed))
+                let made = self.connection_method(method, now);
+                *request = made.map_err(|exception| exception.blame(blamed))?;
+                Ok(())
             }
             _ if kind == FrameKind::Heartbeat
                 || channel == ChannelId::CONNECTION
@@ -315,9 +328,14 @@ impl Connection {
             {
                 Err(unexpected_frame(kind, payload.as_slice()))
             }
-            FrameKind::Heartbeat => Ok(None),
-            FrameKind::Method => self.channel_method(channel, payload.as_slice()),
-            FrameKind::Header | FrameKind::Body => self.content_frame(kind, channel, payload),
+            FrameKind::Heartbeat => Ok(()),
+            FrameKind::Method => self.channel_method(channel, payload.as_slice(), request),
+            FrameKind::Header | FrameKind::Body => {
+                if self.content_frame(kind, channel, payload)? {
+                    *request = Some(Request::Publish(channel));
+                }
+                Ok(())
+            }
         }
     }
 
@@ -392,7 +410,8 @@ impl Connection {
         &mut self,
         id: ChannelId,
         payload: &[u8],
-    ) -> Result<Option<Request>, Exception> {
+        request: &mut Option<Request>,
+    ) -> Result<(), Exception> {
         const OPEN: (u16, u16) = (channel::Open::CLASS_ID, channel::Open::METHOD_ID);
         const CLOSE: (u16, u16) = (channel::Close::CLASS_ID, channel::Close::METHOD_ID);
         const CLOSE_OK: (u16, u16) = (channel::CloseOk::CLASS_ID, channel::CloseOk::METHOD_ID);
@@ -403,31 +422,36 @@ impl Connection {
         match (self.channels.get_mut(&id), blamed) {
             (Some(Channel::Open(assembler)), PUBLISH) => {
                 let publish = basic::PublishRef::decode(&payload[4..]);
-                assembler.method(publish.map_err(|_| cannot_decode(payload))?)?;
-                Ok(None)
+                assembler.method(publish.map_err(|_| cannot_decode(payload))?)
             }
             (Some(Channel::Open(assembler)), ACK) => {
                 assembler.expect_method()?;
                 let ack = basic::Ack::decode(&payload[4..]).map_err(|_| cannot_decode(payload))?;
-                Ok(Some(Request::Ack(id, ack)))
+                *request = Some(Request::Ack(id, ack));
+                Ok(())
             }
             (Some(Channel::Open(assembler)), _) => {
                 assembler.expect_method()?;
-                self.open_channel_method(id, decode_method(payload)?)
+                *request = self.open_channel_method(id, decode_method(payload)?)?;
+                Ok(())
             }
             (Some(Channel::Closing), CLOSE) => {
                 self.output.method(id, channel::CloseOk {});
-                Ok(None)
+                Ok(())
             }
             (Some(Channel::Closing), CLOSE_OK) => {
                 self.channels.remove(&id);
-                Ok(None)
+                Ok(())
             }
             (Some(Channel::Closing), OPEN) => {
                 Err(channel_error("second 'channel.open' seen").blame(blamed))
             }
-            (Some(Channel::Closing), _) => Ok(None),
-            (None, OPEN) => self.open_channel(id).map_err(|exception| exception.blame(blamed)),
+            (Some(Channel::Closing), _) => Ok(()),
+            (None, OPEN) => {
+                self.open_channel(id).map_err(|exception| exception.blame(blamed))?;
+                *request = Some(Request::OpenChannel(id));
+                Ok(())
+            }
             (None, _) => Err(channel_error("expected 'channel.open'").blame(blamed)),
         }
     }
@@ -454,7 +478,7 @@ impl Connection {
         }
     }
 
-    fn open_channel(&mut self, id: ChannelId) -> Result<Option<Request>, Exception> {
+    fn open_channel(&mut self, id: ChannelId) -> Result<(), Exception> {
         let max = usize::from(self.limits.channel_max);
         if max != 0 && self.channels.len() >= max {
             let text = format!(
@@ -463,18 +487,19 @@ impl Connection {
             return Err(Exception::new(ReplyCode::NotAllowed, text));
         }
         self.channels.insert(id, Channel::Open(ContentAssembler::default()));
-        Ok(Some(Request::OpenChannel(id)))
+        Ok(())
     }
 
+    /// Whether a message is complete with it.
     fn content_frame(
         &mut self,
         kind: FrameKind,
         id: ChannelId,
         payload: Payload<'_>,
-    ) -> Result<Option<Request>, Exception> {
+    ) -> Result<bool, Exception> {
         let assembler = match self.channels.get_mut(&id) {
             Some(Channel::Open(assembler)) => assembler,
-            Some(Channel::Closing) => return Ok(None),
+            Some(Channel::Closing) => return Ok(false),
             None => return Err(not_a_method()),
         };
         let before = assembler.held();
@@ -483,7 +508,7 @@ impl Connection {
             _ => assembler.body(payload),
         };
         self.held = self.held + assembler.held() - before;
-        Ok(is_complete?.then_some(Request::Publish(id)))
+        is_complete
     }
 
     /// Requests that came so far.
@@ -646,12 +671,6 @@ impl Connection {
         self.deadline = None;
         self.heartbeat = Heartbeat::new(0, self.heartbeat.last_received());
     }
-}
-
-/// What the input held.
-enum Frame {
-    Incomplete,
-    Handled(Option<Request>),
 }
 
 /// What ended a connection without the client's doing.

@@ -19,12 +19,13 @@ use super::host::Host;
 use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::peer::Peer;
+use super::progress::Progress;
 use super::registry::ChannelRefused;
 use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
 use super::stats::Tally;
-use crate::broker::effect::Effects;
+use crate::broker::effect::{Effects, Handed};
 use crate::broker::queue::Announcement;
 use crate::broker::queue::{ConsumerHandle, Return};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
@@ -121,6 +122,8 @@ pub(super) struct Session {
     pub(super) batch: PublishBatch,
     pub(super) settlements: SettleBatch,
     pub(super) tally: Tally,
+    /// All that its publishes handed to consumers, and to how many the last batch of them.
+    pub(super) handed: Handed,
     /// Channels whose consumers wait for credit that has come back.
     pub(super) starved: Vec<ChannelId>,
     /// The serial of the channel that was opened last.
@@ -177,13 +180,6 @@ impl Client {
         }
     }
 
-    /// It was let in by [`Arrivals::admit`](super::arrivals::Arrivals::admit), which is to know when it has logged in.
-    #[must_use]
-    pub fn arrived(mut self, arrival: Arc<Arrival>) -> Self {
-        self.arrival = Some(arrival);
-        self
-    }
-
     /// Bytes were received.
     pub fn received(&mut self, now: Instant) {
         self.about.traffic.reads += 1;
@@ -195,15 +191,20 @@ impl Client {
         if self.state() == State::AwaitingHeader {
             self.log_first_bytes(input);
         }
+        let mut request = None;
         loop {
             while !self.must_wait() {
                 let before = input.len();
-                let request = self.connection.next_request(input, now);
+                let read = self.connection.next_request(input, &mut request, now);
                 self.about.traffic.received_bytes += (before - input.len()) as u64;
-                match request {
-                    Ok(Some(request)) => self.handle(request, now),
-                    Ok(None) => break,
-                    Err(failure) => self.fail(&failure, now),
+                if let Err(failure) = read {
+                    self.fail(&failure, now);
+                } else if let Some(Request::Publish(id)) = request {
+                    self.publish(id, now);
+                } else if let Some(request) = request.take() {
+                    self.handle(request, now);
+                } else {
+                    break;
                 }
             }
             let waited = self.must_wait();
@@ -295,9 +296,11 @@ impl Client {
             || self.connection.output().remaining() >= OUTPUT_BYTES_MAX
     }
 
-    /// Requests that it made so far.
-    pub fn requests(&self) -> u64 {
-        self.connection.requests()
+    /// What it did so far.
+    pub fn progress(&self) -> Progress {
+        let handed = self.session.as_ref().map(|session| session.handed).unwrap_or_default();
+        let Handed { deliveries, receivers } = handed;
+        Progress { requests: self.connection.requests(), deliveries, receivers }
     }
 
     /// What is to be written to the socket.
@@ -691,23 +694,6 @@ impl Session {
             }
         }
         Ok(())
-    }
-
-    /// Takes what the outbox holds; `false` if that is nothing.
-    pub(super) fn refill_arrived(&mut self) -> bool {
-        let mut items = Vec::new();
-        self.outbox.take(&mut items);
-        self.arrived = items.into_iter();
-        self.arrived.len() > 0
-    }
-
-    /// Writes all that has arrived so far, so that what follows is not overtaken by it.
-    pub(super) fn settle_outbox(&mut self, output: &mut Output, now: Instant) {
-        self.write_arrived(output, usize::MAX, now);
-        // Once: what arrives because of this may go on without end.
-        self.refill_arrived();
-        self.write_arrived(output, usize::MAX, now);
-        self.write_confirms(output);
     }
 
     /// Gives back what a channel held: its consumers go, and what they had not settled is requeued.

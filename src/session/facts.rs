@@ -43,18 +43,25 @@ struct Found<'a> {
 }
 
 impl Facts {
-    /// Looks at what the broker acts on, and at nothing else: without properties it costs nothing.
+    /// Looks at what the broker acts on, and at nothing else: without properties it costs nothing. Into facts
+    /// that are new.
     ///
     /// # Errors
     /// 406 with RabbitMQ's texts, for what makes no sense.
     #[inline]
-    pub(super) fn read(raw: &[u8], sender: Sender<'_>, now: Instant) -> Result<Self, Exception> {
+    pub(super) fn read(
+        &mut self,
+        raw: &[u8],
+        sender: Sender<'_>,
+        now: Instant,
+    ) -> Result<(), Exception> {
         // Most messages have no property, or the delivery mode alone.
         match *raw {
-            [0, 0] | [0x10, 0, 1] => Ok(Self::default()),
-            [0x10, 0, 2] => Ok(Self { persistent: true, ..Self::default() }),
-            _ => Self::read_properties(raw, sender, now),
+            [0, 0] | [0x10, 0, 1] => {}
+            [0x10, 0, 2] => self.persistent = true,
+            _ => *self = Self::read_properties(raw, sender, now)?,
         }
+        Ok(())
     }
 
     fn read_properties(raw: &[u8], sender: Sender<'_>, now: Instant) -> Result<Self, Exception> {
@@ -269,12 +276,10 @@ mod tests {
         let raw = properties.to_vec();
         let now = Instant::now();
         let epoch = Epoch::new(now, 1_000);
-        Facts::read(
-            &raw,
-            Sender { user: "guest", may_impersonate: false, reply_address: None, epoch },
-            now,
-        )
-        .map_err(|exception| exception.text)
+        let sender = Sender { user: "guest", may_impersonate: false, reply_address: None, epoch };
+        let mut facts = Facts::default();
+        facts.read(&raw, sender, now).map_err(|exception| exception.text)?;
+        Ok(facts)
     }
 
     fn text(text: &'static str) -> FieldValue {

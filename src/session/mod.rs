@@ -22,6 +22,7 @@ mod own_messages;
 mod pages;
 mod peer;
 mod policies;
+mod progress;
 mod publish;
 mod registry;
 mod remembered_routes;
@@ -50,6 +51,7 @@ pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::log_allowance::{Line, LogAllowance};
 pub use self::outbox::Wake;
 pub use self::peer::{Encryption, Peer};
+pub use self::progress::Progress;
 pub use self::report::{
     Alarms, Answer, ChannelReport, ConnectionReport, ConnectionTraffic, ConsumerReport,
 };

@@ -30,8 +30,8 @@ pub(super) enum Item {
     /// A delivery was held for longer than so many milliseconds, and the subscription perhaps
     /// dropped.
     TimedOut { subscription: Subscription, timeout: u64, dropped: bool },
-    /// Publishes are settled, by their sequence numbers.
-    Settled(Publisher, RangeInclusive<u64>, Outcome),
+    /// Publishes are settled, by their sequence numbers: from the first to the last.
+    Settled(Publisher, u64, u64, Outcome),
     /// A reply to one of its requests, and what bounds those that wait.
     Reply(Publisher, Arc<OutboxBound>, Message),
     /// Publishers may go on.
@@ -41,6 +41,9 @@ pub(super) enum Item {
     /// A `basic.get` that had to wait for the store can be tried again.
     TryAgain,
 }
+
+/// A delivery becomes an item as it is, without a byte moved: others are no larger.
+const _: () = assert!(size_of::<Item>() == size_of::<Delivery>());
 
 /// A channel whose publishes are confirmed. Its number alone would not do: while confirms are on
 /// their way it may be closed, and opened again.
@@ -180,8 +183,9 @@ impl Confirmation for BatchConfirmation {
     fn durable(self: Box<Self>) {
         let Self { outbox, settled } = *self;
         let settled = settled.into_iter();
-        let items =
-            settled.map(|(publisher, range, outcome)| Item::Settled(publisher, range, outcome));
+        let items = settled.map(|(publisher, range, outcome)| {
+            Item::Settled(publisher, *range.start(), *range.end(), outcome)
+        });
         outbox.push(|waiting| waiting.extend(items));
     }
 }

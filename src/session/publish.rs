@@ -64,17 +64,15 @@ impl Session {
             reply_address: reply_consumer.map(|consumer| &consumer.address),
             epoch: self.host.epoch,
         };
-        let facts = match Facts::read(content.properties(), sender, now) {
-            Ok(facts) => facts,
-            Err(exception) => {
-                // What is wrong with the exchange is told before what is wrong with the message.
-                let exchange = ShortString::truncated(content.exchange());
-                caller.check_exchange(Permission::Write, &exchange)?;
-                caller.check_routing_keys(&exchange, content.routing_key(), std::iter::empty())?;
-                self.vhost.check_target(&exchange)?;
-                return Err(exception);
-            }
-        };
+        let mut facts = Facts::default();
+        if let Err(exception) = facts.read(content.properties(), sender, now) {
+            // What is wrong with the exchange is told before what is wrong with the message.
+            let exchange = ShortString::truncated(content.exchange());
+            caller.check_exchange(Permission::Write, &exchange)?;
+            caller.check_routing_keys(&exchange, content.routing_key(), std::iter::empty())?;
+            self.vhost.check_target(&exchange)?;
+            return Err(exception);
+        }
         if is_reply(content.exchange(), content.routing_key()) {
             caller.check_exchange(Permission::Write, &ShortString::default())?;
             self.publish_reply(id, content, facts, output, now);
@@ -215,9 +213,10 @@ impl Session {
         let (mut shares, bytes) = self.batch.take();
         self.host.use_memory(bytes);
         self.published = true;
+        self.handed.receivers = 0;
         for share in &mut shares {
             let Some(route) = share.take_route() else { continue };
-            let of_share = self.enter_queues_of(&route, &share.messages, now);
+            let of_share = self.enter_queues_of(&route, &mut share.messages, now);
             refused.extend(share.numbers_of(of_share));
             share.clear();
         }
@@ -227,16 +226,28 @@ impl Session {
     }
 
     /// The messages that some queue refused, by their places.
-    fn enter_queues_of(&self, route: &Route, messages: &[Message], now: Instant) -> Vec<usize> {
+    fn enter_queues_of(
+        &mut self,
+        route: &Route,
+        messages: &mut Vec<Message>,
+        now: Instant,
+    ) -> Vec<usize> {
         let queues = u32::try_from(route.queues.len()).unwrap_or(u32::MAX);
-        for message in messages {
+        for message in &*messages {
             message.enter(queues);
         }
         let mut refused = Vec::new();
-        for queue in &route.queues {
+        for (queue, left) in route.queues.iter().zip((0..route.queues.len()).rev()) {
             let mut effects = Effects::default();
-            queue.state.lock().enqueue(messages, now, &mut effects);
+            if left == 0 && !route.is_once() {
+                // The last of them may have what nobody asks for any more.
+                queue.state.lock().enqueue(messages.drain(..), now, &mut effects);
+            } else {
+                queue.state.lock().enqueue(&*messages, now, &mut effects);
+            }
             refused.append(&mut effects.refused);
+            self.handed.deliveries += effects.handed.deliveries;
+            self.handed.receivers += effects.handed.receivers;
             self.host.carry_out(queue, &mut effects, now);
         }
         refused.sort_unstable();

@@ -43,19 +43,23 @@ pub struct LogOptions {
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024, ahead_bytes: AHEAD_MAX, open_max: 256 }
+        Self { segment_bytes: 64 * 1024 * 1024, ahead_bytes: 256 * 1024, open_max: 256 }
     }
 }
 
-/// The most that [`LogOptions::ahead_bytes`] may be.
-const AHEAD_MAX: u32 = 256 * 1024;
+/// Zeros are written page by page: what is written at once the system keeps as one piece, and looks at the
+/// whole of it in each sync.
+const PAGE: u32 = 4096;
 
-/// They take no memory: the system has one page of zeros for all of them.
-static ZEROS: [u8; AHEAD_MAX as usize] = [0; AHEAD_MAX as usize];
+static ZEROS: [u8; PAGE as usize] = [0; PAGE as usize];
 
-/// Zeros are written where so many frames find their place in them. A sync of larger ones takes long for
-/// what they hold, and writing their place twice would take longer.
-const AHEAD_FRAMES: u32 = 16;
+/// Frames up to this share of what is written ahead are small. A sync of larger ones takes long for what
+/// they hold, and writing their place twice would take longer.
+const SMALL_SHARE: u32 = 16;
+
+/// Zeros are written once so many frames in a row were small: where small ones come between large ones,
+/// most of the zeros would be in the large ones' place. In tests they are written at once.
+const FRAMES_BEFORE: u32 = if cfg!(test) { 1 } else { 16 };
 
 /// A place between two frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +95,8 @@ pub struct Log {
     end: u32,
     /// Where the zeros behind them end: what is not longer than that does not make the file grow.
     ready: u32,
+    /// How many of the last frames were small.
+    small: u32,
     /// The number of the next frame.
     sequence: u64,
     /// All frames before this number are on the disk.
@@ -180,21 +186,33 @@ impl Log {
 
     /// Sees to it that frames like this one, which was just written, find their place in the file.
     fn make_ready(&mut self, length: u32) {
+        let is_small = length <= self.options.ahead_bytes / SMALL_SHARE;
+        self.small = if is_small { self.small.saturating_add(1) } else { 0 };
         if self.end <= self.ready {
             return;
         }
         self.ready = self.end;
         let room = self.options.segment_bytes.saturating_sub(self.end);
         let ahead = self.options.ahead_bytes.min(room);
-        if ahead == 0 || length > self.options.ahead_bytes / AHEAD_FRAMES {
+        if ahead == 0 || self.small < FRAMES_BEFORE {
             return;
         }
-        match self.file.write_at(self.end.into(), &ZEROS[..ahead as usize]) {
+        match self.write_zeros(self.end + ahead) {
             Ok(()) => self.ready = self.end + ahead,
             // The frame does without them: they take no room where there is none, and a sync will tell
             // what else is wrong. Those that stay say nothing.
             Err(_) => drop(self.file.truncate(self.end.into())),
         }
+    }
+
+    fn write_zeros(&self, to: u32) -> io::Result<()> {
+        let mut at = self.end;
+        while at < to {
+            let end = to.min((at / PAGE + 1) * PAGE);
+            self.file.write_at(at.into(), &ZEROS[..(end - at) as usize])?;
+            at = end;
+        }
+        Ok(())
     }
 
     /// Gives back what was made ready, where no frame will come.
@@ -336,7 +354,6 @@ impl Log {
         let options = LogOptions {
             // Twice this is the most that a segment may have.
             segment_bytes: options.segment_bytes.min(FRAME_LEN_MAX as u32),
-            ahead_bytes: options.ahead_bytes.min(AHEAD_MAX),
             ..options
         };
         Self {
@@ -348,6 +365,7 @@ impl Log {
             file: end.file,
             end: end.end,
             ready: end.end,
+            small: 0,
             sequence: end.sequence,
             synced: end.sequence,
             torn: false,

@@ -190,6 +190,11 @@ impl Frames<'_> {
         self.sequence
     }
 
+    /// Where the next frame is expected.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Where the first frame begins that may not be on the disk, though it can be read; `None` if nothing
     /// was read.
     pub(super) fn first_unproven(&self) -> Option<u64> {

@@ -1,5 +1,6 @@
 //! What a client of HTTP can't do to the broker.
 
+use leveret::Broker;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
@@ -109,5 +110,72 @@ fn health_checks_say_what_is_wrong() {
         for name in ["alarms", "local-alarms", "virtual-hosts", "node-is-quorum-critical"] {
             assert_eq!(api.json(&check(name)).await["status"], "ok", "{name}");
         }
+    });
+}
+
+/// Goal: the check that RabbitMQ 4 has looks at the limit, and fails before clients are refused.
+#[test]
+fn the_check_of_the_connection_limit_counts_connections() {
+    run(async {
+        let limited = Broker::builder()
+            .management_port(0)
+            .configure(|config| config.capacity.connections = 1);
+        let broker = limited.start().await.unwrap();
+        let api = Api::of(&broker);
+        let check = "/api/health/checks/below-node-connection-limit";
+        let passed = json!({ "status": "ok", "limit": 1, "connections": 0 });
+        assert_eq!(api.json(check).await, passed);
+        let connection =
+            lapin::Connection::connect(&broker.uri(), lapin::ConnectionProperties::default());
+        let connection = connection.await.unwrap();
+        let answer = api.get(check).await;
+        let reason = "node connection limit is reached";
+        let failed = json!({ "status": "failed", "limit": 1, "connections": 1, "reason": reason });
+        assert_eq!((answer.status, answer.json()), (503, failed));
+        connection.close(200, "".into()).await.unwrap();
+        let unlimited = crate::support::broker().await;
+        let answer = Api::of(&unlimited).json(check).await;
+        assert_eq!(answer, json!({ "status": "ok", "limit": "infinity", "connections": 0 }));
+    });
+}
+
+/// One slash behind a path is none, for every method; two are another path, as is one within. Measured on
+/// RabbitMQ 3.10.8.
+#[test]
+fn a_slash_behind_a_path_changes_nothing() {
+    run(async {
+        let broker = broker().await;
+        let api = Api::of(&broker);
+        assert_eq!(api.put("/api/queues/%2F/q/", r#"{"durable":true}"#).await.status, 201);
+        let binding = r#"{"routing_key":"k","arguments":{}}"#;
+        let bound = api.post("/api/bindings/%2F/e/amq.topic/q/q/", binding).await;
+        assert_eq!((bound.status, bound.header("location")), (201, Some("q/k")));
+        for (path, status) in [
+            ("/api/overview/", 200),
+            ("/api/queues/", 200),
+            ("/api/queues/%2F/", 200),
+            ("/api/queues/%2F/q/", 200),
+            ("/api/queues/%2F/gone/", 404),
+            ("/api/bindings/%2F/e/amq.topic/q/q/", 200),
+            ("/api/health/checks/alarms/", 200),
+            ("/api/overview//", 404),
+            ("/api//overview", 404),
+            ("/api/nope/", 404),
+        ] {
+            assert_eq!(api.get(path).await.status, status, "{path}");
+        }
+        assert_eq!(api.delete("/api/queues/%2F/q/").await.status, 204);
+        assert_eq!(Api::metrics_of(&broker).get("/metrics/").await.status, 200);
+    });
+}
+
+/// Scripts fetch RabbitMQ's tool from there.
+#[test]
+fn who_looks_for_rabbitmqadmin_is_told_what_there_is_instead() {
+    run(async {
+        let broker = broker().await;
+        let answer = Api::of(&broker).get("/cli/rabbitmqadmin").await;
+        assert_eq!(answer.status, 404);
+        assert!(answer.body.contains("ln -s leveret rabbitmqadmin"), "{answer:?}");
     });
 }

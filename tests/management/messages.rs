@@ -98,3 +98,79 @@ fn the_aliveness_test_sends_a_message_through() {
         assert_eq!(api.get("/api/aliveness-test/nowhere").await.status, 404);
     });
 }
+
+/// Goal: who looks into a queue changes nothing there, and sees what waits for its time as well.
+#[test]
+fn messages_are_looked_at_where_they_are_and_scheduled_ones_are_cancelled() {
+    run(async {
+        let broker = broker().await;
+        let api = Api::of(&broker);
+        api.put("/api/queues/%2F/q", "{}").await;
+        let to_default = "/api/exchanges/%2F/amq.default/publish";
+        for payload in ["one", "two", "three"] {
+            api.post(to_default, &publish("q", payload, "string")).await;
+        }
+        let messages = "/api/leveret/queues/%2F/q/messages";
+        let shown = api.json(&format!("{messages}?truncate=2")).await;
+        let expected = json!({
+            "payload_bytes": 3, "redelivered": false, "exchange": "", "routing_key": "q",
+            "properties": { "delivery_mode": 2, "headers": { "a": 1 } }, "payload": "on",
+            "payload_encoding": "string", "position": shown[0]["position"], "in_store": false,
+            "expires_at": null
+        });
+        assert_eq!((shown.as_array().unwrap().len(), &shown[0]), (3, &expected));
+        let second = &shown[1]["position"];
+        let page = api.json(&format!("{messages}?from={second}&count=1&columns=payload")).await;
+        assert_eq!(page, json!([{ "payload": "two" }]));
+        assert_eq!(api.get(&format!("{messages}?count=x")).await.status, 400);
+        let queue = api.json("/api/queues/%2F/q").await;
+        assert_eq!(
+            (&queue["messages_ready"], &queue["message_stats"]["get"]),
+            (&json!(3), &json!(0))
+        );
+
+        let later = json!({
+            "properties": { "headers": { "x-delay": 600_000 }, "timestamp": 7 },
+            "routing_key": "q", "payload": "later", "payload_encoding": "string"
+        });
+        api.post(to_default, &later.to_string()).await;
+        let scheduled = "/api/leveret/queues/%2F/q/scheduled";
+        let waiting = api.json(scheduled).await;
+        assert_eq!(
+            (waiting.as_array().unwrap().len(), &waiting[0]["payload"]),
+            (1, &json!("later"))
+        );
+        assert!(waiting[0]["due_at"].is_string(), "{waiting}");
+        let one = format!("{scheduled}/{}", waiting[0]["position"]);
+        assert_eq!(api.delete(&one).await.status, 204);
+        assert_eq!(api.delete(&one).await.status, 404);
+        assert_eq!(api.json(scheduled).await, json!([]));
+
+        api.put("/api/users/u", r#"{"password":"p","tags":"management"}"#).await;
+        let rights = r#"{"configure":".*","write":".*","read":"^mine"}"#;
+        api.put("/api/permissions/%2F/u", rights).await;
+        let user = api.login("u", "p");
+        assert_eq!(user.get(messages).await.status, 401);
+        assert_eq!(user.get(scheduled).await.status, 401);
+        assert_eq!(user.delete(&one).await.status, 401);
+    });
+}
+
+#[test]
+fn a_queue_tells_when_its_first_message_was_made_and_a_node_what_it_uses() {
+    run(async {
+        let broker = broker().await;
+        let api = Api::of(&broker);
+        api.put("/api/queues/%2F/q", "{}").await;
+        assert_eq!(api.json("/api/queues/%2F/q").await["head_message_timestamp"], json!(null));
+        let message = r#"{"properties":{"timestamp":7},"routing_key":"q","payload":"",
+            "payload_encoding":"string"}"#;
+        api.post("/api/exchanges/%2F/amq.default/publish", message).await;
+        assert_eq!(api.json("/api/queues/%2F/q").await["head_message_timestamp"], json!(7));
+        let node = &api.json("/api/nodes").await[0];
+        for name in ["mem_used", "disk_free", "fd_used", "sockets_used", "proc_used"] {
+            assert!(node[name].is_u64(), "{name}: {node}");
+            assert!(node[format!("{name}_details")]["rate"].is_f64(), "{name}: {node}");
+        }
+    });
+}

@@ -197,6 +197,47 @@ fn lists_have_pages_columns_and_an_order() {
     });
 }
 
+/// Goal: a file of a RabbitMQ is in force but for what leveret does not have; one that is wrong changes nothing.
+#[test]
+fn definitions_with_streams_and_exchanges_of_plugins_are_imported() {
+    run(async {
+        let broker = broker().await;
+        let api = Api::of(&broker);
+        let binding = |destination: &str| {
+            json!({ "source": "x", "vhost": "/", "destination": destination,
+                "destination_type": "queue", "routing_key": "", "arguments": {} })
+        };
+        let mut document = json!({
+            "queues": [
+                { "name": "s", "vhost": "/", "durable": true, "arguments": { "x-queue-type": "stream" } },
+                { "name": "q", "vhost": "/", "durable": true, "arguments": {} },
+            ],
+            "exchanges": [
+                { "name": "jms", "vhost": "/", "type": "x-jms-topic", "durable": true },
+                { "name": "x", "vhost": "/", "type": "fanout", "durable": true },
+            ],
+            "bindings": [binding("s"), binding("q")],
+        });
+        assert_eq!(api.post("/api/definitions", &document.to_string()).await.status, 204);
+        assert_eq!(api.get("/api/queues/%2F/s").await.status, 404);
+        assert_eq!(api.get("/api/exchanges/%2F/jms").await.status, 404);
+        let bound = api.json("/api/exchanges/%2F/x/bindings/source").await;
+        assert_eq!(
+            (bound[0]["destination"].as_str(), bound.as_array().unwrap().len()),
+            (Some("q"), 1)
+        );
+        let before = api.json("/api/definitions").await;
+        document["users"] = json!([{ "name": "new", "tags": "" }]);
+        document["queues"][1] =
+            json!({ "name": "other", "vhost": "/", "arguments": { "x-expires": 0 } });
+        let refused = api.post("/api/definitions", &document.to_string()).await;
+        let reason =
+            "queue 'other': invalid arg 'x-expires' for queue 'other' in vhost '/': {value_zero,0}";
+        assert_eq!((refused.status, &refused.json()["reason"]), (400, &json!(reason)));
+        assert_eq!(api.json("/api/definitions").await, before);
+    });
+}
+
 #[test]
 fn definitions_come_back_as_they_went_out() {
     run(async {

@@ -149,7 +149,10 @@ impl<T: Target + Ord> Slot<T> {
 }
 
 /// The weight that a binding key stands for: what Erlang reads as an integer, and above zero.
-fn weight(binding_key: &[u8]) -> Result<f64, InvalidBinding> {
+///
+/// # Errors
+/// [`InvalidBinding`] (406), for any other key.
+pub(super) fn weight(binding_key: &[u8]) -> Result<f64, InvalidBinding> {
     let not_integer = || InvalidBinding::WeightNotInteger(erlang_binary(binding_key));
     let (negative, digits) = match binding_key {
         [b'-', digits @ ..] => (true, digits),

@@ -7,13 +7,17 @@ use amqp_codec::{FieldTable, FieldValue, ShortString};
 use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
+use super::consistent_hash::weight;
+use super::delayed_message::delayed_type;
+use super::local_random::check_ends;
 use super::matcher::Matcher;
-use super::{ExchangeKind, History, HistoryMemory, InvalidArgument, Verdict};
+use super::{ExchangeKind, HeadersMatcher, History, HistoryMemory, InvalidArgument, Verdict};
 use crate::broker::binding::{Binding, BindingId, BindingKey};
 use crate::broker::deduplication::DeduplicationWindow;
+use crate::broker::definition::BindingDefinition;
 use crate::broker::effective::Sources;
-use crate::broker::error::BrokerError;
-use crate::broker::policy::AppliedPolicies;
+use crate::broker::error::{BrokerError, Resource};
+use crate::broker::policy::{AppliedPolicies, QueueKind};
 use crate::broker::routing::Publication;
 use crate::broker::traffic::ExchangeTraffic;
 
@@ -30,6 +34,60 @@ pub struct ExchangeProperties {
     pub internal: bool,
     /// The arguments, as they came.
     pub arguments: FieldTable,
+}
+
+impl ExchangeProperties {
+    /// Checks what a new exchange is declared with.
+    ///
+    /// # Errors
+    /// 406, for an argument that exchanges of its type can't have.
+    pub fn check(&self, resource: &Resource) -> Result<(), BrokerError> {
+        self.check_alternate(resource)?;
+        let made = Matcher::new(&resource.name, self.kind, &self.arguments, &Arc::default());
+        made.map(drop).map_err(|error| error.refusing(resource.clone()))
+    }
+
+    /// # Errors
+    /// 406, for an `alternate-exchange` that is no name.
+    pub(in crate::broker) fn check_alternate(
+        &self,
+        resource: &Resource,
+    ) -> Result<(), BrokerError> {
+        let (arg, resource) = ("alternate-exchange", resource.clone());
+        match self.arguments.get(arg) {
+            None | Some(FieldValue::LongString(_)) => Ok(()),
+            Some(other) => {
+                let type_name = other.type_name();
+                Err(BrokerError::InvalidArgType { type_name, arg, resource })
+            }
+        }
+    }
+
+    /// Checks a binding that is to lead from such an exchange: to a queue of this type, or to an exchange.
+    ///
+    /// # Errors
+    /// 406, for a binding that exchanges of its type can't take.
+    pub fn check_binding(
+        &self,
+        binding: &BindingDefinition,
+        queue: Option<QueueKind>,
+    ) -> Result<(), BrokerError> {
+        let kind = match self.kind {
+            ExchangeKind::DelayedMessage => delayed_type(&self.arguments)?,
+            kind => kind,
+        };
+        match kind {
+            ExchangeKind::Headers => {
+                HeadersMatcher::default().insert(&binding.arguments, BindingId(0))?;
+            }
+            ExchangeKind::ConsistentHash => {
+                weight(binding.routing_key.as_bytes())?;
+            }
+            ExchangeKind::LocalRandom => check_ends(&binding.routing_key, queue)?,
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 /// A declared exchange and the bindings that lead from it.

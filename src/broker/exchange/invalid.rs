@@ -3,6 +3,8 @@
 
 use amqp_codec::ShortString;
 
+use crate::broker::error::{BrokerError, Resource};
+
 /// An argument of `exchange.declare` that the type can't take. All are 406.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -36,6 +38,19 @@ pub enum InvalidArgument {
     /// `x-cache-persistence` is neither of two words.
     #[error("Invalid argument, 'x-cache-persistence' must be either 'disk' or 'memory'")]
     CachePersistence,
+}
+
+impl InvalidArgument {
+    /// The refusal of this exchange. An argument of a type that it never has is refused in the same words
+    /// everywhere.
+    pub(in crate::broker) fn refusing(self, resource: Resource) -> BrokerError {
+        match self {
+            Self::WrongType { arg, type_name } => {
+                BrokerError::InvalidArgType { type_name, arg, resource }
+            }
+            error => error.into(),
+        }
+    }
 }
 
 /// A binding that the type of its source can't take. All are 406.

@@ -1,25 +1,36 @@
 //! Local random exchanges: as random ones, among the queues of the node that a message came to. With
 //! one node these are all queues, so what is left are the rules for its bindings.
 
+use amqp_codec::ShortString;
+
 use super::invalid::InvalidBinding;
 use crate::broker::binding::{Binding, Destination};
+use crate::broker::policy::QueueKind;
 
 /// Whether a local random exchange can take a binding: to a classic queue, with an empty key.
 ///
 /// # Errors
 /// [`InvalidBinding`] (406), in the order of RabbitMQ 4's checks.
 pub(super) fn check_binding(binding: &Binding) -> Result<(), InvalidBinding> {
-    if !binding.routing_key.is_empty() {
-        return Err(InvalidBinding::KeyNotEmpty(binding.routing_key.clone()));
-    }
-    let Destination::Queue(queue) = &binding.destination else {
-        return Err(InvalidBinding::NotAQueue);
+    let queue = match &binding.destination {
+        Destination::Queue(queue) => Some(queue.kind()),
+        Destination::Exchange(_) => None,
     };
-    let queue_type = queue.properties.arguments.get("x-queue-type");
-    match queue_type.and_then(|queue_type| queue_type.as_str()) {
-        Some("quorum") => Err(InvalidBinding::QueueType("quorum")),
-        Some("stream") => Err(InvalidBinding::QueueType("stream")),
-        _ => Ok(()),
+    check_ends(&binding.routing_key, queue)
+}
+
+/// The same, of a binding with this key to a queue of this type, or to an exchange.
+pub(super) fn check_ends(
+    routing_key: &ShortString,
+    queue: Option<QueueKind>,
+) -> Result<(), InvalidBinding> {
+    if !routing_key.is_empty() {
+        return Err(InvalidBinding::KeyNotEmpty(routing_key.clone()));
+    }
+    match queue {
+        None => Err(InvalidBinding::NotAQueue),
+        Some(QueueKind::Classic) => Ok(()),
+        Some(kind) => Err(InvalidBinding::QueueType(kind.name())),
     }
 }
 

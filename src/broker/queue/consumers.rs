@@ -66,6 +66,8 @@ pub(super) struct Consumer {
     pub(super) held: Holdings,
     /// Deliveries of the dispatch that runs, handed over in one go at its end.
     pub(super) batch: Vec<Delivery>,
+    /// Bytes of that which its bound does not know yet.
+    uncounted: usize,
     serial: u32,
     in_turn: bool,
     /// Cancelled: it stays only for what it holds.
@@ -80,6 +82,18 @@ impl Consumer {
     /// It stays only for what it holds.
     pub(super) fn is_cancelled(&self) -> bool {
         self.cancelled
+    }
+
+    /// Counts a delivery that is about to be handed over; whether there may be one more. The bound, which the
+    /// client's thread looks at as well, is told as soon as it is reached, and else once a dispatch.
+    pub(super) fn count(&mut self, bytes: usize) -> bool {
+        self.uncounted += bytes;
+        self.options.outbox_bound.has_room_behind(self.uncounted) || self.count_rest()
+    }
+
+    /// Tells the bound of what it does not know; whether there may be more.
+    pub(super) fn count_rest(&mut self) -> bool {
+        self.options.outbox_bound.add(std::mem::take(&mut self.uncounted))
     }
 
     /// Whether its own limit and its outbox let it have one more. The channel's limit is asked when
@@ -167,6 +181,7 @@ impl ConsumerSet {
             options,
             held: Holdings::default(),
             batch: Vec::new(),
+            uncounted: 0,
             serial,
             in_turn: false,
             cancelled: false,

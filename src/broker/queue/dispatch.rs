@@ -1,6 +1,6 @@
 //! Ready messages to consumers with credit.
 
-use super::super::effect::{Delivery, Effects};
+use super::super::effect::Effects;
 use super::super::time::Timestamp;
 use super::{ConsumerHandle, DeathReason, Queue};
 
@@ -51,25 +51,21 @@ impl Queue {
             if consumer.batch.is_empty() {
                 self.touched.push(handle);
             }
-            let has_room = consumer.options.outbox_bound.add(entry.message.memory());
-            let mut delivery = Delivery {
-                subscription: consumer.options.subscription,
-                number: 0,
-                position: entry.position,
-                message: entry.message.clone(),
-                returns: entry.returns,
-                redelivered: entry.is_redelivered(),
-            };
+            let has_room = consumer.count(entry.message.memory());
+            let subscription = consumer.options.subscription;
             self.totals.count_delivery(&entry);
             if consumer.options.no_ack {
                 self.totals.delivered_automatically += 1;
-                delivery.number = consumer.held.pass();
-                consumer.batch.push(delivery);
+                let number = consumer.held.pass();
                 self.acknowledged(&entry, out);
+                if let Some(consumer) = self.consumers.get(handle) {
+                    consumer.batch.push(entry.into_delivery(subscription, number));
+                }
             } else {
                 self.unacked += 1;
                 self.journal.delivered(&entry);
                 let first = consumer.held.is_empty();
+                let mut delivery = entry.clone().into_delivery(subscription, 0);
                 delivery.number = consumer.held.add(entry, now);
                 consumer.batch.push(delivery);
                 if first {
@@ -83,7 +79,7 @@ impl Queue {
         if !self.touched.is_empty() {
             // Whatever a consumer does once it has a message is written down after its delivery.
             self.journal.flush();
-            self.hand_over();
+            self.hand_over(out);
         }
     }
 
@@ -92,9 +88,12 @@ impl Queue {
         self.ready.next_expiry().is_some_and(|expires| expires < now)
     }
 
-    fn hand_over(&mut self) {
+    fn hand_over(&mut self, out: &mut Effects) {
         for handle in self.touched.drain(..) {
             if let Some(consumer) = self.consumers.get(handle) {
+                consumer.count_rest();
+                out.handed.receivers += 1;
+                out.handed.deliveries += consumer.batch.len() as u64;
                 consumer.options.sink.deliver(&mut consumer.batch);
             }
         }

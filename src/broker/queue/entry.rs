@@ -1,6 +1,6 @@
 //! A message's place in a queue.
 
-use super::super::effect::Position;
+use super::super::effect::{Delivery, Position, Subscription};
 use super::super::message::Message;
 use super::super::time::Timestamp;
 use crate::sparse::Numbered;
@@ -30,6 +30,13 @@ impl Entry {
     pub(super) fn new(position: Position, message: Message, expires: Timestamp) -> Self {
         let (indexed, stored, in_doubt) = (false, false, false);
         Self { position, message, expires, returns: 0, lane: 0, indexed, stored, in_doubt }
+    }
+
+    /// It goes to a consumer, which calls it by this number.
+    pub(super) fn into_delivery(self, subscription: Subscription, number: u64) -> Delivery {
+        let redelivered = self.is_redelivered();
+        let Self { position, message, returns, .. } = self;
+        Delivery { subscription, number, position, message, returns, redelivered }
     }
 
     /// It was delivered and came back.

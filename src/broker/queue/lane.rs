@@ -109,13 +109,21 @@ impl Lane {
 
     /// All messages in order, where none is paged.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        let mut head = self.head.iter().peekable();
-        let mut placed = self.placed.values().peekable();
-        std::iter::from_fn(move || match (head.peek(), placed.peek()) {
+        self.at_hand(Position(0))
+    }
+
+    /// The messages from a position on, in order, up to what is paged.
+    pub(super) fn at_hand(&self, from: Position) -> impl Iterator<Item = &Entry> {
+        let in_turn = self.head.iter_from(from.0).chain(self.tail.iter_from(from.0));
+        let mut in_turn = in_turn.peekable();
+        let mut placed = self.placed.range(from..).map(|(_, entry)| entry).peekable();
+        let merged = std::iter::from_fn(move || match (in_turn.peek(), placed.peek()) {
             (Some(first), Some(other)) if first.position > other.position => placed.next(),
-            (Some(_), _) => head.next(),
+            (Some(_), _) => in_turn.next(),
             (None, _) => placed.next(),
-        })
+        });
+        let end = self.paged.filter(|paged| paged.to > from).map(|paged| paged.from);
+        merged.take_while(move |entry| end.is_none_or(|end| entry.position < end))
     }
 
     /// Takes a message in memory from wherever it stands, for good, where none is ever paged.

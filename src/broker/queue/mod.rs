@@ -20,6 +20,7 @@ mod in_doubt;
 mod journal;
 mod lane;
 mod paging;
+mod peek;
 mod priorities;
 mod ready;
 mod report;
@@ -30,6 +31,7 @@ mod stubs;
 mod tests;
 mod window;
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -45,6 +47,7 @@ use self::in_doubt::InDoubt;
 pub(in crate::broker) use self::in_doubt::decode as decode_in_doubt;
 use self::journal::Journal;
 pub use self::paging::Restored;
+pub use self::peek::Peeked;
 use self::ready::{Drained, ReadyList};
 pub use self::report::QueueReport;
 use self::schedule::Schedule;
@@ -355,27 +358,28 @@ impl Queue {
 
     /// Appends messages in order and hands out what consumers have credit for. A deleted queue
     /// lets them fall: they came before its deletion as far as anyone can tell.
-    pub fn enqueue<'a>(
+    pub fn enqueue<M: Borrow<Message> + Into<Message>>(
         &mut self,
-        messages: impl IntoIterator<Item = &'a Message>,
+        messages: impl IntoIterator<Item = M>,
         now: Instant,
         out: &mut Effects,
     ) {
         if self.deleted {
-            out.freed += messages.into_iter().map(Message::release).sum::<usize>();
+            let messages = messages.into_iter();
+            out.freed += messages.map(|message| message.borrow().release()).sum::<usize>();
             return;
         }
         let (instant, now) = (now, self.epoch.timestamp(now));
         self.drop_expired(now, out);
         for (index, message) in messages.into_iter().enumerate() {
-            if self.settings.refuses() && self.is_full_for(message, now, out) {
+            if self.settings.refuses() && self.is_full_for(message.borrow(), now, out) {
                 out.refused.push(index);
-                self.refuse(message, now, out);
-            } else if self.is_duplicate(message, instant) {
+                self.refuse(message.borrow(), now, out);
+            } else if self.is_duplicate(message.borrow(), instant) {
                 self.totals.duplicates += 1;
-                out.freed += message.release();
+                out.freed += message.borrow().release();
             } else {
-                self.accept(message, now, out);
+                self.accept(message.into(), now, out);
             }
         }
         self.run(now, out);
@@ -402,10 +406,10 @@ impl Queue {
         }
     }
 
-    fn accept(&mut self, message: &Message, now: Timestamp, out: &mut Effects) {
-        let mut entry = Entry::new(self.position(), message.clone(), Timestamp::NEVER);
+    fn accept(&mut self, message: Message, now: Timestamp, out: &mut Effects) {
+        let mut entry = Entry::new(self.position(), message, Timestamp::NEVER);
         self.totals.accepted += 1;
-        match message.extras().due {
+        match entry.message.extras().due {
             Some(due) if due > now => {
                 self.journal.entered(&mut entry, Some(due));
                 self.thin_scheduled(&mut entry, due, out);

@@ -1,5 +1,6 @@
 //! Ready messages by priority: the highest first, within one in order.
 
+use super::super::effect::Position;
 use super::entry::Entry;
 use super::expiry::ExpiryIndex;
 use super::lane::Lane;
@@ -48,19 +49,24 @@ impl PriorityLanes {
     }
 
     /// Takes a message from wherever it stands.
-    pub(super) fn take(&mut self, position: super::Position, lane: u32) -> Option<Entry> {
+    pub(super) fn take(&mut self, position: Position, lane: u32) -> Option<Entry> {
         let lane = usize::try_from(lane).ok()?;
         self.with(lane, |lane| lane.remove(position))
     }
 
     /// A message, wherever it stands.
-    pub(super) fn get_mut(&mut self, position: super::Position, lane: u32) -> Option<&mut Entry> {
+    pub(super) fn get_mut(&mut self, position: Position, lane: u32) -> Option<&mut Entry> {
         self.lanes.get_mut(usize::try_from(lane).ok()?)?.get_mut(position)
     }
 
     /// All messages, the next one first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.lanes.iter().rev().flat_map(Lane::iter)
+    }
+
+    /// The messages from a position on, the next one first.
+    pub(super) fn at_hand(&self, from: Position) -> impl Iterator<Item = &Entry> {
+        self.lanes.iter().rev().flat_map(move |lane| lane.at_hand(from))
     }
 
     /// The message that is next.

@@ -183,6 +183,22 @@ impl ReadyList {
         }
     }
 
+    /// The messages from a position on, in the order in which they will be delivered, up to those that only the
+    /// store has. Of groups, `max` at most whose turn it may be.
+    pub(super) fn at_hand(
+        &self,
+        from: Position,
+        max: usize,
+    ) -> Box<dyn Iterator<Item = &Entry> + '_> {
+        match &self.discipline {
+            Discipline::Fifo(lane) => Box::new(lane.at_hand(from)),
+            Discipline::Priority(lanes) => Box::new(lanes.at_hand(from)),
+            Discipline::Groups(groups) => {
+                Box::new(groups.iter(max).filter(move |entry| entry.position >= from))
+            }
+        }
+    }
+
     /// Whether messages may be left to the store: only where the next one is always the oldest.
     pub(super) fn can_page(&self) -> bool {
         matches!(self.discipline, Discipline::Fifo(_))

@@ -5,7 +5,7 @@ use amqp_codec::ShortString;
 use super::VHost;
 use crate::broker::binding::Binding;
 use crate::broker::definition::ExchangeDefinition;
-use crate::broker::exchange::ExchangeKind;
+use crate::broker::exchange::{ExchangeKind, ExchangeProperties};
 
 impl VHost {
     /// All exchanges but the default one, in no particular order. Cost: a clone of each name and its
@@ -22,6 +22,11 @@ impl VHost {
     /// The type of an exchange, if there is one of this name.
     pub fn exchange_kind(&self, name: &ShortString) -> Option<ExchangeKind> {
         self.topology.read().find(name).map(|exchange| exchange.properties.kind)
+    }
+
+    /// What an exchange was declared with, if there is one of this name.
+    pub fn exchange_properties(&self, name: &ShortString) -> Option<ExchangeProperties> {
+        self.topology.read().find(name).map(|exchange| exchange.properties.clone())
     }
 
     /// All bindings but those of the default exchange, in no particular order. Cost: a clone of each.

@@ -54,6 +54,14 @@ pub enum Warning {
     /// A variable named like ours.
     #[error("{0} is not an environment variable that leveret knows")]
     UnknownVariable(String),
+    /// A variable of RabbitMQ's, where leveret's own says something else.
+    #[error("{variable} is passed over: {by} is set, too, and wins")]
+    Overridden {
+        /// RabbitMQ's.
+        variable: String,
+        /// leveret's.
+        by: String,
+    },
     /// A key of RabbitMQ's for what leveret does not have.
     #[error("{0} is about something that leveret does not have; it is passed over")]
     Missing(Origin),

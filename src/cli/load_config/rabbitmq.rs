@@ -176,44 +176,74 @@ impl Loading {
     ) -> Result<(), ConfigError> {
         let origin = || Origin::Variable(name.to_owned());
         let text = value.to_string_lossy().into_owned();
-        let is_ours = |key: &str| environment.get(&super::variable_of(key)).is_some();
+        if let Some(ours) = variable.key().map(super::variable_of)
+            && let Some(own) = environment.get(&ours)
+        {
+            // The image says where data are by default: who says otherwise means it.
+            if own != value && variable != Variable::DataHome {
+                self.warnings.push(Warning::Overridden { variable: name.to_owned(), by: ours });
+            }
+            return Ok(());
+        }
         match variable {
             // RabbitMQ's word for "every address", which is the default.
             Variable::Key("bind") if text == "auto" => Ok(()),
-            Variable::Key(key) if !is_ours(key) => self.set_variable(name, key, value),
-            Variable::File(key) if !is_ours(key) => {
+            Variable::Key(key) => self.set_variable(name, key, value),
+            Variable::Conf(key, _) => self.read_rabbitmq_key(key, &text, origin()),
+            Variable::File(key) => {
                 let read = fs::read_to_string(Path::new(value));
                 let read = read.map_err(|cause| ConfigError::Unreadable { path: text, cause })?;
                 let line = read.lines().next().unwrap_or_default();
                 self.set(key, &Given::Text(line.to_owned()), origin)
             }
-            Variable::DataBase if !is_ours("data_dir") => {
+            Variable::DataHome if self.setting("data_dir").is_some() => Ok(()),
+            Variable::DataBase if environment.get("RABBITMQ_MNESIA_DIR").is_some() => Ok(()),
+            Variable::DataHome | Variable::DataBase => {
                 // RabbitMQ has a directory for each node in it; what it left there is not ours.
                 let dir = Path::new(value).join("leveret").display().to_string();
-                if environment.get("RABBITMQ_MNESIA_DIR").is_some() {
-                    return Ok(());
-                }
                 self.set("data_dir", &Given::Text(dir), origin)
             }
-            Variable::LogLevel if !is_ours("log_level") => {
+            Variable::LogLevel => {
                 // `debug`, or `connection.debug,default.info`: what has no category is for all.
                 let mut levels = text.split(',').map(str::trim);
                 let level = levels.rfind(|level| !level.contains(['.', '=', '+', '-']));
                 level.map_or(Ok(()), |level| self.read_rabbitmq_key("log.level", level, origin()))
             }
-            Variable::Watermark if !is_ours("memory_high_watermark") => {
+            Variable::Watermark => {
                 let is_share = text.parse().is_ok_and(|share: f64| share <= 1.0);
                 let kind = if is_share { "relative" } else { "absolute" };
                 let key = format!("vm_memory_high_watermark.{kind}");
                 self.read_rabbitmq_key(&key, &text, origin())
             }
             Variable::ErlangArguments => self.read_erlang_arguments(name, &text),
-            Variable::Missing => {
-                self.warnings.push(Warning::Missing(origin()));
-                Ok(())
-            }
-            _ => Ok(()),
+            Variable::ManagementTls(key) => self.read_management_tls(name, key, value, environment),
+            Variable::Place | Variable::NoEffect => Ok(()),
         }
+    }
+
+    /// RabbitMQ's image listens on 15671 for whom it has a certificate of the management API. Here it is AMQP's:
+    /// where that is another, or there is none, it is said.
+    fn read_management_tls(
+        &mut self,
+        name: &str,
+        key: &str,
+        value: &OsStr,
+        environment: &Environment,
+    ) -> Result<(), ConfigError> {
+        let of_amqp = name.replacen("MANAGEMENT_", "", 1);
+        let is_same = environment.get(&of_amqp) == Some(value)
+            || environment.get(&super::variable_of(key)) == Some(value)
+            || (self.setting(key)).is_some_and(|it| Some(&*it.given.plain()) == value.to_str());
+        if !is_same {
+            self.warnings.push(Warning::Missing(Origin::Variable(name.to_owned())));
+        } else if key == "tls_cert_file"
+            && self.setting("management_tls_port").is_none()
+            && environment.get("LEVERET_MANAGEMENT_TLS_PORT").is_none()
+        {
+            let port = Given::Text("15671".to_owned());
+            return self.set("management_tls_port", &port, || Origin::Variable(name.to_owned()));
+        }
+        Ok(())
     }
 
     fn read_erlang_arguments(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {

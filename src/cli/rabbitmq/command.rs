@@ -59,6 +59,7 @@ const LISTING: &[&str] = &["online", "offline", "local"];
 
 /// All commands, by name.
 static COMMANDS: &[Command] = &[
+    Command::new("add_member", "", 0..=ANY, &[], node::not_here),
     Command::new("add_user", "<username> <password>", 1..=2, &["pre-hashed-password"], users::add),
     Command::new(
         "add_vhost",
@@ -73,7 +74,9 @@ static COMMANDS: &[Command] = &[
     Command::new("autocomplete", "[string]", 0..=1, &[], node::autocomplete),
     Command::new("await_online_nodes", "<count>", 1..=1, &[], wait::await_online_nodes),
     Command::new("await_startup", "", 0..=0, &[], wait::await_startup),
+    Command::new("cancel_sync_queue", "", 0..=ANY, &[], node::not_here),
     Command::new("certificates", "", 0..=0, &[], diagnostics::certificates),
+    Command::new("change_cluster_node_type", "", 0..=ANY, &[], node::not_here),
     Command::new("change_password", "<username> <password>", 1..=2, &[], users::change_password),
     Command::new("check_alarms", "", 0..=0, &[], diagnostics::check_alarms),
     Command::new(
@@ -129,6 +132,7 @@ static COMMANDS: &[Command] = &[
     ),
     Command::new("check_running", "", 0..=0, &[], diagnostics::check_running),
     Command::new("check_virtual_hosts", "", 0..=0, &[], diagnostics::check_virtual_hosts),
+    Command::new("cipher_suites", "", 0..=0, &["format=", "all"], node::cipher_suites),
     Command::new("clear_global_parameter", "<name>", 1..=1, &[], parameters::clear_global),
     Command::new(
         "clear_operator_policy",
@@ -191,6 +195,10 @@ static COMMANDS: &[Command] = &[
         connections::close,
     ),
     Command::new("cluster_status", "", 0..=0, &[], status::cluster_status),
+    Command::new("command_line_arguments", "", 0..=ANY, &[], node::not_here),
+    Command::new("consume_event_stream", "", 0..=ANY, &["duration=", "pattern="], node::not_here),
+    Command::new("decode", "", 0..=ANY, &[], node::not_here),
+    Command::new("delete_member", "", 0..=ANY, &[], node::not_here),
     Command::new(
         "delete_queue",
         "[--vhost <vhost>] <queue_name> [--if-empty|-e] [--if-unused|-u]",
@@ -221,9 +229,12 @@ static COMMANDS: &[Command] = &[
         &[],
         vhosts::enable_deletion_protection,
     ),
+    Command::new("encode", "", 0..=ANY, &[], node::not_here),
     Command::new("environment", "", 0..=0, &[], settings::environment),
     Command::new("erlang_version", "", 0..=0, &["details", "offline"], node::erlang_version),
     Command::new("eval", "<expression>", 0..=ANY, &[], node::not_here),
+    Command::new("eval_file", "", 0..=ANY, &[], node::not_here),
+    Command::new("exec", "", 0..=ANY, &["offline"], node::not_here),
     Command::new(
         "export_definitions",
         "<file_path | \"-\"> [--format <json | erlang>]",
@@ -234,6 +245,8 @@ static COMMANDS: &[Command] = &[
     Command::new("force_boot", "", 0..=0, &[], node::not_here),
     Command::new("force_gc", "", 0..=0, &[], node::force_gc),
     Command::new("force_reset", "", 0..=0, &[], node::not_here),
+    Command::new("forget_cluster_node", "", 0..=ANY, &[], node::not_here),
+    Command::new("grow", "", 0..=ANY, &[], node::not_here),
     Command::new("hash_password", "[<cleartext_password>]", 0..=1, &[], users::hash_password),
     Command::new("help", "[<command>]", 0..=1, &["list-commands", "help"], node::help),
     Command::new(
@@ -260,6 +273,7 @@ static COMMANDS: &[Command] = &[
         lists::bindings,
     ),
     Command::new("list_channels", "[<column> ...]", 0..=ANY, &[], lists::channels),
+    Command::new("list_ciphers", "", 0..=ANY, &[], node::not_here),
     Command::new("list_connections", "[<column> ...]", 0..=ANY, &[], lists::connections),
     Command::new(
         "list_consumers",
@@ -330,6 +344,9 @@ static COMMANDS: &[Command] = &[
     ),
     Command::new("list_vhosts", "[<column> ...]", 0..=ANY, &[], vhosts::list),
     Command::new("listeners", "", 0..=0, &[], diagnostics::listeners),
+    Command::new("log_location", "", 0..=0, &["all"], node::log_location),
+    Command::new("log_tail", "", 0..=ANY, &["number="], node::not_here),
+    Command::new("log_tail_stream", "", 0..=ANY, &["duration="], node::not_here),
     Command::new(
         "memory_breakdown",
         "[--unit <unit>]",
@@ -339,6 +356,7 @@ static COMMANDS: &[Command] = &[
     ),
     Command::new("metadata_store_status", "", 0..=0, &[], diagnostics::check_running),
     Command::new("node_health_check", "", 0..=0, &[], diagnostics::node_health_check),
+    Command::new("observer", "", 0..=ANY, &[], node::not_here),
     Command::new("os_env", "", 0..=0, &[], node::os_env),
     Command::new("peek", "[--vhost <vhost>] <queue> <position>", 2..=2, &[], queues::peek),
     Command::new("ping", "", 0..=0, &[], diagnostics::ping),
@@ -351,10 +369,16 @@ static COMMANDS: &[Command] = &[
         &["vhost-pattern=", "queue-pattern="],
         queues::rebalance,
     ),
+    Command::new("reclaim_quorum_memory", "", 0..=ANY, &[], node::not_here),
+    Command::new("remote_shell", "", 0..=ANY, &[], node::not_here),
+    Command::new("rename_cluster_node", "", 0..=ANY, &[], node::not_here),
+    Command::new("report", "", 0..=0, &[], node::report),
     Command::new("reset", "", 0..=0, &[], node::not_here),
+    Command::new("resolver_info", "", 0..=ANY, &[], node::not_here),
     Command::new("restart_vhost", VHOST, 0..=0, &[], vhosts::restart),
     Command::new("resume_listeners", "", 0..=0, &[], settings::resume_listeners),
     Command::new("rotate_logs", "", 0..=0, &[], node::rotate_logs),
+    Command::new("runtime_thread_stats", "", 0..=ANY, &["sample-interval="], node::not_here),
     Command::new("server_version", "", 0..=0, &[], node::server_version),
     Command::new("set_cluster_name", "<name>", 1..=1, &[], parameters::set_cluster_name),
     Command::new(
@@ -425,12 +449,15 @@ static COMMANDS: &[Command] = &[
         &[],
         settings::set_memory_limit,
     ),
+    Command::new("shrink", "", 0..=ANY, &[], node::not_here),
     Command::new("shutdown", "[--wait] [--no-wait]", 0..=0, &["wait", "no-wait"], wait::shutdown),
     Command::new("start_app", "", 0..=0, &[], wait::await_startup),
     Command::new("status", "[--unit <unit>]", 0..=0, &["unit="], status::status),
     Command::new("stop", "[<pidfile>]", 0..=1, &["idempotent"], wait::shutdown),
     Command::new("stop_app", "", 0..=0, &[], node::not_here),
     Command::new("suspend_listeners", "", 0..=0, &[], settings::suspend_listeners),
+    Command::new("sync_queue", "", 0..=ANY, &[], node::not_here),
+    Command::new("tls_versions", "", 0..=0, &[], node::tls_versions),
     Command::new("trace_off", VHOST, 0..=0, &[], vhosts::trace_off),
     Command::new("trace_on", VHOST, 0..=0, &[], vhosts::trace_on),
     Command::new(

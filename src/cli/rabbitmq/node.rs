@@ -6,7 +6,8 @@ use super::call::Call;
 use super::command;
 use super::failure::Failure;
 use super::formatter::Column;
-use super::lists::chosen;
+use super::lists::{self, chosen};
+use super::{parameters, permissions, policies, settings, status};
 use crate::cli::api::ApiPath;
 use crate::cli::output::field;
 
@@ -111,6 +112,60 @@ pub(super) fn list_deprecated_features(call: &mut Call<'_>) -> Result<(), Failur
     call.rows(&columns, &features)
 }
 
+/// What leveret can agree on, by the names that OpenSSL has for them.
+const CIPHER_SUITES: [&str; 9] = [
+    "TLS_AES_256_GCM_SHA384",
+    "TLS_AES_128_GCM_SHA256",
+    "TLS_CHACHA20_POLY1305_SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-RSA-AES256-GCM-SHA384",
+    "ECDHE-RSA-AES128-GCM-SHA256",
+    "ECDHE-RSA-CHACHA20-POLY1305",
+];
+
+pub(super) fn cipher_suites(call: &mut Call<'_>) -> Result<(), Failure> {
+    call.banner("Listing available cipher suites in OpenSSL format")?;
+    CIPHER_SUITES.iter().try_for_each(|suite| call.line(suite))
+}
+
+pub(super) fn tls_versions(call: &mut Call<'_>) -> Result<(), Failure> {
+    call.banner("Listing all TLS versions supported by the runtime...")?;
+    ["tlsv1.3", "tlsv1.2"].iter().try_for_each(|version| call.line(version))
+}
+
+/// The log is on standard output, which RabbitMQ writes so.
+pub(super) fn log_location(call: &mut Call<'_>) -> Result<(), Failure> {
+    let node = call.node.clone();
+    call.banner(&format!("Log file location(s) on node {node} ..."))?;
+    call.line("<stdout>")
+}
+
+/// What somebody who helps asks for first.
+pub(super) fn report(call: &mut Call<'_>) -> Result<(), Failure> {
+    let node = call.node.clone();
+    call.banner(&format!("Reporting server status of node {node} ...\n"))?;
+    for part in [
+        status::status,
+        status::cluster_status,
+        lists::connections,
+        lists::channels,
+        lists::queues,
+        lists::exchanges,
+        lists::bindings,
+        permissions::list,
+        policies::list,
+        parameters::list_global,
+        parameters::list,
+        settings::environment,
+    ] {
+        part(call)?;
+        call.line("")?;
+    }
+    Ok(())
+}
+
 /// There is no garbage to collect.
 pub(super) fn force_gc(call: &mut Call<'_>) -> Result<(), Failure> {
     let node = call.node.clone();
@@ -127,7 +182,20 @@ pub(super) fn not_here(call: &mut Call<'_>) -> Result<(), Failure> {
     let instead = match name {
         "reset" | "force_reset" => "stop it and remove its data directory",
         "stop_app" => "stop it, or use suspend_listeners",
-        "join_cluster" | "force_boot" => "it is a single node",
+        "join_cluster"
+        | "force_boot"
+        | "forget_cluster_node"
+        | "rename_cluster_node"
+        | "change_cluster_node_type"
+        | "add_member"
+        | "delete_member"
+        | "grow"
+        | "shrink"
+        | "sync_queue"
+        | "cancel_sync_queue" => "it is a single node",
+        "log_tail" | "log_tail_stream" => "the log is on its standard output",
+        "consume_event_stream" => "events are messages of the exchange 'amq.rabbitmq.event'",
+        "encode" | "decode" => "secrets are kept in files that only it can read",
         _ => "see 'leveret --help' for what it can do",
     };
     Err(Failure::not_here(name, instead))

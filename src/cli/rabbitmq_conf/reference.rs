@@ -64,6 +64,10 @@ pub(in crate::cli) fn reference() -> String {
         let here = match variable {
             Variable::Key(key) => format!("`{key}`"),
             Variable::File(key) => format!("`{key}`, the first line of this file"),
+            Variable::Conf(_, key) => format!("`{key}`"),
+            Variable::DataHome => {
+                "`data_dir`, a directory `leveret` in it, where nothing else says one".to_owned()
+            }
             Variable::DataBase => "`data_dir`, a directory `leveret` in it".to_owned(),
             Variable::LogLevel => "`log_level`, where it names one for all categories".to_owned(),
             Variable::Watermark => {
@@ -74,7 +78,10 @@ pub(in crate::cli) fn reference() -> String {
             }
             Variable::Place => "where a file is".to_owned(),
             Variable::NoEffect => "no effect".to_owned(),
-            Variable::Missing => "reported as missing".to_owned(),
+            Variable::ManagementTls(key) => format!(
+                "`management_tls_port` is 15671, with the certificate of `tls_cert_file`; \
+                 what differs from `{key}` is reported"
+            ),
         };
         writeln!(text, "| `RABBITMQ_{name}` | {here} |").expect("a String");
     }

@@ -7,8 +7,12 @@ pub(in crate::cli) enum Variable {
     Key(&'static str),
     /// A file whose first line is the value of one of leveret's keys.
     File(&'static str),
+    /// A key of `rabbitmq.conf`, and what it is here.
+    Conf(&'static str, &'static str),
     /// The directory of all nodes' data.
     DataBase,
+    /// What RabbitMQ's image keeps its data below; it is always set there, so a file that says more wins.
+    DataHome,
     /// A level, or levels of categories with commas between them.
     LogLevel,
     /// A share of the memory or a size.
@@ -19,18 +23,31 @@ pub(in crate::cli) enum Variable {
     Place,
     /// It has no effect, and needs none.
     NoEffect,
-    /// It is about something that leveret does not have.
-    Missing,
+    /// What TLS of the management API has; here it is what AMQP's has, which this key says.
+    ManagementTls(&'static str),
+}
+
+impl Variable {
+    /// The key that it sets, where it is one for all values.
+    pub(in crate::cli) fn key(self) -> Option<&'static str> {
+        match self {
+            Self::Key(key) | Self::File(key) | Self::Conf(_, key) => Some(key),
+            Self::DataBase | Self::DataHome => Some("data_dir"),
+            Self::LogLevel => Some("log_level"),
+            Self::Watermark => Some("memory_high_watermark"),
+            Self::ErlangArguments | Self::Place | Self::NoEffect | Self::ManagementTls(_) => None,
+        }
+    }
 }
 
 /// All that RabbitMQ and its image know.
-pub(super) const VARIABLES: [(&str, Variable); 49] = [
+pub(super) const VARIABLES: [(&str, Variable); 53] = [
     ("ADVANCED_CONFIG_FILE", Variable::Place),
     ("CONFIG_FILE", Variable::Place),
     ("CONFIG_FILES", Variable::Place),
     ("CONF_ENV_FILE", Variable::NoEffect),
     ("CTL_ERL_ARGS", Variable::NoEffect),
-    ("DATA_DIR", Variable::NoEffect),
+    ("DATA_DIR", Variable::DataHome),
     ("DEFAULT_PASS", Variable::Key("default_pass")),
     ("DEFAULT_PASS_FILE", Variable::File("default_pass")),
     ("DEFAULT_USER", Variable::Key("default_user")),
@@ -49,9 +66,12 @@ pub(super) const VARIABLES: [(&str, Variable); 49] = [
     ("LOGS", Variable::NoEffect),
     ("LOG_BASE", Variable::NoEffect),
     ("LOG_FF_REGISTRY", Variable::NoEffect),
-    ("MANAGEMENT_SSL_CACERTFILE", Variable::Missing),
-    ("MANAGEMENT_SSL_CERTFILE", Variable::Missing),
-    ("MANAGEMENT_SSL_KEYFILE", Variable::Missing),
+    ("MANAGEMENT_SSL_CACERTFILE", Variable::ManagementTls("tls_ca_file")),
+    ("MANAGEMENT_SSL_CERTFILE", Variable::ManagementTls("tls_cert_file")),
+    ("MANAGEMENT_SSL_DEPTH", Variable::ManagementTls("tls_depth")),
+    ("MANAGEMENT_SSL_FAIL_IF_NO_PEER_CERT", Variable::ManagementTls("tls_fail_if_no_peer_cert")),
+    ("MANAGEMENT_SSL_KEYFILE", Variable::ManagementTls("tls_key_file")),
+    ("MANAGEMENT_SSL_VERIFY", Variable::ManagementTls("tls_verify")),
     ("MAX_NUMBER_OF_PROCESSES", Variable::NoEffect),
     ("MNESIA_BASE", Variable::DataBase),
     ("MNESIA_DIR", Variable::Key("data_dir")),
@@ -66,11 +86,15 @@ pub(super) const VARIABLES: [(&str, Variable); 49] = [
     ("SERVER_ADDITIONAL_ERL_ARGS", Variable::ErlangArguments),
     ("SERVER_ERL_ARGS", Variable::NoEffect),
     ("SERVER_START_ARGS", Variable::NoEffect),
-    ("SSL_CACERTFILE", Variable::Missing),
-    ("SSL_CERTFILE", Variable::Missing),
-    ("SSL_FAIL_IF_NO_PEER_CERT", Variable::Missing),
-    ("SSL_KEYFILE", Variable::Missing),
-    ("SSL_VERIFY", Variable::Missing),
+    ("SSL_CACERTFILE", Variable::Conf("ssl_options.cacertfile", "tls_ca_file")),
+    ("SSL_CERTFILE", Variable::Conf("ssl_options.certfile", "tls_cert_file")),
+    ("SSL_DEPTH", Variable::Conf("ssl_options.depth", "tls_depth")),
+    (
+        "SSL_FAIL_IF_NO_PEER_CERT",
+        Variable::Conf("ssl_options.fail_if_no_peer_cert", "tls_fail_if_no_peer_cert"),
+    ),
+    ("SSL_KEYFILE", Variable::Conf("ssl_options.keyfile", "tls_key_file")),
+    ("SSL_VERIFY", Variable::Conf("ssl_options.verify", "tls_verify")),
     ("STREAM_DIR", Variable::NoEffect),
     ("USE_LONGNAME", Variable::NoEffect),
     ("VM_MEMORY_HIGH_WATERMARK", Variable::Watermark),

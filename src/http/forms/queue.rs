@@ -1,5 +1,6 @@
 //! A queue as JSON.
 
+use amqp_codec::BasicProperties;
 use serde_json::{Map, Value, json};
 
 use super::{moment, text};
@@ -33,7 +34,10 @@ pub(in crate::http) fn queue(
     if form == QueueForm::Declared {
         return object.into();
     }
-    let report = queue.state.lock().report();
+    let (report, head) = {
+        let state = queue.state.lock();
+        (state.report(), state.head())
+    };
     let (counts, depth) = rates.queue(queue.id, &report);
     if form == QueueForm::Totals {
         let ready = report.counts.ready;
@@ -48,6 +52,8 @@ pub(in crate::http) fn queue(
     contents(&report, &mut object);
     let idle = report.last_used.max(epoch);
     object.insert("idle_since".to_owned(), moment(idle));
+    let head = head.and_then(|head| BasicProperties::decode(head.properties()).ok()?.timestamp);
+    object.insert("head_message_timestamp".to_owned(), head.into());
     if let Some(stats) = counts.object() {
         object.insert("message_stats".to_owned(), stats);
     }

@@ -40,7 +40,7 @@ impl Exposition {
     }
 
     /// Adds what was written under other names.
-    pub(super) fn append(&mut self, other: Self) {
+    pub(super) fn append(&mut self, other: &Self) {
         self.text.push_str(&other.text);
     }
 

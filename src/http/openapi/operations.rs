@@ -69,6 +69,12 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Op::delete("/api/queues/{vhost}/{queue}/contents", "Purges a queue"),
     Op::post("/api/queues/{vhost}/{queue}/get", "Gets messages from a queue"),
     Op::post("/api/queues/{vhost}/{queue}/actions", "Does something with a queue"),
+    Op::list("/api/leveret/queues/{vhost}/{queue}/messages", "Messages, which stay where they are"),
+    Op::list("/api/leveret/queues/{vhost}/{queue}/scheduled", "Messages that wait for their time"),
+    Op::delete(
+        "/api/leveret/queues/{vhost}/{queue}/scheduled/{position}",
+        "Drops a message that waits for its time",
+    ),
     Op::list("/api/bindings", "Bindings"),
     Op::list("/api/bindings/{vhost}", "The bindings of a vhost"),
     Op::get("/api/bindings/{vhost}/e/{source}/{kind}/{destination}", "Bindings between two"),
@@ -140,7 +146,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Op::check("/api/health/checks/virtual-hosts", "Passes while the broker answers"),
     Op::check("/api/health/checks/node-is-quorum-critical", "Passes: there is one node"),
     Op::check("/api/health/checks/node-is-mirror-sync-critical", "Passes: there is one node"),
-    Op::check("/api/health/checks/below-node-connection-limit", "Passes while the broker answers"),
+    Op::check(
+        "/api/health/checks/below-node-connection-limit",
+        "Fails once `max_connections` clients are connected",
+    ),
     Op::check("/api/health/checks/is-in-service", "Passes while the broker answers"),
     Op::check("/api/health/checks/ready-to-serve-clients", "Passes while the broker answers"),
 ];

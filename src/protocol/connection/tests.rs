@@ -79,7 +79,9 @@ impl Peer {
     }
 
     fn next(&mut self) -> Result<Option<Request>, Failure> {
-        self.connection.next_request(&mut self.input, self.now)
+        let mut request = None;
+        self.connection.next_request(&mut self.input, &mut request, self.now)?;
+        Ok(request)
     }
 
     /// The exception that what was written leads to: code, blamed method, text.

@@ -22,6 +22,12 @@ impl Host {
         self.registry.force_close(|_, open| open.user == user, reason)
     }
 
+    /// How many connections there are, and how many there may be; none for any number.
+    pub fn connections_and_limit(&self) -> (usize, Option<usize>) {
+        let max = self.capacity.connections;
+        (self.registry.len(), (max != 0).then_some(max))
+    }
+
     /// Lets a connection into a vhost, in RabbitMQ's order: the limits, then the permission.
     ///
     /// # Errors

@@ -11,11 +11,11 @@ use smallvec::SmallVec;
 use super::topology::NOBODY;
 use super::visitor::{Refused, Visitor};
 use crate::auth::Permission;
-use crate::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
+use crate::broker::effect::{Delivery, DeliverySink, Effects, Position, Subscription};
 use crate::broker::error::BrokerError;
 use crate::broker::message::Message;
 use crate::broker::policy::QueueKind;
-use crate::broker::queue::{Announcement, Fetched, Get, Holder, Return};
+use crate::broker::queue::{Announcement, Fetched, Get, Holder, Peeked, Return, ScheduledMessage};
 use crate::broker::queue_cell::QueueCell;
 use crate::broker::routing::{Publication, Route, Router};
 use crate::broker::traffic::PublishTotals;
@@ -67,7 +67,8 @@ impl Visitor<'_> {
             reply_address: None,
             epoch: self.host.epoch,
         };
-        let facts = Facts::read(content.properties(), sender, now)?;
+        let mut facts = Facts::default();
+        facts.read(content.properties(), sender, now)?;
         let route = route(caller, &content, &facts, now)?;
         count(self.vhost, &route);
         let message = message(&content, facts);
@@ -110,6 +111,54 @@ impl Visitor<'_> {
             if accepted { route.write_down(message) } else { route.forget(message) }
         }
         accepted
+    }
+
+    /// Looks at the messages of a queue that wait for a consumer, as [`Queue::peek`](crate::broker::queue::Queue::peek)
+    /// does.
+    ///
+    /// # Errors
+    /// As `basic.get`.
+    pub fn peek(
+        &self,
+        queue: &QueueCell,
+        from: Position,
+        max: (usize, u64),
+        now: Instant,
+    ) -> Result<Vec<Peeked>, Refused> {
+        self.may_read(queue)?;
+        Ok(queue.state.lock().peek(from, max, self.host.epoch.timestamp(now)))
+    }
+
+    /// The messages of a queue that wait for their time, the first to come first.
+    ///
+    /// # Errors
+    /// As `basic.get`.
+    pub fn scheduled(
+        &self,
+        queue: &QueueCell,
+        max: usize,
+    ) -> Result<Vec<ScheduledMessage>, Refused> {
+        self.may_read(queue)?;
+        Ok(queue.state.lock().scheduled(max))
+    }
+
+    /// Drops a message that waits for its time; `false` if there is none at this position.
+    ///
+    /// # Errors
+    /// As `queue.purge`.
+    pub fn cancel_scheduled(
+        &self,
+        queue: &Arc<QueueCell>,
+        position: Position,
+        now: Instant,
+    ) -> Result<bool, Refused> {
+        self.may_read(queue)?;
+        Ok(self.host.cancel_scheduled(queue, position, now))
+    }
+
+    fn may_read(&self, queue: &QueueCell) -> Result<(), Refused> {
+        self.caller().check_queue(Permission::Read, &queue.name)?;
+        Ok(queue.check_access(NOBODY)?)
     }
 
     /// Gets messages from a queue, for somebody to look at before it is decided what becomes of them.

@@ -8,15 +8,24 @@ use amqp_codec::method::connection;
 use amqp_codec::{ChannelId, ShortString};
 
 use super::{Client, Session};
+use crate::broker::effect::Handed;
 use crate::config::CertificateLogin;
 use crate::protocol::connection::Failure;
 use crate::protocol::request::{Login, Mechanism};
+use crate::session::arrivals::Arrival;
 use crate::session::batch::PublishBatch;
 use crate::session::rights::Rights;
 use crate::session::settle::SettleBatch;
 use crate::session::stats::Tally;
 
 impl Client {
+    /// It was let in by [`Arrivals::admit`](crate::session::Arrivals::admit), which is to know when it has logged in.
+    #[must_use]
+    pub fn arrived(mut self, arrival: Arc<Arrival>) -> Self {
+        self.arrival = Some(arrival);
+        self
+    }
+
     /// It said who it is.
     pub(super) fn login(&mut self, login: Login, now: Instant) {
         let Login { mechanism, user, password, client_properties } = login;
@@ -97,6 +106,7 @@ impl Client {
             batch: PublishBatch::default(),
             settlements: SettleBatch::default(),
             tally: Tally::default(),
+            handed: Handed::default(),
             starved: Vec::new(),
             last_serial: 0,
             to_confirm: Vec::new(),

@@ -176,9 +176,14 @@ impl LogFiles {
         };
         let mut frames = segment.all_frames(&header);
         loop {
+            let at = frames.offset();
             match next_frame(&mut frames, &segment)? {
                 Ok(frame) => apply(&frame)?,
-                Err(Tail::Clean) => return Ok(()),
+                Err(Tail::Clean) if at == len => return Ok(()),
+                // There may be zeros behind the last frame that was written, not in place of one.
+                Err(Tail::Clean) => {
+                    return Err(segment.corrupt(at, "there are zeros in place of a frame"));
+                }
                 Err(Tail::Bad { offset, what, .. }) => return Err(segment.corrupt(offset, what)),
             }
         }

@@ -573,6 +573,16 @@ fn zeros_in_place_of_a_frame_that_was_synced_are_damage() {
         append(&mut log, number..=number);
         log.sync().unwrap();
     }
+    let whole = disk.contents(&file(1)).unwrap();
+    change(&disk, 1, |bytes| bytes[SEGMENT_HEADER_LEN + 2 * LEN..].fill(0));
+    let mut found = 0;
+    let read = log.frames_of(SegmentId(1), &mut |_| {
+        found += 1;
+        Ok(())
+    });
+    assert!(matches!(read, Err(StoreError::Corrupt { .. })), "{read:?}");
+    assert_eq!(found, 2);
+    disk.set_contents(&file(1), whole);
     disk.kill();
     disk.restart();
     let of_a_full_segment = disk.contents(&file(1)).unwrap();

@@ -181,13 +181,13 @@ fn a_chain_has_so_many_certificates_and_no_more() {
     let client = |issuer| CertificateParams::default().signed_by(&key(), issuer).unwrap();
     let (near, far) = (client(&root), client(&between));
     let ca_file = Some(folder.file("ca.pem", &root.pem()));
+    let provider = Arc::new(ring::default_provider());
     let accepts = |depth, client: &rcgen::Certificate, shown: &[CertificateDer<'static>]| {
         let verify = TlsVerify::Peer;
         let options =
             TlsOptions { ca_file: ca_file.clone(), verify, depth, ..TlsOptions::default() };
-        let trusted = authorities(&options).unwrap();
-        let verifier =
-            client_verifier(&options, trusted, &Arc::new(ring::default_provider())).unwrap();
+        let authorities = authorities(&options).unwrap();
+        let verifier = client_verifier(&options, authorities, &provider).unwrap();
         let now = UnixTime::since_unix_epoch(NOW);
         verifier.verify_client_cert(client.der(), shown, now).is_ok()
     };

@@ -16,6 +16,7 @@ mod in_doubt;
 mod life;
 mod limits;
 mod paging;
+mod peek;
 mod priorities;
 mod redelivery;
 mod restart;

@@ -233,8 +233,79 @@ fn more_of_rabbitmqs_variables_are_understood() {
     // leveret's own win.
     let ours =
         [&variables[..], &[("LEVERET_DATA_DIR", "/d"), ("LEVERET_LOG_LEVEL", "warn")]].concat();
-    let (config, _) = load(&[], &ours).unwrap();
+    let (config, warnings) = load(&[], &ours).unwrap();
     assert_eq!((config.data_dir, config.log_level), (Some("/d".into()), LogLevel::Warn));
+    let said = |line: &str| warnings.iter().any(|warning| warning == line);
+    assert!(said("RABBITMQ_LOG is passed over: LEVERET_LOG_LEVEL is set, too, and wins"));
+    assert!(said("RABBITMQ_MNESIA_BASE is passed over: LEVERET_DATA_DIR is set, too, and wins"));
+}
+
+/// Goal: the broker writes where a container's volume is, and its tools look there.
+#[test]
+fn rabbitmqs_variables_say_where_data_are() {
+    let image = ("RABBITMQ_DATA_DIR", "/var/lib/rabbitmq");
+    let (base, dir) = (("RABBITMQ_MNESIA_BASE", "/base"), ("RABBITMQ_MNESIA_DIR", "/dir"));
+    let (ours, home) = (("LEVERET_DATA_DIR", "/ours"), ("HOME", "/home"));
+    for (variables, place) in [
+        (vec![home], "/home/.local/share/leveret"),
+        (vec![home, image], "/var/lib/rabbitmq/leveret"),
+        (vec![home, image, base], "/base/leveret"),
+        (vec![home, image, dir], "/dir"),
+        (vec![home, image, base, dir], "/dir"),
+        (vec![home, image, base, dir, ours], "/ours"),
+    ] {
+        let (config, _) = load(&[], &variables).unwrap();
+        assert_eq!(config.data_dir, Some(place.into()), "{variables:?}");
+        let environment = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+        let found = super::super::data_dir(&Environment::of(environment));
+        assert_eq!(found, PathBuf::from(place), "{variables:?}");
+    }
+    // A file of leveret's means it more than what every container has.
+    let folder = TestDir::new("data-dir", &[("leveret.toml", "data_dir = \"/file\"\n")]);
+    let file = folder.file("leveret.toml");
+    let (config, warnings) = load(&["--config", &file], &[image]).unwrap();
+    assert_eq!((config.data_dir, warnings), (Some("/file".into()), vec![]));
+    let (config, warnings) = load(&[], &[image, ours]).unwrap();
+    assert_eq!((config.data_dir, warnings), (Some("/ours".into()), vec![]));
+}
+
+#[test]
+fn rabbitmqs_variables_for_tls_are_its_keys() {
+    let variables = [
+        ("RABBITMQ_SSL_CACERTFILE", "/ca.pem"),
+        ("RABBITMQ_SSL_CERTFILE", "/cert.pem"),
+        ("RABBITMQ_SSL_KEYFILE", "/key.pem"),
+        ("RABBITMQ_SSL_DEPTH", "2"),
+        ("RABBITMQ_SSL_FAIL_IF_NO_PEER_CERT", "true"),
+        ("RABBITMQ_SSL_VERIFY", "verify_peer"),
+    ];
+    let (config, warnings) = load(&[], &variables).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    let options = &config.tls.options;
+    assert_eq!(options.ca_file, Some("/ca.pem".into()));
+    assert_eq!(options.cert_file, Some("/cert.pem".into()));
+    assert_eq!(options.key_file, Some("/key.pem".into()));
+    assert_eq!((options.depth, options.fail_if_no_peer_cert), (Some(2), true));
+    assert_eq!(options.verify, crate::config::TlsVerify::Peer);
+    assert_eq!(config.management_tls_port, None);
+    // The management API has the same certificate, and says what it can't have.
+    let management = [
+        ("RABBITMQ_MANAGEMENT_SSL_CERTFILE", "/cert.pem"),
+        ("RABBITMQ_MANAGEMENT_SSL_KEYFILE", "/key.pem"),
+        ("RABBITMQ_MANAGEMENT_SSL_CACERTFILE", "/other.pem"),
+    ];
+    let (config, warnings) = load(&[], &[&variables[..], &management].concat()).unwrap();
+    assert_eq!(config.management_tls_port, Some(15_671));
+    assert_eq!(
+        warnings,
+        [
+            "RABBITMQ_MANAGEMENT_SSL_CACERTFILE is about something that leveret does not have; it is passed over"
+        ]
+    );
+    let (config, warnings) = load(&[], &management[..1]).unwrap();
+    assert_eq!((config.management_tls_port, warnings.len()), (None, 1));
+    let wrong = load(&[], &[("RABBITMQ_SSL_VERIFY", "maybe")]).unwrap_err().to_string();
+    assert!(wrong.starts_with("RABBITMQ_SSL_VERIFY must be "), "{wrong}");
 }
 
 #[test]

@@ -5,10 +5,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::skipped::Skipped;
 use crate::auth::{
     AccessDefinition, PasswordHash, Tags, TopicPermissionsOf, UserForm, UserLimits, UserPermissions,
 };
 use crate::broker::definition::BindingDefinition;
+use crate::broker::error::{BrokerError, ResourceKind};
 use crate::broker::exchange::{ExchangeKind, ExchangeProperties};
 use crate::broker::json::from_json;
 use crate::broker::parameter::{GlobalParameter, Parameter, VHostLimits};
@@ -31,7 +33,12 @@ pub struct Definitions {
     pub(super) queues: Vec<(ShortString, ShortString, QueueProperties)>,
     pub(super) exchanges: Vec<(ShortString, ShortString, ExchangeProperties)>,
     pub(super) bindings: Vec<(ShortString, BindingDefinition)>,
+    /// What is in the document and can't be here; its bindings are none of those above.
+    pub(super) skipped: Vec<Skipped>,
 }
+
+/// A queue or an exchange with its vhost and name, or one of a type that is not known here.
+type Entry<T> = Result<(ShortString, ShortString, T), Skipped>;
 
 /// A vhost, and what the document says of it.
 #[derive(Debug)]
@@ -101,14 +108,21 @@ impl<'a> Document<'a> {
     }
 
     fn of_vhosts(&self) -> Result<Definitions, InvalidDefinitions> {
-        Ok(Definitions {
+        let mut definitions = Definitions {
             parameters: self.list("parameters", |json| self.parameter(json))?,
             policies: self.list("policies", |json| self.policy(json))?,
-            queues: self.list("queues", |json| self.queue(json))?,
-            exchanges: self.list("exchanges", |json| self.exchange(json))?,
             bindings: self.list("bindings", |json| self.binding(json))?,
             ..Definitions::default()
-        })
+        };
+        let Definitions { queues, exchanges, bindings, skipped, .. } = &mut definitions;
+        for entry in self.list("queues", |json| self.queue(json))? {
+            entry.map_or_else(|unknown| skipped.push(unknown), |queue| queues.push(queue));
+        }
+        for entry in self.list("exchanges", |json| self.exchange(json))? {
+            entry.map_or_else(|unknown| skipped.push(unknown), |exchange| exchanges.push(exchange));
+        }
+        Skipped::take_bindings(skipped, bindings);
+        Ok(definitions)
     }
 
     fn list<T>(
@@ -160,10 +174,19 @@ impl<'a> Document<'a> {
         Ok((self.vhost(vhost)?, policy))
     }
 
-    fn queue(&self, json: &Value) -> Result<(ShortString, ShortString, QueueProperties), String> {
+    fn queue(&self, json: &Value) -> Result<Entry<QueueProperties>, String> {
         let QueueForm { vhost, name: Name(name), kind, durable, auto_delete, arguments } =
             form(json)?;
-        let mut arguments = table(&arguments)?;
+        let (vhost, mut arguments) = (self.vhost(vhost)?, table(&arguments)?);
+        if let Some(of_type) = unknown_queue_type(kind.as_deref(), &arguments) {
+            return Ok(Err(Skipped {
+                kind: ResourceKind::Queue,
+                name,
+                vhost,
+                of_type,
+                bindings: 0,
+            }));
+        }
         if let Some(kind) = kind.as_deref().and_then(queue_kind)
             && kind != QueueKind::Classic
             && !arguments.contains("x-queue-type")
@@ -172,20 +195,27 @@ impl<'a> Document<'a> {
             arguments.insert(ShortString::from_static("x-queue-type"), kind);
         }
         let properties = QueueProperties { durable, auto_delete, owner: None, arguments };
-        Ok((self.vhost(vhost)?, name, properties))
+        Ok(Ok((vhost, name, properties)))
     }
 
-    fn exchange(
-        &self,
-        json: &Value,
-    ) -> Result<(ShortString, ShortString, ExchangeProperties), String> {
+    fn exchange(&self, json: &Value) -> Result<Entry<ExchangeProperties>, String> {
         let ExchangeForm { vhost, name, kind, durable, auto_delete, internal, arguments } =
             form(json)?;
-        let kind = ShortString::new(kind).map_err(|error| error.to_string())?;
-        let kind = ExchangeKind::parse(&kind).map_err(|error| error.to_string())?;
-        let arguments = table(&arguments)?;
+        let (vhost, Name(name), arguments) = (self.vhost(vhost)?, name, table(&arguments)?);
+        let delayed = match arguments.get("x-delayed-type").and_then(FieldValue::as_str) {
+            Some(delayed) if kind == ExchangeKind::DelayedMessage.name() => delayed,
+            _ => &kind,
+        };
+        let (delayed, kind) = (exchange_kind(delayed)?, exchange_kind(&kind)?);
+        let kind = match delayed.and(kind) {
+            Ok(kind) => kind,
+            Err(of_type) => {
+                let kind = ResourceKind::Exchange;
+                return Ok(Err(Skipped { kind, name, vhost, of_type, bindings: 0 }));
+            }
+        };
         let properties = ExchangeProperties { kind, durable, auto_delete, internal, arguments };
-        Ok((self.vhost(vhost)?, name.0, properties))
+        Ok(Ok((vhost, name, properties)))
     }
 
     fn binding(&self, json: &Value) -> Result<(ShortString, BindingDefinition), String> {
@@ -373,6 +403,38 @@ fn vhost(json: &Value) -> Result<VHostEntry, String> {
 fn queue_kind(name: &str) -> Option<QueueKind> {
     let name = name.strip_prefix("rabbit_").unwrap_or(name);
     QueueKind::parse(name.strip_suffix("_queue").unwrap_or(name))
+}
+
+/// The type of a queue, where it is a word that is none here: streams, and what plugins have. What is no word at
+/// all is wrong, which the arguments' check says.
+fn unknown_queue_type(named: Option<&str>, arguments: &FieldTable) -> Option<String> {
+    let (name, kind) = match arguments.get("x-queue-type") {
+        Some(argument) => {
+            let name = argument.as_str()?;
+            (name, QueueKind::parse(name))
+        }
+        None => {
+            let name = named.filter(|name| *name != "undefined")?;
+            (name, queue_kind(name))
+        }
+    };
+    match kind {
+        Some(QueueKind::Classic | QueueKind::Quorum) => None,
+        Some(QueueKind::Stream) | None => Some(name.to_owned()),
+    }
+}
+
+/// The type of exchanges of this name, or the name, where none here has it.
+///
+/// # Errors
+/// A text, where no type can have such a name.
+fn exchange_kind(name: &str) -> Result<Result<ExchangeKind, String>, String> {
+    let short = ShortString::new(name).map_err(|error| error.to_string())?;
+    match ExchangeKind::parse(&short) {
+        Ok(kind) => Ok(Ok(kind)),
+        Err(BrokerError::UnknownExchangeType(_)) => Ok(Err(name.to_owned())),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn global_parameter(json: &Value) -> Result<GlobalParameter, String> {

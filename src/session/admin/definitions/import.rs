@@ -1,6 +1,5 @@
 //! A document comes into force.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,7 +28,17 @@ pub enum ImportError {
     /// The document names a user who is neither in it nor there. Nothing was changed.
     #[error("user '{0}' is neither defined nor there")]
     UnknownUser(String),
-    /// One of the definitions can't be in force. Those before it are.
+    /// One of the definitions can never be in force: an argument that its type does not take, or a binding that
+    /// leads from or to nothing. Nothing was changed.
+    #[error("{what}: {error}")]
+    Impossible {
+        /// Which.
+        what: String,
+        /// Why.
+        error: BrokerError,
+    },
+    /// One of the definitions can't be in force here and now: a limit is reached, or what it needs was deleted
+    /// meanwhile. Those before it are.
     #[error("{what}: {error}")]
     Refused {
         /// Which.
@@ -42,7 +51,7 @@ pub enum ImportError {
 impl Host {
     /// Puts definitions in force: what is new is added, users, permissions, parameters and policies of the
     /// same name are replaced, and nothing is deleted. A queue, exchange or binding that is there stays as
-    /// it is.
+    /// it is. Queues and exchanges of types that are not known here are skipped, with their bindings and a warning.
     ///
     /// # Errors
     /// [`ImportError`].
@@ -51,7 +60,10 @@ impl Host {
         definitions: Definitions,
         now: Instant,
     ) -> Result<(), ImportError> {
-        self.check_references(&definitions)?;
+        self.check_definitions(&definitions)?;
+        for skipped in &definitions.skipped {
+            tracing::warn!("{}", OneLine(skipped));
+        }
         let Definitions { users, vhosts, permissions, topic_permissions, .. } = definitions;
         for (user, limits) in users {
             let name = user.name.clone();
@@ -95,33 +107,6 @@ impl Host {
         }
         for (vhost, binding) in definitions.bindings {
             self.import_binding(&vhost, binding, now)?;
-        }
-        Ok(())
-    }
-
-    /// What the document names is there, or will be.
-    fn check_references(&self, definitions: &Definitions) -> Result<(), ImportError> {
-        let Definitions { permissions, topic_permissions, parameters, policies, .. } = definitions;
-        let vhosts: HashSet<&ShortString> = definitions.vhosts.iter().map(|it| &it.name).collect();
-        let named = (permissions.iter().map(|of| &of.vhost))
-            .chain(topic_permissions.iter().map(|of| &of.vhost))
-            .chain(parameters.iter().map(|(vhost, _)| vhost))
-            .chain(policies.iter().map(|(vhost, _)| vhost))
-            .chain(definitions.queues.iter().map(|(vhost, ..)| vhost))
-            .chain(definitions.exchanges.iter().map(|(vhost, ..)| vhost))
-            .chain(definitions.bindings.iter().map(|(vhost, _)| vhost));
-        for vhost in named {
-            if !vhosts.contains(vhost) && self.vhost(vhost).is_none() {
-                return Err(ImportError::UnknownVHost(vhost.to_string()));
-            }
-        }
-        let users: HashSet<&str> =
-            definitions.users.iter().map(|(user, _)| user.name.as_str()).collect();
-        let named = permissions.iter().map(|of| &of.user);
-        for user in named.chain(topic_permissions.iter().map(|of| &of.user)) {
-            if !users.contains(user.as_str()) && self.user(user).is_none() {
-                return Err(ImportError::UnknownUser(user.clone()));
-            }
         }
         Ok(())
     }
@@ -173,7 +158,7 @@ impl Host {
     ) -> Result<(), ImportError> {
         let vhost = self.vhost_of_import(vhost)?;
         let BindingDefinition { source, to_queue, destination, routing_key, arguments } = binding;
-        let what = format!("{source} -> {destination}");
+        let what = name_of(&source, &destination);
         let destination = match to_queue {
             false => Ok(Destination::Exchange(destination)),
             true => vhost.queue(&destination).map(Destination::Queue),
@@ -189,6 +174,11 @@ impl Host {
     fn vhost_of_import(&self, name: &ShortString) -> Result<Arc<VHost>, ImportError> {
         self.vhost(name).ok_or_else(|| ImportError::UnknownVHost(name.to_string()))
     }
+}
+
+/// How error texts name a binding.
+pub(super) fn name_of(source: &ShortString, destination: &ShortString) -> String {
+    format!("{source} -> {destination}")
 }
 
 /// What is there with other properties stays, as with RabbitMQ.

@@ -2,9 +2,11 @@
 //!
 //! <https://www.rabbitmq.com/docs/definitions>
 
+mod check;
 mod document;
 mod export;
 mod import;
+mod skipped;
 #[cfg(test)]
 mod tests;
 

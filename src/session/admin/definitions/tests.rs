@@ -156,14 +156,142 @@ fn a_malformed_document_is_refused_as_a_whole() {
     assert_eq!(host.export_definitions(), before);
 }
 
+/// What no broker could do is found out before anything is done.
+#[test]
+fn what_can_not_be_declared_or_bound_changes_nothing() {
+    let host = plain_host();
+    let before = host.export_definitions();
+    let queue = |arguments: Value| json!({ "name": "q", "vhost": "new", "arguments": arguments });
+    let exchange = |kind: &str, arguments: Value| json!({ "name": "x", "vhost": "new", "type": kind, "arguments": arguments });
+    let binding = |source: &str, kind: &str, destination: &str, key: &str, arguments: Value| {
+        json!({ "source": source, "vhost": "new", "destination": destination,
+            "destination_type": kind, "routing_key": key, "arguments": arguments })
+    };
+    let plain = exchange("direct", json!({}));
+    let hash = exchange("x-consistent-hash", json!({}));
+    let headers = json!({ "x-match": "some" });
+    for (queue, exchange, binding, error) in [
+        (
+            queue(json!({ "x-max-length": -1 })),
+            plain.clone(),
+            binding("x", "queue", "q", "", json!({})),
+            "queue 'q': invalid arg 'x-max-length' for queue 'q' in vhost 'new': {value_negative,-1}",
+        ),
+        (
+            queue(json!({ "x-queue-type": 1 })),
+            plain.clone(),
+            binding("x", "queue", "q", "", json!({})),
+            "queue 'q': invalid arg 'x-queue-type' for queue 'q' in vhost 'new': \"expected string, got signedint\"",
+        ),
+        (
+            queue(json!({})),
+            exchange("x-delayed-message", json!({})),
+            binding("x", "queue", "q", "", json!({})),
+            "exchange 'x': Invalid argument, 'x-delayed-type' must be an existing exchange type",
+        ),
+        (
+            queue(json!({})),
+            exchange("direct", json!({ "alternate-exchange": true })),
+            binding("x", "queue", "q", "", json!({})),
+            "exchange 'x': invalid type 'bool' for arg 'alternate-exchange' in exchange 'x' in vhost 'new'",
+        ),
+        (
+            queue(json!({})),
+            plain.clone(),
+            binding("amq.topic", "queue", "gone", "", json!({})),
+            "binding 'amq.topic -> gone': no queue 'gone' in vhost 'new'",
+        ),
+        (
+            queue(json!({})),
+            plain.clone(),
+            binding("x", "exchange", "gone", "", json!({})),
+            "binding 'x -> gone': no exchange 'gone' in vhost 'new'",
+        ),
+        (
+            queue(json!({})),
+            hash,
+            binding("x", "queue", "q", "heavy", json!({})),
+            "binding 'x -> q': The binding key must be an integer: <<\"heavy\">>",
+        ),
+        (
+            queue(json!({})),
+            plain,
+            binding("amq.headers", "queue", "q", "", headers),
+            "binding 'amq.headers -> q': Invalid x-match field value <<\"some\">>; expected all, any, all-with-x, or any-with-x",
+        ),
+    ] {
+        let document = json!({ "users": [{ "name": "new", "tags": "" }], "vhosts": [{ "name": "new" }],
+            "queues": [queue], "exchanges": [exchange], "bindings": [binding] });
+        assert_eq!(import(&host, &document).unwrap_err().to_string(), error);
+        assert_eq!(host.export_definitions(), before);
+    }
+}
+
 /// What can only be found out on the way is named; what came before it is there.
 #[test]
 fn a_definition_that_can_not_be_in_force_is_named() {
     let host: Arc<Host> = plain_host();
-    let binding = json!({ "source": "amq.topic", "vhost": "/", "destination": "gone",
-        "destination_type": "queue", "routing_key": "" });
-    let document = json!({ "users": [{ "name": "new", "tags": "" }], "bindings": [binding] });
+    let limits = json!({ "vhost": "/", "component": "vhost-limits", "name": "limits", "value": { "max-queues": 1 } });
+    let queue = |name: &str| json!({ "name": name, "vhost": "/" });
+    let document = json!({ "users": [{ "name": "new", "tags": "" }], "parameters": [limits],
+        "queues": [queue("a"), queue("b")] });
     let error = import(&host, &document).unwrap_err().to_string();
-    assert_eq!(error, "binding 'amq.topic -> gone': no queue 'gone' in vhost '/'");
+    assert_eq!(
+        error,
+        "queue 'b': cannot declare queue 'b': queue limit in vhost '/' (1) is reached"
+    );
     assert!(host.user("new").is_some());
+}
+
+/// Goal: a file of a RabbitMQ with streams and exchanges of plugins is in force, but for those.
+#[test]
+fn queues_and_exchanges_of_other_types_are_skipped_with_their_bindings() {
+    let host = plain_host();
+    let queue = |name: &str, kind: &str, arguments: Value| json!({ "name": name, "vhost": "/", "type": kind, "arguments": arguments });
+    let exchange = |name: &str, kind: &str, arguments: Value| json!({ "name": name, "vhost": "/", "type": kind, "arguments": arguments });
+    let binding = |source: &str, kind: &str, destination: &str| {
+        json!({ "source": source, "vhost": "/", "destination": destination,
+            "destination_type": kind, "routing_key": "" })
+    };
+    let document = json!({
+        "queues": [
+            queue("s", "classic", json!({ "x-queue-type": "stream", "x-max-age": "1D" })),
+            queue("s4", "stream", json!({})),
+            queue("m", "rabbit_mqtt_qos0_queue", json!({})),
+            queue("q", "undefined", json!({})),
+        ],
+        "exchanges": [
+            exchange("jms", "x-jms-topic", json!({})),
+            exchange("late", "x-delayed-message", json!({ "x-delayed-type": "x-jms-topic" })),
+            exchange("x", "fanout", json!({ "alternate-exchange": "jms" })),
+        ],
+        "bindings": [
+            binding("x", "queue", "s"),
+            binding("x", "exchange", "jms"),
+            binding("jms", "queue", "s"),
+            binding("jms", "queue", "q"),
+            binding("x", "queue", "q"),
+        ],
+    });
+    let read = Definitions::read(&document).unwrap();
+    let skipped: Vec<String> = read.skipped.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        skipped,
+        [
+            "queue 's' in vhost '/' is skipped, and so are its 2 bindings: there is no queue type 'stream' in leveret",
+            "queue 's4' in vhost '/' is skipped: there is no queue type 'stream' in leveret",
+            "queue 'm' in vhost '/' is skipped: there is no queue type 'rabbit_mqtt_qos0_queue' in leveret",
+            "exchange 'jms' in vhost '/' is skipped, and so are its 3 bindings: there is no exchange type 'x-jms-topic' in leveret",
+            "exchange 'late' in vhost '/' is skipped: there is no exchange type 'x-jms-topic' in leveret",
+        ]
+    );
+    host.import_definitions(read, origin()).unwrap();
+    let exported = host.export_definitions();
+    let names = |list: &str, field: &str| -> Vec<String> {
+        let entries = exported[list].as_array().unwrap().iter();
+        entries.map(|entry| entry[field].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names("queues", "name"), ["q"]);
+    assert_eq!(names("exchanges", "name"), ["x"]);
+    assert_eq!(names("bindings", "destination"), ["q"]);
 }
