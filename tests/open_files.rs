@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
@@ -133,9 +133,7 @@ fn one_address_has_its_places_over_http_and_no_more() {
     let counted = "rabbitmq_connections_refused_total{protocol=\"http\",limit=\"address\"} 1";
     assert!(metrics.lines().any(|line| line == counted), "{metrics}");
     drop(silent);
-    let start = Instant::now();
-    // Until the broker has noticed that they are gone.
-    while !server.get("management", "/api/overview").starts_with("HTTP/1.1 401 ") {
-        assert!(start.elapsed() < DEADLINE, "places are given back");
-    }
+    // As soon as the broker has noticed that they are gone.
+    let mut answers = (0..10_000).map(|_| server.get("management", "/api/overview"));
+    assert!(answers.any(|answer| answer.starts_with("HTTP/1.1 401 ")), "places are given back");
 }
