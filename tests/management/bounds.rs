@@ -125,8 +125,8 @@ fn the_check_of_the_connection_limit_counts_connections() {
         let check = "/api/health/checks/below-node-connection-limit";
         let passed = json!({ "status": "ok", "limit": 1, "connections": 0 });
         assert_eq!(api.json(check).await, passed);
-        let connection =
-            lapin::Connection::connect(&broker.uri(), lapin::ConnectionProperties::default());
+        let uri = broker.uri();
+        let connection = lapin::Connection::connect(&uri, lapin::ConnectionProperties::default());
         let connection = connection.await.unwrap();
         let answer = api.get(check).await;
         let reason = "node connection limit is reached";
