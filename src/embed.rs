@@ -1,6 +1,7 @@
 //! A running broker: what the `leveret` command starts, and what a test embeds.
 
 mod administration;
+mod descriptors;
 mod web;
 
 use std::io;
@@ -12,6 +13,7 @@ use amqp_codec::ShortString;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use self::descriptors::Descriptors;
 use self::web::Web;
 use crate::auth::{Certificate, Permissions};
 use crate::broker::census::Census;
@@ -143,11 +145,13 @@ impl Broker {
         if tls.is_none() {
             needs_no_tls(&config)?;
         }
-        let Opened { store, durable, recovered } = open_store(&config)?;
+        let descriptors = Descriptors::of_process(&config);
+        let Opened { store, durable, recovered } = open_store(&config, descriptors.segments)?;
         let Recovered { values, queues, first_free } = recovered;
         let vhost_limits = vhost_limits(&config)?;
         let settings = host_settings(&config, store, values, first_free);
-        let host = Host::new(HostSettings { vhost_limits, ..settings })?;
+        let descriptors_max = descriptors.clients;
+        let host = Host::new(HostSettings { vhost_limits, descriptors_max, ..settings })?;
         if let Some(durable) = &durable {
             restore(&host, durable, queues)?;
         }
@@ -167,7 +171,7 @@ impl Broker {
         let server = Server::start(listeners, &host)?;
         let local_token =
             Secret::new(format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()));
-        let web = web.start(&host, &config, &server, &local_token, tls.clone());
+        let web = web.start(&host, &config, &server, &local_token, descriptors.http);
         let failure = Arc::new(watch::Sender::new(None));
         if let Some(durable) = &durable {
             let (end, failure) = (server.end(), Arc::clone(&failure));
@@ -479,7 +483,8 @@ struct Opened {
     recovered: Recovered,
 }
 
-fn open_store(config: &Config) -> Result<Opened, StartError> {
+/// Opens it; so many segments are kept open to be read.
+fn open_store(config: &Config, open_max: usize) -> Result<Opened, StartError> {
     let durability = match config.durability {
         Durability::Fsync => store::Durability::Fsync,
         Durability::Os => store::Durability::Os,
@@ -489,7 +494,7 @@ fn open_store(config: &Config) -> Result<Opened, StartError> {
         }
     };
     let dir = config.data_dir.as_deref().ok_or(StartError::NoDataDir)?;
-    let mut log = LogOptions::default();
+    let mut log = LogOptions { open_max, ..LogOptions::default() };
     if durability == store::Durability::Os {
         log.ahead_bytes = 0;
     }
@@ -580,20 +585,6 @@ fn definition_files(path: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Descriptors that the broker needs for itself: files of the store, listeners, connections over HTTP.
-const DESCRIPTORS_RESERVED: u64 = 256;
-
-/// How many descriptors clients may have, of those that the process may have: one that can't open its own files
-/// any more would have to stop. 0, where it may have any number.
-fn descriptors_for_clients() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    limit.map_or(0, |limit| {
-        // Of few, half.
-        let left = limit.saturating_sub(DESCRIPTORS_RESERVED).max(limit / 2);
-        usize::try_from(left).unwrap_or(0)
-    })
-}
-
 /// What the configuration calls the node, and what is missing of it as RabbitMQ has it: `rabbit@` and the first
 /// part of this machine's name.
 fn node_name(config: &Config) -> String {
@@ -648,7 +639,7 @@ fn host_settings(
         certificate_login: config.tls.login_from,
         capacity: config.capacity,
         vhost_limits: Vec::new(),
-        descriptors_max: descriptors_for_clients(),
+        descriptors_max: 0,
         node_name: node_name(config),
         outbox_bytes_max: config.consumer_outbox_bytes,
         store,

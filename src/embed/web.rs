@@ -23,7 +23,10 @@ pub(super) struct Web {
 }
 
 /// The sockets of it, before there is anything to serve.
-pub(super) struct WebListeners(Vec<Endpoint>);
+pub(super) struct WebListeners {
+    endpoints: Vec<Endpoint>,
+    tls: Option<ServerTls>,
+}
 
 impl Web {
     /// Listens where the configuration says so. HTTPS is for those who have TLS.
@@ -51,21 +54,21 @@ impl Web {
                 endpoints.push(Endpoint { listener, service, tls: tls.cloned() });
             }
         }
-        Ok(WebListeners(endpoints))
+        Ok(WebListeners { endpoints, tls: tls.cloned() })
     }
 }
 
 impl WebListeners {
-    /// Serves on all of them.
+    /// Serves on all of them, so many connections of each service at a time.
     pub(super) fn start(
         self,
         host: &Arc<Host>,
         config: &Config,
         amqp: &Server,
         local_token: &Secret,
-        tls: Option<ServerTls>,
+        connections_max: usize,
     ) -> Web {
-        let Self(endpoints) = self;
+        let Self { endpoints, tls } = self;
         let listening: Vec<Listening> = endpoints.iter().filter_map(listening).collect();
         let on = |protocol: &str| -> Vec<SocketAddr> {
             let of_protocol = listening.iter().filter(|it| it.protocol == protocol);
@@ -82,7 +85,8 @@ impl WebListeners {
         if endpoints.is_empty() {
             return web;
         }
-        let site = Site::new(Arc::clone(host), identity(host, config), local_token.clone(), now);
+        let (host, identity) = (Arc::clone(host), identity(host, config));
+        let site = Site::new(host, identity, local_token.clone(), connections_max, now);
         let of_amqp = |protocol: &'static str, addresses: &[SocketAddr]| {
             let on = |&address: &SocketAddr| Listening { protocol, address };
             addresses.iter().map(on).collect::<Vec<_>>()

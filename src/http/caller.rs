@@ -31,7 +31,7 @@ pub(super) struct From {
 impl From {
     /// Whether it comes from the broker's own machine: over loopback, or to an address from that very address.
     /// Nobody else can have a connection whose ends have one address: the answers go to this machine.
-    fn is_this_machine(self) -> bool {
+    pub(super) fn is_this_machine(self) -> bool {
         let (peer, local) = (self.peer.ip().to_canonical(), self.local.ip().to_canonical());
         peer.is_loopback() || peer == local
     }

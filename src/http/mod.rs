@@ -4,6 +4,7 @@
 //! exchanges are looked at under their locks, connections are asked ([`crate::session::Host::ask_connections`]).
 
 mod access;
+mod admission;
 mod bindings;
 mod body;
 mod caller;
@@ -41,5 +42,6 @@ mod tls;
 mod users;
 mod vhosts;
 
+pub use self::admission::CONNECTIONS_MAX;
 pub use self::server::{Endpoint, Server, Service};
 pub use self::site::{Identity, Listening, Site};

@@ -13,7 +13,6 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,10 +22,9 @@ use super::rates;
 use super::router::{management, metrics};
 use super::site::Site;
 use super::tls::secure;
+use crate::auth::Origin;
+use crate::session::{Arrival, LogAllowance};
 use crate::tls::ServerTls;
-
-/// Connections that are served at a time for each service; more wait to be accepted.
-const CONNECTIONS_MAX: usize = 1024;
 
 /// How long a client may take to send the head of a request, or to begin another one; and for its TLS
 /// handshake.
@@ -88,17 +86,12 @@ impl Server {
     /// Serves on these sockets. Needs a tokio runtime.
     pub fn start(site: &Arc<Site>, endpoints: Vec<Endpoint>) -> Self {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
-        // Who fills one of them keeps nobody out of the other.
-        let [of_management, of_metrics] =
-            std::array::from_fn(|_| Arc::new(Semaphore::new(CONNECTIONS_MAX)));
-        for Endpoint { listener, service, tls } in endpoints {
-            let room = match service {
-                Service::Management => &of_management,
-                Service::Metrics => &of_metrics,
-            };
-            let (room, shutdown) = (Arc::clone(room), shutdown.clone());
-            let acceptor = Acceptor { listener, tls, room, shutdown, tasks: tasks.clone() };
-            tasks.spawn(acceptor.run(service, Arc::clone(site)));
+        let log = Arc::new(Refusals::default());
+        for endpoint in endpoints {
+            let (site, log) = (Arc::clone(site), Arc::clone(&log));
+            let (shutdown, of_clients) = (shutdown.clone(), tasks.clone());
+            let acceptor = Acceptor { endpoint, site, log, shutdown, tasks: of_clients };
+            tasks.spawn(acceptor.run());
         }
         let sampler = rates::sample(Arc::clone(site));
         let shutdown_of_sampler = shutdown.clone();
@@ -126,45 +119,73 @@ impl Drop for Server {
     }
 }
 
+/// How many lines the log gets of those who were not let in.
+#[derive(Debug, Default)]
+struct Refusals {
+    refused: LogAllowance,
+    failed: LogAllowance,
+}
+
 struct Acceptor {
-    listener: TcpListener,
-    tls: Option<ServerTls>,
-    room: Arc<Semaphore>,
+    endpoint: Endpoint,
+    site: Arc<Site>,
+    log: Arc<Refusals>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Acceptor {
-    async fn run(self, service: Service, site: Arc<Site>) {
+    async fn run(self) {
+        let (site, service) = (Arc::clone(&self.site), self.endpoint.service);
         // A broker that nobody asks this way pays for none of it: it is a megabyte and a half.
         let router = LazyCell::new(move || match service {
             Service::Management => management(site),
             Service::Metrics => metrics(site),
         });
         loop {
-            let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else { return };
             let accepted = tokio::select! {
                 () = self.shutdown.cancelled() => return,
-                accepted = self.listener.accept() => accepted,
+                accepted = self.endpoint.listener.accept() => accepted,
             };
             match accepted {
-                Ok((stream, address)) => {
+                Ok((stream, peer)) => {
                     // A socket that has no address any more is gone.
                     let Ok(local) = stream.local_addr() else { continue };
-                    let from = From { peer: address, local };
-                    let client =
-                        Client { from, router: router.clone(), shutdown: self.shutdown.clone() };
-                    match self.tls.clone() {
-                        None => self.tasks.spawn(client.serve_plain(stream, permit)),
-                        Some(tls) => self.tasks.spawn(client.serve_tls(stream, tls, permit)),
-                    };
+                    let from = From { peer, local };
+                    if let Some(place) = self.admit(from) {
+                        self.serve(stream, Client::new(from, &router, &self.shutdown), place);
+                    }
                 }
                 Err(error) => {
-                    tracing::warn!("cannot accept a connection: {error}");
+                    if let Some(line) = self.log.failed.take(self.site.now()) {
+                        tracing::warn!("HTTP: cannot accept a connection: {error}{line}");
+                    }
                     tokio::time::sleep(ACCEPT_REST).await;
                 }
             }
         }
+    }
+
+    /// A place for a client, unless there are too many already. It is not told: what it costs ends here.
+    fn admit(&self, from: From) -> Option<Arrival> {
+        let admitted = self.site.admission(self.endpoint.service).admit(from);
+        let refused = match admitted {
+            Ok(place) => return Some(place),
+            Err(refused) => refused,
+        };
+        if let Some(line) = self.log.refused.take(self.site.now()) {
+            let (origin, protocol) = (Origin::from(from.peer.ip()), self.endpoint.protocol());
+            let peer = from.peer;
+            tracing::warn!(%peer, "{protocol}: refused a connection from {origin}: {refused}{line}");
+        }
+        None
+    }
+
+    fn serve(&self, stream: TcpStream, client: Client, place: Arrival) {
+        match self.endpoint.tls.clone() {
+            None => self.tasks.spawn(client.serve_plain(stream, place)),
+            Some(tls) => self.tasks.spawn(client.serve_tls(stream, tls, place)),
+        };
     }
 }
 
@@ -176,15 +197,19 @@ struct Client {
 }
 
 impl Client {
-    /// Serves it until it is gone; the permit is given back then.
-    async fn serve_plain(self, stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    fn new(from: From, router: &Router, shutdown: &CancellationToken) -> Self {
+        Self { from, router: router.clone(), shutdown: shutdown.clone() }
+    }
+
+    /// Serves it until it is gone; its place is given back then.
+    async fn serve_plain(self, stream: TcpStream, _place: Arrival) {
         // It costs a little latency where it can't be set.
         let _ = stream.set_nodelay(true);
         self.serve(stream).await;
     }
 
     /// The same over TLS.
-    async fn serve_tls(self, stream: TcpStream, tls: ServerTls, _permit: OwnedSemaphorePermit) {
+    async fn serve_tls(self, stream: TcpStream, tls: ServerTls, _place: Arrival) {
         let _ = stream.set_nodelay(true);
         let peer = self.from.peer;
         let secured = tokio::select! {

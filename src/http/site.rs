@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use super::admission::Admission;
 use super::rates::Rates;
+use super::server::Service;
 use super::settings::Settings;
 use crate::broker::time::Timestamp;
 use crate::config::Secret;
@@ -61,19 +63,31 @@ pub struct Site {
     tls: OnceLock<ServerTls>,
     local_token: Secret,
     settings: Settings,
+    /// Who fills one of them keeps nobody out of the other.
+    places: Places,
+}
+
+/// The places of each service.
+#[derive(Debug)]
+struct Places {
+    management: Admission,
+    metrics: Admission,
 }
 
 impl Site {
-    /// A site for a broker that starts now.
+    /// A site for a broker that starts now. Each service has so many connections at a time.
     pub fn new(
         host: Arc<Host>,
         identity: Identity,
         local_token: Secret,
+        connections_max: usize,
         clock: fn() -> Instant,
     ) -> Arc<Self> {
         let started = clock();
         let rates = Rates::new(started);
         let settings = Settings::new(identity.disk_free_limit);
+        let places = || Admission::new(connections_max);
+        let places = Places { management: places(), metrics: places() };
         Arc::new(Self {
             host,
             clock,
@@ -85,6 +99,7 @@ impl Site {
             tls: OnceLock::new(),
             local_token,
             settings,
+            places,
         })
     }
 
@@ -105,6 +120,14 @@ impl Site {
     /// What can be changed while the broker runs.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// Who may be connected to a service.
+    pub(super) fn admission(&self, service: Service) -> &Admission {
+        match service {
+            Service::Management => &self.places.management,
+            Service::Metrics => &self.places.metrics,
+        }
     }
 
     pub(super) fn listening(&self) -> &[Listening] {

@@ -48,7 +48,7 @@ pub enum ArrivalRefused {
     #[error("it has {0} connections that have not logged in, which is the limit for one address")]
     Strangers(usize),
     /// Of [`ArrivalLimits::of_all`].
-    #[error("there are {0} connections, and open files are running out")]
+    #[error("there are {0} connections, and no more open files are set aside for them")]
     All(usize),
 }
 
@@ -93,7 +93,9 @@ struct OfOrigin {
 }
 
 impl Arrivals {
-    pub(super) fn new(limits: ArrivalLimits) -> Self {
+    /// With nobody connected.
+    #[must_use]
+    pub fn new(limits: ArrivalLimits) -> Self {
         Self { limits, ..Self::default() }
     }
 

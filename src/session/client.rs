@@ -696,23 +696,6 @@ impl Session {
         Ok(())
     }
 
-    /// Takes what the outbox holds; `false` if that is nothing.
-    pub(super) fn refill_arrived(&mut self) -> bool {
-        let mut items = Vec::new();
-        self.outbox.take(&mut items);
-        self.arrived = items.into_iter();
-        self.arrived.len() > 0
-    }
-
-    /// Writes all that has arrived so far, so that what follows is not overtaken by it.
-    pub(super) fn settle_outbox(&mut self, output: &mut Output, now: Instant) {
-        self.write_arrived(output, usize::MAX, now);
-        // Once: what arrives because of this may go on without end.
-        self.refill_arrived();
-        self.write_arrived(output, usize::MAX, now);
-        self.write_confirms(output);
-    }
-
     /// Gives back what a channel held: its consumers go, and what they had not settled is requeued.
     fn close_channel(&mut self, id: ChannelId, output: &mut Output, now: Instant) {
         if matches!(self.channels.get(&id).map(|c| &c.mode), Some(Mode::Transaction(_))) {

@@ -275,6 +275,23 @@ impl Session {
         }
     }
 
+    /// Takes what the outbox holds; `false` if that is nothing.
+    pub(super) fn refill_arrived(&mut self) -> bool {
+        let mut items = Vec::new();
+        self.outbox.take(&mut items);
+        self.arrived = items.into_iter();
+        self.arrived.len() > 0
+    }
+
+    /// Writes all that has arrived so far, so that what follows is not overtaken by it.
+    pub(super) fn settle_outbox(&mut self, output: &mut Output, now: Instant) {
+        self.write_arrived(output, usize::MAX, now);
+        // Once: what arrives because of this may go on without end.
+        self.refill_arrived();
+        self.write_arrived(output, usize::MAX, now);
+        self.write_confirms(output);
+    }
+
     /// Writes what was taken out of the outbox, up to the same bound; `true` if that was all.
     pub(super) fn write_arrived(
         &mut self,

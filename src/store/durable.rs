@@ -135,7 +135,9 @@ impl Shared {
             return;
         }
         if low {
-            tracing::warn!("disk alarm: publishers are blocked until there is room: {why}");
+            tracing::warn!(
+                "disk alarm: publishers are blocked until the store can write again: {why}"
+            );
         } else {
             tracing::info!("disk alarm cleared: publishers go on: {why}");
             self.relieve();

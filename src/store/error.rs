@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// Why a store can't be opened, or can't go on. Each text says what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -112,11 +114,24 @@ impl StoreError {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Whether there was no room left on the disk: what is to be tried again later.
+    /// Whether there was no room left on the disk.
     pub fn is_disk_full(&self) -> bool {
         matches!(self, Self::Io { source, .. } if matches!(
             source.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         ))
+    }
+
+    /// Whether no more files could be opened: clients, or other processes, have too many.
+    pub fn is_out_of_files(&self) -> bool {
+        let of_files = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+        matches!(self, Self::Io { source, .. } if source
+            .raw_os_error()
+            .is_some_and(|code| of_files.contains(&code)))
+    }
+
+    /// Whether the system was short of something, room or files: what is to be tried again later.
+    pub fn is_shortage(&self) -> bool {
+        self.is_disk_full() || self.is_out_of_files()
     }
 }

@@ -37,11 +37,13 @@ pub struct LogOptions {
     /// Bytes of zeros that are written behind a small frame, for those to come: where a file does not
     /// grow, a sync has its bytes to write and nothing else. 0 where nobody syncs.
     pub ahead_bytes: u32,
+    /// Segments that are kept open to be read.
+    pub open_max: usize,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        Self { segment_bytes: 64 * 1024 * 1024, ahead_bytes: 256 * 1024 }
+        Self { segment_bytes: 64 * 1024 * 1024, ahead_bytes: 256 * 1024, open_max: 256 }
     }
 }
 

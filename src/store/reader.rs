@@ -17,7 +17,7 @@ use crate::broker::queue_cell::QueueId;
 /// How often a page is read again whose messages moved to another segment at that very moment.
 const TRIES: u32 = 5;
 
-/// How long it waits for an index that a full disk has closed, before it tries again.
+/// How long it waits for an index that a full disk has closed, or for a file, before it tries again.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Reads pages of queues.
@@ -109,7 +109,8 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Reads a page. An index that a full disk has closed is waited for; `None` if the store is closed meanwhile.
+/// Reads a page. An index that a full disk has closed is waited for, and a file where no more can be
+/// opened; `None` if the store is closed meanwhile.
 fn patient_page(
     shared: &Shared,
     reader: &PageReader,
@@ -118,7 +119,7 @@ fn patient_page(
 ) -> Result<Option<Page>, StoreError> {
     loop {
         match reader.page(queue, wanted) {
-            Err(error) if error.is_disk_full() => {
+            Err(error) if error.is_shortage() => {
                 shared.set_disk_low(true, &error.to_string());
                 if shared.inbox.is_closed() {
                     return Ok(None);

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 
 use super::disk::{Access, Disk, DiskFile};
 
@@ -49,6 +50,7 @@ struct State {
     calls: u64,
     faults: BTreeMap<u64, Fault>,
     full: Range<u64>,
+    no_files: Range<u64>,
     capacity: Option<u64>,
     capacity_changes: BTreeMap<u64, Option<u64>>,
     /// All calls fail, with what is to come of it.
@@ -93,6 +95,7 @@ impl SimDisk {
             calls: 0,
             faults: BTreeMap::new(),
             full: 0..0,
+            no_files: 0..0,
             capacity: None,
             capacity_changes: BTreeMap::new(),
             down: None,
@@ -115,6 +118,12 @@ impl SimDisk {
     /// go on.
     pub fn plan_full(&self, calls: Range<u64>) {
         self.0.lock().full = calls;
+    }
+
+    /// Plans that no file or directory can be opened by the calls of these numbers. What is done with files
+    /// that are open goes on.
+    pub fn plan_no_files(&self, calls: Range<u64>) {
+        self.0.lock().no_files = calls;
     }
 
     /// Sets how many bytes the files may have together; `None` for any number.
@@ -160,6 +169,7 @@ impl SimDisk {
         state.life += 1;
         state.faults.clear();
         state.full = 0..0;
+        state.no_files = 0..0;
         state.capacity_changes.clear();
         if fault == Some(Fault::PowerLoss) {
             state.forget();
@@ -219,6 +229,15 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// The same for a call that takes a descriptor.
+    fn call_that_opens(&mut self, act: impl FnOnce(&mut Self)) -> io::Result<()> {
+        if self.no_files.contains(&(self.calls + 1)) {
+            self.look()?;
+            return Err(io::Error::from_raw_os_error(Errno::MFILE.raw_os_error()));
+        }
+        self.call_that(act)
     }
 
     /// A call that changes nothing.
@@ -378,7 +397,7 @@ impl Disk for SimDisk {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let mut state = self.0.lock();
-        state.look()?;
+        state.call_that_opens(|_| ())?;
         let below = state.names.keys().filter_map(|path| path.strip_prefix(dir).ok());
         let names: BTreeSet<String> = below
             .filter_map(|path| Some(path.iter().next()?.to_string_lossy().into_owned()))
@@ -390,7 +409,7 @@ impl Disk for SimDisk {
         let mut state = self.0.lock();
         let has_room = state.room() > 0;
         let is_there = state.names.contains_key(path);
-        state.call_that(|state| {
+        state.call_that_opens(|state| {
             if has_room && !is_there {
                 state.contents.push(Content::default());
                 let content = state.contents.len() - 1;
@@ -409,7 +428,7 @@ impl Disk for SimDisk {
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Arc<dyn DiskFile>> {
         let mut state = self.0.lock();
-        state.look()?;
+        state.call_that_opens(|_| ())?;
         let content = state.find(path)?;
         Ok(self.file(&state, content, access))
     }
@@ -438,7 +457,7 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.0.lock();
-        state.call_that(|state| {
+        state.call_that_opens(|state| {
             let (synced, rest) =
                 state.name_changes.drain(..).partition(|change: &NameChange| change.dir == dir);
             state.name_changes = rest;

@@ -57,14 +57,14 @@ pub(super) struct Writer {
     pub(super) fetches: Sender<Fetch>,
     pub(super) checkpoints: Sender<CheckpointRequest>,
     pub(super) rule: CheckpointRule,
-    /// How long it waits where there is no room, before it tries again.
+    /// How long it waits where the system is short of something, before it tries again.
     pub(super) pause: Duration,
     pub(super) checkpointed_at: Instant,
     /// Bytes that were written since the last checkpoint began.
     pub(super) since_checkpoint: u64,
     /// One is at work.
     pub(super) is_checkpointing: bool,
-    /// One was begun, and there was no room to finish it: it is to be tried again.
+    /// One was begun, and there was no room to finish it, or no file to be had: it is to be tried again.
     pub(super) unfinished: Option<CheckpointMark>,
     pub(super) looked_at_space: Instant,
     /// Bytes that were free on the disk then.
@@ -130,15 +130,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends the frame, and waits for room where there is none: nobody is told of it before it is
-    /// written, so nothing is lost.
+    /// Appends the frame, and waits where the system has no room or no more files: nobody is told of it
+    /// before it is written, so nothing is lost.
     fn append(&mut self) -> Result<Appended, StoreError> {
         loop {
             match self.log.append(&mut self.frame) {
-                Err(error) if error.is_disk_full() => {
+                Err(error) if error.is_shortage() => {
                     self.shared.set_disk_low(true, &error.to_string());
                     if self.shared.inbox.sleep(self.pause) {
-                        return Err(error);
+                        // Those who were closed first may have left what was missing.
+                        return self.log.append(&mut self.frame);
                     }
                 }
                 result => return result,
@@ -208,7 +209,7 @@ impl Writer {
             Ok(free) => {
                 let limit = self.shared.disk_free_limit();
                 let text = format!("{free} bytes are free, disk_free_limit is {limit}");
-                // An index that found no room knows better than the system.
+                // A checkpoint that found no room, or no file, knows better than the system.
                 self.shared.set_disk_low(free < limit || self.unfinished.is_some(), &text);
                 self.free = free;
             }
@@ -232,7 +233,7 @@ impl Writer {
         let _ = self.checkpoints.send(CheckpointRequest { mark });
     }
 
-    /// Tries once more what failed for want of room, if there may be some now. What was frozen then is
+    /// Tries once more what failed for want of room or files, if there may be some now. What was frozen then is
     /// folded in from the start; nothing of it is lost.
     fn go_on_with_checkpoint(&mut self, now: Instant) {
         self.checkpointed_at = now;
@@ -257,7 +258,7 @@ impl Writer {
     fn take_up(&mut self, checkpointed: Option<Checkpointed>) -> Result<Vec<Survivor>, StoreError> {
         match checkpointed {
             None => Ok(Vec::new()),
-            Some(Checkpointed::Failed(mark, error)) if error.is_disk_full() => {
+            Some(Checkpointed::Failed(mark, error)) if error.is_shortage() => {
                 self.is_checkpointing = false;
                 self.unfinished = Some(mark);
                 self.checkpointed_at = self.shared.now();

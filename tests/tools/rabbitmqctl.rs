@@ -319,6 +319,7 @@ fn listeners_are_suspended_and_resumed() {
 }
 
 /// Asks again until it is so, for ten seconds at most.
+#[expect(clippy::disallowed_methods, reason = "a deadline of the test's own")]
 fn until(is_so: impl Fn() -> bool) {
     let start = std::time::Instant::now();
     while !is_so() {

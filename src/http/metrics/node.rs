@@ -4,6 +4,7 @@ use super::text::Exposition;
 use super::text::Kind::{Counter, Gauge};
 use crate::broker::queue::{DeathReason, Totals};
 use crate::broker::traffic::VHostTotals;
+use crate::http::Service;
 use crate::http::process::Usage;
 use crate::http::site::Site;
 use crate::http::summary::Summary;
@@ -144,7 +145,15 @@ pub(super) fn refused_connections(out: &mut Exposition, site: &Site) {
     let help = "Total number of connections that were refused, by the limit that was reached";
     let mut family = out.family("connections_refused_total", Counter, help);
     for (limit, count) in site.host().arrivals().refused() {
-        family.sample(&[("limit", limit)], count);
+        family.sample(&[("protocol", "amqp091"), ("limit", limit)], count);
+    }
+    let services = [Service::Management, Service::Metrics];
+    let [management, metrics] = services.map(|service| site.admission(service).refused());
+    for ((limit, one), (_, other)) in management.zip(metrics) {
+        // Nobody is asked for a password before his first request.
+        if limit != "address_not_logged_in" {
+            family.sample(&[("protocol", "http"), ("limit", limit)], one + other);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! How long a client has for its TLS handshake.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::pin;
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::config::TlsOptions;
+use crate::http::admission::Admission;
 
 /// A server's TLS; its files are read, and gone.
 fn server_tls() -> ServerTls {
@@ -31,10 +32,7 @@ fn server_tls() -> ServerTls {
     tls
 }
 
-/// Somebody who asks this router.
-fn client_of(router: Router) -> Client {
-    let address = (Ipv4Addr::LOCALHOST, 1).into();
-    let from = From { peer: address, local: address };
+fn served_client(from: From, router: Router) -> Client {
     Client { from, router, shutdown: CancellationToken::new() }
 }
 
@@ -43,17 +41,21 @@ fn client_of(router: Router) -> Client {
 async fn a_handshake_has_the_time_of_a_head() {
     let tls = server_tls();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let room = Arc::new(Semaphore::new(1));
+    let room = Admission::new(0);
     for beginning in [&b""[..], b"\x16\x03\x01", b"GET /never-ending"] {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         client.write_all(beginning).await.unwrap();
-        let (stream, _) = listener.accept().await.unwrap();
-        let permit = Arc::clone(&room).acquire_owned().await.unwrap();
-        let mut served = pin!(client_of(Router::new()).serve_tls(stream, tls.clone(), permit));
+        let accepted = listener.accept().await.unwrap();
+        let (stream, peer) = accepted;
+        let from = From { peer, local: peer };
+        let place = room.admit(from).unwrap();
+        room.admit(from).expect_err("there is one place");
+        let mut served =
+            pin!(served_client(from, Router::new()).serve_tls(stream, tls.clone(), place));
         let (almost, rest) = (HEAD_TIMEOUT - Duration::from_secs(1), Duration::from_secs(2));
         timeout(almost, served.as_mut()).await.expect_err("it has this time");
         timeout(rest, served).await.expect("and no more");
-        assert_eq!(room.available_permits(), 1);
+        drop(room.admit(from).expect("his place is another's"));
         let mut said = Vec::new();
         // A reset is an end as well.
         let _ = client.read_to_end(&mut said).await;
@@ -68,7 +70,9 @@ async fn who_reads_no_answers_is_let_go() {
     let router = Router::new().route("/", axum::routing::get(answer));
     // What a system would take in for it.
     let (mut client, stream) = tokio::io::duplex(1024);
-    let mut served = pin!(client_of(router).serve(stream));
+    let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+    let from = From { peer: here, local: here };
+    let mut served = pin!(served_client(from, router).serve(stream));
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let (almost, rest) = (WRITE_TIMEOUT - Duration::from_secs(1), Duration::from_secs(2));
     timeout(almost, served.as_mut()).await.expect_err("it has this time");

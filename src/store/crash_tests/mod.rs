@@ -134,6 +134,22 @@ fn room_is_waited_for_at_every_call_and_nothing_is_lost() {
 }
 
 #[test]
+fn files_are_waited_for_at_every_call_and_nothing_is_lost() {
+    let mut waits = 0;
+    for seed in seeds(1) {
+        let seed = 9000 + seed;
+        for call in calls(seed, SHORT) {
+            let _seed = Seed("files", seed, call);
+            let mut world = World::new(seed);
+            world.machine.disk.plan_no_files(call..call + 1 + call % 23);
+            waits += world.run_out_of_room(SHORT);
+            go_on(world, Fault::PowerLoss);
+        }
+    }
+    assert!(waits > 20, "publishers waited {waits} times");
+}
+
+#[test]
 fn room_is_waited_for_at_every_call_of_the_index_and_nothing_is_lost() {
     let mut waits = 0;
     for seed in seeds(1) {

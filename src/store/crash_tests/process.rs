@@ -41,7 +41,7 @@ pub(super) fn options() -> DurableOptions {
         durability: Durability::Fsync,
         disk_free_limit: 1,
         checkpoint: CheckpointRule { bytes: 2048, interval: Duration::from_secs(3) },
-        log: LogOptions { segment_bytes: 1024, ahead_bytes: 4096 },
+        log: LogOptions { segment_bytes: 1024, ahead_bytes: 4096, open_max: 2 },
         clock: || NOW.get(),
     }
 }

@@ -26,7 +26,7 @@ fn options() -> DurableOptions {
         durability: Durability::Fsync,
         disk_free_limit: 0,
         checkpoint: CheckpointRule { bytes: 4096, interval: Duration::from_secs(60) },
-        log: LogOptions { segment_bytes: 2048, ahead_bytes: 4096 },
+        log: LogOptions { segment_bytes: 2048, ahead_bytes: 4096, open_max: 2 },
         clock: origin,
     }
 }

@@ -24,7 +24,7 @@ const LET_GO_PAUSE: Duration = Duration::from_millis(5);
 /// than 128 KiB (up to 16 neighbouring values) lies in a file of its own, which sled doesn't sync either:
 /// small values are the better ones.
 ///
-/// sled does nothing any more once a write failed, as for want of room. Then it is closed, and opened
+/// sled does nothing any more once a write failed, as for want of room or files. Then it is closed, and opened
 /// again by the next call: as after a crash, what was not flushed may be gone.
 #[derive(Debug)]
 pub struct SledKeyValue {
@@ -142,12 +142,12 @@ impl SledKeyValue {
         Ok(opened)
     }
 
-    /// What sled's error means. One that failed for want of room is of no use any more.
+    /// What sled's error means. One that failed for want of room or files is of no use any more.
     fn failed(&self, opened: &Arc<Opened>, error: sled::Error) -> StoreError {
         let error = failed(&self.path, error);
         let mut state = self.opened.lock();
         let is_working = |working: &Arc<Opened>| Arc::ptr_eq(working, opened);
-        if error.is_disk_full() && state.working.as_ref().is_some_and(is_working) {
+        if error.is_shortage() && state.working.as_ref().is_some_and(is_working) {
             state.failed = Arc::downgrade(opened);
             state.working = None;
             state.lost = true;
@@ -231,7 +231,32 @@ fn open_when_let_go(path: &Path, cache_bytes: u64) -> Result<sled::Db, sled::Err
 /// What sled's error means for us: a refusal of the system stays one, so that a full disk is known.
 fn failed(path: &Path, error: sled::Error) -> StoreError {
     match error {
-        sled::Error::Io(source) => StoreError::io("use the index in", path, source),
+        sled::Error::Io(source) => StoreError::io("use the index in", path, of_system(source)),
         other => StoreError::Index { path: path.to_path_buf(), what: other.to_string() },
+    }
+}
+
+/// An error that sled has copied has the text of the first, `Os { code: 24, ..`, and its kind, which too
+/// many open files have none of.
+fn of_system(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    let code =
+        text.strip_prefix("Os { code: ").and_then(|rest| rest.split(',').next()?.parse().ok());
+    code.map_or(error, io::Error::from_raw_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_open_files_are_known_in_a_copy_of_the_error() {
+        for code in [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE] {
+            let first = sled::Error::Io(io::Error::from_raw_os_error(code.raw_os_error()));
+            let copy = failed(Path::new("index"), first.clone());
+            assert!(copy.is_out_of_files() && failed(Path::new("index"), first).is_out_of_files());
+        }
+        let other = sled::Error::Io(io::Error::other("it is wrong"));
+        assert!(!failed(Path::new("index"), other).is_shortage());
     }
 }

@@ -96,14 +96,12 @@ pub struct LogFiles {
     handles: Mutex<Handles>,
 }
 
-/// Files that are kept open.
-const HANDLES_MAX: usize = 256;
-
 /// The files that are open, and when each was used last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Handles {
     files: HashMap<SegmentId, (Arc<dyn DiskFile>, u64)>,
     uses: u64,
+    max: usize,
 }
 
 impl Handles {
@@ -115,7 +113,7 @@ impl Handles {
     }
 
     fn insert(&mut self, segment: SegmentId, file: Arc<dyn DiskFile>) {
-        if self.files.len() >= HANDLES_MAX {
+        if self.files.len() >= self.max {
             let oldest = self.files.iter().min_by_key(|(_, (_, used))| *used).map(|(&id, _)| id);
             oldest.map(|id| self.files.remove(&id));
         }
@@ -124,8 +122,11 @@ impl Handles {
 }
 
 impl LogFiles {
-    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path) -> Self {
-        Self { disk, dir: dir.to_owned(), segments: Mutex::default(), handles: Mutex::default() }
+    /// `open_max` files are kept open, and one at least.
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path, open_max: usize) -> Self {
+        let handles = Handles { files: HashMap::new(), uses: 0, max: open_max.max(1) };
+        let (segments, handles) = (Mutex::default(), Mutex::new(handles));
+        Self { disk, dir: dir.to_owned(), segments, handles }
     }
 
     /// The segments, the oldest first. The last one is written to.
@@ -175,14 +176,13 @@ impl LogFiles {
         };
         let mut frames = segment.all_frames(&header);
         loop {
+            let at = frames.offset();
             match next_frame(&mut frames, &segment)? {
                 Ok(frame) => apply(&frame)?,
-                Err(Tail::Clean) if frames.offset() == len => return Ok(()),
-                // Behind the last frame of what is written to there may be zeros, but not in front of it.
+                Err(Tail::Clean) if at == len => return Ok(()),
+                // There may be zeros behind the last frame that was written, not in place of one.
                 Err(Tail::Clean) => {
-                    return Err(
-                        segment.corrupt(frames.offset(), "there are zeros in place of a frame")
-                    );
+                    return Err(segment.corrupt(at, "there are zeros in place of a frame"));
                 }
                 Err(Tail::Bad { offset, what, .. }) => return Err(segment.corrupt(offset, what)),
             }

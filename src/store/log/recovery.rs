@@ -63,7 +63,7 @@ impl LogRecovery {
     ) -> Result<Self, StoreError> {
         disk.create_dir(dir).map_err(|error| StoreError::io("create", dir, error))?;
         let ids = segment_ids(&*disk, dir)?;
-        let files = Arc::new(LogFiles::new(disk, dir));
+        let files = Arc::new(LogFiles::new(disk, dir, options.open_max));
         let mut recovery = Self { files, options, headers: BTreeMap::new(), unfinished: None };
         for (&id, next) in ids.iter().zip(ids.iter().skip(1).map(Some).chain([None])) {
             recovery.read_header(id, next.is_none())?;

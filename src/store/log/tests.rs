@@ -24,7 +24,7 @@ fn file(id: u32) -> PathBuf {
 }
 
 /// Segments that few frames of the tests fit in.
-const SMALL: LogOptions = LogOptions { segment_bytes: 300, ahead_bytes: 0 };
+const SMALL: LogOptions = LogOptions { segment_bytes: 300, ahead_bytes: 0, open_max: 2 };
 
 /// A frame with one record: a key that says which frame it is.
 fn frame(number: u64) -> FrameBuilder {
@@ -501,7 +501,7 @@ fn a_check_changes_nothing_and_finds_everything() {
 }
 
 /// The same with room for frames to come behind each.
-const AHEAD: LogOptions = LogOptions { segment_bytes: 300, ahead_bytes: 4096 };
+const AHEAD: LogOptions = LogOptions { segment_bytes: 300, ahead_bytes: 4096, open_max: 2 };
 
 #[test]
 fn frames_to_come_find_their_place_in_the_file() {
@@ -614,7 +614,8 @@ fn a_frame_is_written_where_there_is_no_room_for_those_to_come() {
 /// A log with messages of these sizes, some to a frame.
 fn messages(disk: Arc<dyn Disk>, dir: &Path, sizes: &[usize]) -> (Log, Vec<Location>) {
     let recovery =
-        Log::open(disk, dir, LogOptions { segment_bytes: 100_000, ahead_bytes: 0 }).unwrap();
+        Log::open(disk, dir, LogOptions { segment_bytes: 100_000, ahead_bytes: 0, open_max: 2 })
+            .unwrap();
     let mut log = recovery.replay(None, &mut |_| Ok(())).unwrap();
     let mut builder = FrameBuilder::new();
     let mut locations = Vec::new();

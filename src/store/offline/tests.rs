@@ -45,7 +45,7 @@ fn open(dir: &Path) -> DurableStore {
         durability: Durability::Os,
         disk_free_limit: 0,
         checkpoint: CheckpointRule { bytes: 1, interval: Duration::ZERO },
-        log: LogOptions { segment_bytes: 2048, ahead_bytes: 4096 },
+        log: LogOptions { segment_bytes: 2048, ahead_bytes: 4096, open_max: 2 },
         clock,
     };
     let (store, _) = DurableStore::open(dir, options).unwrap();
