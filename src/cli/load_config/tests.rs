@@ -111,8 +111,19 @@ fn rabbitmqs_variables_are_understood_and_ours_win() {
     assert_eq!(config_of.default_vhost, "test");
 
     let ours = [rabbitmq.as_slice(), &[("LEVERET_PORT", "1"), ("LEVERET_DEFAULT_USER", "ann")]];
-    let config_of = config(&[], &ours.concat());
+    let (config_of, warnings) = load(&[], &ours.concat()).unwrap();
     assert_eq!((config_of.port, &config_of.default_user[..]), (1, "ann"));
+    let passed_over = |variable: &str, by: &str| Warning::Overridden {
+        variable: variable.to_owned(),
+        by: by.to_owned(),
+    };
+    assert_eq!(
+        warnings,
+        [
+            passed_over("RABBITMQ_DEFAULT_USER", "LEVERET_DEFAULT_USER"),
+            passed_over("RABBITMQ_NODE_PORT", "LEVERET_PORT"),
+        ]
+    );
     assert!(config(&[], &[("RABBITMQ_NODE_IP_ADDRESS", "auto")]).bind.is_empty());
 }
 

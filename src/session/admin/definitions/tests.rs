@@ -181,7 +181,7 @@ fn what_can_not_be_declared_or_bound_changes_nothing() {
             queue(json!({ "x-queue-type": 1 })),
             plain.clone(),
             binding("x", "queue", "q", "", json!({})),
-            "queue 'q': invalid arg 'x-queue-type' for queue 'q' in vhost 'new': \"expected string, got signedint\"",
+            "queue 'q': invalid arg 'x-queue-type' for queue 'q' in vhost 'new': {unacceptable_type,long}",
         ),
         (
             queue(json!({})),
