@@ -40,7 +40,10 @@ struct Running {
 fn command(arguments: &[&str]) -> Command {
     let cargos = || OsString::from(env!("CARGO_BIN_EXE_leveret"));
     let mut command = Command::new(std::env::var_os("LEVERET_BIN").unwrap_or_else(cargos));
-    command.args(["--bind", "127.0.0.1", "--durability", "none"]).args(arguments);
+    command.args(["--bind", "127.0.0.1"]).args(arguments);
+    if !arguments.iter().any(|argument| argument.starts_with("--durability")) {
+        command.args(["--durability", "none"]);
+    }
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -359,6 +362,51 @@ async fn commands_about_a_broker_speak_https() {
     let plain = format!("https://localhost:{}", broker.address("management").port());
     let (code, text) = ask(&["status", "--url", &plain, "--insecure"]).await;
     assert_eq!((code, text.contains("does not speak TLS")), (76, true), "{text}");
+}
+
+/// Goal: where there is HTTPS only, commands on the broker's machine are let in without a word, and trust its certificate
+/// alone, the one it shows now.
+#[tokio::test]
+async fn commands_on_its_machine_trust_the_certificate_of_the_token_file() {
+    let pki = Pki::new();
+    let data = pki.file("data");
+    let data_dir = format!("--data-dir={}", data.display());
+    let arguments = [
+        "--durability=os",
+        "--management-port=off",
+        "--management-tls-port=0",
+        "--port=0",
+        &data_dir,
+    ];
+    let mut broker = Running::start(&pki, &arguments).await;
+    let ask = async || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+        command.arg("status").env_clear().env("LEVERET_DATA_DIR", &data);
+        let output = timeout(DEADLINE, command.output()).await.unwrap().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code().unwrap(), text)
+    };
+    let (code, text) = ask().await;
+    assert_eq!(code, 0, "{text}");
+    let file = data.join("leveret.token");
+    let before = std::fs::read_to_string(&file).unwrap();
+    assert!(before.contains("https://127.0.0.1:"), "{before}");
+
+    pki.renew_server("Second");
+    broker.signal("HUP");
+    broker.expect("the TLS files were read again").await;
+    let renewed = async {
+        while std::fs::read_to_string(&file).unwrap() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, renewed).await.unwrap();
+    let (code, text) = ask().await;
+    assert_eq!(code, 0, "{text}");
+    // Somebody else's certificate.
+    std::fs::write(&file, before).unwrap();
+    let (code, text) = ask().await;
+    assert_eq!((code, text.contains("not that of this machine's broker")), (76, true), "{text}");
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ use ureq::unversioned::transport::{
 
 use super::AddressError;
 use crate::cli::environment::Environment;
+use crate::tls::{Fingerprint, fingerprint};
 
 /// Where systems keep the CAs that they trust.
 const SYSTEM_CA_FILES: [&str; 5] = [
@@ -59,6 +60,8 @@ pub(in crate::cli) enum Trust {
     AnyName,
     /// Nothing.
     Anybody,
+    /// It is the one of this SHA-256, whatever its names.
+    Only(Fingerprint),
 }
 
 impl TlsWishes {
@@ -115,8 +118,11 @@ impl TlsWishes {
         &self,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ServerCertVerifier>, AddressError> {
-        if self.trust == Trust::Anybody {
-            return Ok(Arc::new(Lenient { provider: Arc::clone(provider), inner: None }));
+        let lenient = |asked| Arc::new(Lenient { provider: Arc::clone(provider), asked });
+        match self.trust {
+            Trust::Anybody => return Ok(lenient(Asked::Nobody)),
+            Trust::Only(fingerprint) => return Ok(lenient(Asked::Fingerprint(fingerprint))),
+            Trust::Full | Trust::AnyName => {}
         }
         let path = match &self.ca_file {
             Some(path) => path.clone(),
@@ -131,11 +137,10 @@ impl TlsWishes {
         let (roots, own) = (Arc::new(roots), Arc::clone(provider));
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, own).build();
         let verifier = verifier.map_err(|error| AddressError::TlsSettings(error.to_string()))?;
-        Ok(match self.trust {
-            Trust::AnyName => {
-                Arc::new(Lenient { provider: Arc::clone(provider), inner: Some(verifier) })
-            }
-            _ => verifier,
+        Ok(if self.trust == Trust::AnyName {
+            lenient(Asked::Authorities(verifier))
+        } else {
+            verifier
         })
     }
 }
@@ -180,6 +185,10 @@ pub(super) fn explained(error: &io::Error) -> Option<String> {
         InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "its certificate has expired".to_owned()
         }
+        InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
+            "its certificate is not that of this machine's broker, as leveret.token has it"
+                .to_owned()
+        }
         InvalidCertificate(reason) => format!("its certificate is not accepted: {reason}"),
         AlertReceived(rustls::AlertDescription::CertificateRequired) => {
             "it asks for a certificate; name one with --tls-cert-file and --tls-key-file".to_owned()
@@ -194,8 +203,16 @@ pub(super) fn explained(error: &io::Error) -> Option<String> {
 #[derive(Debug)]
 struct Lenient {
     provider: Arc<CryptoProvider>,
-    /// What is asked all the same; none: nobody.
-    inner: Option<Arc<WebPkiServerVerifier>>,
+    /// What is asked all the same.
+    asked: Asked,
+}
+
+/// Whether a certificate is the server's. That the server has its key is asked in any case.
+#[derive(Debug)]
+enum Asked {
+    Nobody,
+    Authorities(Arc<WebPkiServerVerifier>),
+    Fingerprint(Fingerprint),
 }
 
 impl ServerCertVerifier for Lenient {
@@ -207,7 +224,17 @@ impl ServerCertVerifier for Lenient {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
+        let inner = match &self.asked {
+            Asked::Nobody => return Ok(ServerCertVerified::assertion()),
+            Asked::Fingerprint(wanted) if fingerprint(end_entity) == *wanted => {
+                return Ok(ServerCertVerified::assertion());
+            }
+            Asked::Fingerprint(_) => {
+                let reason = CertificateError::ApplicationVerificationFailure;
+                return Err(rustls::Error::InvalidCertificate(reason));
+            }
+            Asked::Authorities(inner) => inner,
+        };
         // The name is the last that is looked at.
         match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(rustls::Error::InvalidCertificate(
