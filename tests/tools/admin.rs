@@ -73,7 +73,7 @@ fn messages_are_looked_at_in_their_places_and_taken_back_before_their_time() {
 
     broker.ok("leveret exchange declare later --type x-delayed-message -a x-delayed-type=fanout");
     broker.ok("leveret binding declare later q");
-    broker.ok("leveret publish -x later soon --header x-delay=3600000");
+    broker.ok("leveret publish -e later soon --header x-delay=3600000");
     let scheduled = broker.json("leveret queue scheduled q");
     assert_eq!(payloads(&scheduled), ["soon"]);
     assert!(scheduled[0]["due_at"].is_string());
