@@ -6,15 +6,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
+use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
     SignatureScheme, StreamOwned,
@@ -25,6 +26,7 @@ use ureq::unversioned::transport::{
 };
 
 use super::AddressError;
+use crate::auth::Certificate;
 use crate::cli::environment::Environment;
 use crate::tls::{Fingerprint, fingerprint};
 
@@ -128,8 +130,9 @@ impl TlsWishes {
             Some(path) => path.clone(),
             None => system_ca_file().ok_or(AddressError::NoCa)?,
         };
+        let named = certificates(&path)?;
         let mut roots = RootCertStore::empty();
-        let (added, _) = roots.add_parsable_certificates(certificates(&path)?);
+        let (added, _) = roots.add_parsable_certificates(named.iter().cloned());
         if added == 0 {
             let reason = "it holds no certificate of a CA".to_owned();
             return Err(AddressError::Malformed { path, reason });
@@ -137,11 +140,10 @@ impl TlsWishes {
         let (roots, own) = (Arc::new(roots), Arc::clone(provider));
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, own).build();
         let verifier = verifier.map_err(|error| AddressError::TlsSettings(error.to_string()))?;
-        Ok(if self.trust == Trust::AnyName {
-            lenient(Asked::Authorities(verifier))
-        } else {
-            verifier
-        })
+        // What this system trusts are CAs; a file that somebody named may be the server's own certificate.
+        let named = if self.ca_file.is_some() { named } else { Vec::new() };
+        let any_name = self.trust == Trust::AnyName;
+        Ok(lenient(Asked::Authorities { verifier, named, any_name }))
     }
 }
 
@@ -185,6 +187,25 @@ pub(super) fn explained(error: &io::Error) -> Option<String> {
         InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "its certificate has expired".to_owned()
         }
+        InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => "its certificate is not valid yet; look at the clocks of both machines".to_owned(),
+        InvalidCertificate(
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
+        ) => "its certificate is not one for servers".to_owned(),
+        InvalidCertificate(CertificateError::BadSignature) => {
+            "its certificate is not signed by the CA that it names; name the right one with \
+             --tls-ca-cert-file"
+                .to_owned()
+        }
+        // The verifier's own errors have no type here.
+        InvalidCertificate(CertificateError::Other(other))
+            if other.to_string() == "CaUsedAsEndEntity" =>
+        {
+            "its certificate is one of a CA, as self-signed ones often are; name that very certificate \
+             with --tls-ca-cert-file"
+                .to_owned()
+        }
         InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
             "its certificate is not that of this machine's broker, as leveret.token has it"
                 .to_owned()
@@ -211,8 +232,32 @@ struct Lenient {
 #[derive(Debug)]
 enum Asked {
     Nobody,
-    Authorities(Arc<WebPkiServerVerifier>),
+    /// CAs, or the server's own certificate, if it is one of those that were named.
+    Authorities {
+        verifier: Arc<WebPkiServerVerifier>,
+        named: Vec<CertificateDer<'static>>,
+        any_name: bool,
+    },
     Fingerprint(Fingerprint),
+}
+
+/// A certificate that needs nobody to vouch for it, as `openssl req -x509` makes them: its dates, then its names.
+fn verify_itself(
+    certificate: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<ServerCertVerified, rustls::Error> {
+    let invalid = rustls::Error::InvalidCertificate;
+    let dates = Certificate::from_der(certificate);
+    let dates = dates.map_err(|_| invalid(CertificateError::BadEncoding))?;
+    if now.as_secs() < dates.not_before {
+        return Err(invalid(CertificateError::NotValidYet));
+    }
+    if now.as_secs() > dates.not_after {
+        return Err(invalid(CertificateError::Expired));
+    }
+    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+    Ok(ServerCertVerified::assertion())
 }
 
 impl ServerCertVerifier for Lenient {
@@ -224,7 +269,7 @@ impl ServerCertVerifier for Lenient {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let inner = match &self.asked {
+        let (verifier, named, any_name) = match &self.asked {
             Asked::Nobody => return Ok(ServerCertVerified::assertion()),
             Asked::Fingerprint(wanted) if fingerprint(end_entity) == *wanted => {
                 return Ok(ServerCertVerified::assertion());
@@ -233,13 +278,18 @@ impl ServerCertVerifier for Lenient {
                 let reason = CertificateError::ApplicationVerificationFailure;
                 return Err(rustls::Error::InvalidCertificate(reason));
             }
-            Asked::Authorities(inner) => inner,
+            Asked::Authorities { verifier, named, any_name } => (verifier, named, *any_name),
         };
-        // The name is the last that is looked at.
-        match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        let verified = if named.contains(end_entity) {
+            verify_itself(end_entity, server_name, now)
+        } else {
+            // The name is the last that is looked at.
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        };
+        match verified {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            )) if any_name => Ok(ServerCertVerified::assertion()),
             verified => verified,
         }
     }
