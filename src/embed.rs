@@ -43,7 +43,7 @@ use crate::store::{
     self, CheckpointRule, DurableOptions, DurableStore, MemoryStore, Recovered, SnapshotForm,
     Store, StoreError,
 };
-use crate::tls::{ServerTls, TlsError};
+use crate::tls::{Fingerprint, ServerTls, TlsError};
 
 /// A running broker. Dropping it stops it: sockets close, and everything it held is gone.
 ///
@@ -201,6 +201,12 @@ impl Broker {
     /// [`TlsError`], and what was in force stays so.
     pub fn reload_tls(&self) -> Result<Option<Certificate>, TlsError> {
         self.tls.as_ref().map(|tls| tls.reload(since_1970())).transpose()
+    }
+
+    /// The SHA-256 of the certificate that listeners show; none without TLS.
+    #[must_use]
+    pub fn tls_fingerprint(&self) -> Option<Fingerprint> {
+        self.tls.as_ref().map(ServerTls::fingerprint)
     }
 
     /// Its AMQP port.

@@ -40,7 +40,10 @@ struct Running {
 fn command(arguments: &[&str]) -> Command {
     let cargos = || OsString::from(env!("CARGO_BIN_EXE_leveret"));
     let mut command = Command::new(std::env::var_os("LEVERET_BIN").unwrap_or_else(cargos));
-    command.args(["--bind", "127.0.0.1", "--durability", "none"]).args(arguments);
+    command.args(["--bind", "127.0.0.1"]).args(arguments);
+    if !arguments.iter().any(|argument| argument.starts_with("--durability")) {
+        command.args(["--durability", "none"]);
+    }
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -346,9 +349,14 @@ async fn commands_about_a_broker_speak_https() {
     // Nobody else vouches for it.
     let (code, text) = ask(&[&status[..], &["--tls-ca-cert-file", "/etc/hostname"]].concat()).await;
     assert_eq!((code, text.contains("it holds no certificate")), (64, true), "{text}");
+    let other = Pki::new();
+    let others = other.file("ca.pem").display().to_string();
+    let (code, text) = ask(&[&status[..], &["--tls-ca-cert-file", &others]].concat()).await;
+    assert_eq!((code, text.contains("--tls-ca-cert-file")), (76, true), "{text}");
+    // It needs no CA where it is named itself.
     let own = pki.file("server.pem").display().to_string();
     let (code, text) = ask(&[&status[..], &["--tls-ca-cert-file", &own]].concat()).await;
-    assert_eq!((code, text.contains("--tls-ca-cert-file")), (76, true), "{text}");
+    assert_eq!(code, 0, "{text}");
     // By a name that the certificate has not.
     let other = format!("https://127.0.0.1:{port}");
     let (code, text) = ask(&["status", "--url", &other, "--tls-ca-cert-file", &ca]).await;
@@ -359,6 +367,78 @@ async fn commands_about_a_broker_speak_https() {
     let plain = format!("https://localhost:{}", broker.address("management").port());
     let (code, text) = ask(&["status", "--url", &plain, "--insecure"]).await;
     assert_eq!((code, text.contains("does not speak TLS")), (76, true), "{text}");
+}
+
+/// Goal: where there is HTTPS only, commands on the broker's machine are let in without a word, and trust its certificate
+/// alone, the one it shows now.
+#[tokio::test]
+async fn commands_on_its_machine_trust_the_certificate_of_the_token_file() {
+    let pki = Pki::new();
+    let data = pki.file("data");
+    let data_dir = format!("--data-dir={}", data.display());
+    let arguments = [
+        "--durability=os",
+        "--management-port=off",
+        "--management-tls-port=0",
+        "--port=0",
+        &data_dir,
+    ];
+    let mut broker = Running::start(&pki, &arguments).await;
+    let ask = async || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+        command.arg("status").env_clear().env("LEVERET_DATA_DIR", &data);
+        let output = timeout(DEADLINE, command.output()).await.unwrap().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code().unwrap(), text)
+    };
+    let (code, text) = ask().await;
+    assert_eq!(code, 0, "{text}");
+    let file = data.join("leveret.token");
+    let before = std::fs::read_to_string(&file).unwrap();
+    assert!(before.contains("https://127.0.0.1:"), "{before}");
+
+    pki.renew_server("Second");
+    broker.signal("HUP");
+    broker.expect("the TLS files were read again").await;
+    let renewed = async {
+        while std::fs::read_to_string(&file).unwrap() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, renewed).await.unwrap();
+    let (code, text) = ask().await;
+    assert_eq!(code, 0, "{text}");
+    // Somebody else's certificate.
+    std::fs::write(&file, before).unwrap();
+    let (code, text) = ask().await;
+    assert_eq!((code, text.contains("not that of this machine's broker")), (76, true), "{text}");
+}
+
+/// Puts a certificate there that nobody signed but its own key, as `openssl req -x509` makes them: a CA's.
+fn self_sign_server(pki: &Pki) {
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    std::fs::write(pki.file("server.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(pki.file("server.key"), key.serialize_pem()).unwrap();
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_is_named_is_trusted_for_its_names() {
+    let pki = Pki::new();
+    self_sign_server(&pki);
+    let broker = Running::start(&pki, &HTTPS).await;
+    let port = broker.address("management_tls").port();
+    let (by_name, by_number) =
+        (format!("https://localhost:{port}"), format!("https://127.0.0.1:{port}"));
+    let own = pki.file("server.pem").display().to_string();
+    let (code, text) = ask(&["status", "--url", &by_name, "--tls-ca-cert-file", &own]).await;
+    assert_eq!(code, 0, "{text}");
+    let (code, text) = ask(&["status", "--url", &by_number, "--tls-ca-cert-file", &own]).await;
+    assert_eq!((code, text.contains("for other names")), (76, true), "{text}");
+    let ca = pki.file("ca.pem").display().to_string();
+    let (code, text) = ask(&["status", "--url", &by_name, "--tls-ca-cert-file", &ca]).await;
+    assert_eq!((code, text.contains("name that very certificate")), (76, true), "{text}");
 }
 
 #[tokio::test]

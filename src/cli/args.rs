@@ -312,14 +312,60 @@ impl Stop {
 /// # Errors
 /// [`Stop`] if there is nothing to run.
 pub fn parse_args(args: impl IntoIterator<Item = OsString>) -> Result<Args, Stop> {
-    let line: Vec<OsString> = args.into_iter().collect();
+    let line = shared_options_behind_the_command(args.into_iter().collect());
     let args = Args::try_parse_from(&line).map_err(|error| Stop::of(&error, &help_of(&line)))?;
     let is_of_the_broker = matches!(&args.command, None | Some(Command::Serve(_)));
     if !is_of_the_broker && !args.options.is_empty() {
-        let line = "options before a command are those of 'leveret serve'; write others behind it";
+        let line = "options before a command are those of 'leveret serve'; write the command's own behind it";
         return Err(Stop::Usage(format!("{line}, see '{}'", help_of(&["leveret".into()]))));
     }
     Ok(args)
+}
+
+/// `leveret --url URL status` is `leveret status --url URL`. The options that all commands about a broker share may stand
+/// before the command, where some of the server's have the same names: the command tells whose they are. A line with
+/// any other word before the command is left as it is.
+fn shared_options_behind_the_command(mut line: Vec<OsString>) -> Vec<OsString> {
+    let about_a_broker =
+        |word: &OsString| word.to_str().is_some_and(<Box<Admin> as Subcommand>::has_subcommand);
+    // A value may be called like a command; then the first that has options only before it is meant.
+    for at in 2..line.len() {
+        if !about_a_broker(&line[at]) {
+            continue;
+        }
+        let program = Args::command();
+        let command = line[at].to_str().and_then(|name| program.find_subcommand(name));
+        if command.is_some_and(|command| are_shared_options(command, &line[1..at])) {
+            line[1..=at].rotate_right(1);
+            break;
+        }
+    }
+    line
+}
+
+/// Whether these words are options, with their values, that a command shares with the commands below it.
+fn are_shared_options(command: &clap::Command, words: &[OsString]) -> bool {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let Some(word) = word.to_str() else { return false };
+        // How it is named, and whether its value is in the same word.
+        let (found, has_value) = if let Some(long) = word.strip_prefix("--") {
+            let (name, value) = long.split_once('=').map_or((long, None), |(n, v)| (n, Some(v)));
+            let found = command.get_arguments().find(|arg| arg.get_long() == Some(name));
+            (found, value.is_some())
+        } else if let Some(short) = word.strip_prefix('-').and_then(|rest| rest.chars().next()) {
+            let found = command.get_arguments().find(|arg| arg.get_short() == Some(short));
+            (found, word.len() > 1 + short.len_utf8())
+        } else {
+            return false;
+        };
+        let Some(option) = found.filter(|arg| arg.is_global_set()) else { return false };
+        let needs_value = option.get_action().takes_values() && !has_value;
+        if needs_value && words.next().is_none() {
+            return false;
+        }
+    }
+    true
 }
 
 /// Where there is help for the command that a line names: `leveret queue --help`.
@@ -404,6 +450,33 @@ mod tests {
         for line in ["leveret --port 1 queue list", "leveret --strict-config perf"] {
             let Stop::Usage(text) = parse(line).unwrap_err() else { panic!("{line} is help") };
             assert!(text.starts_with("options before a command are those of 'leveret serve'"));
+        }
+    }
+
+    #[test]
+    fn what_commands_about_a_broker_share_may_stand_before_them() {
+        for (line, same) in [
+            ("leveret --url http://h:1 status", "leveret status --url http://h:1"),
+            (
+                "leveret --url=http://h:1 -fjson -V v queue list",
+                "leveret queue -fjson list --url http://h:1 -V v",
+            ),
+            // The server has options of these names as well.
+            (
+                "leveret --tls-cert-file c --tls-key-file=k --insecure top",
+                "leveret top --insecure --tls-cert-file c --tls-key-file k",
+            ),
+            ("leveret --user status -p get get q", "leveret get q --user status -p get"),
+        ] {
+            let [line, same] = [line, same].map(|line| format!("{:?}", parse(line).unwrap()));
+            assert_eq!(line, same);
+        }
+        // These are nobody's but the server's, or the command's own.
+        for line in ["leveret --tls-cert-file c", "leveret --tls-cert-file c serve"] {
+            assert_eq!(given(line), [("tls_cert_file", Given::Text("c".to_owned()))]);
+        }
+        for line in ["leveret --count 2 get q", "leveret --url", "leveret --url u serve"] {
+            assert!(matches!(parse(line), Err(Stop::Usage(_))), "{line}");
         }
     }
 

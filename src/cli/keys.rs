@@ -292,7 +292,7 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "max_connections",
-        about: "Clients that may be connected at a time.",
+        about: "Clients that may be connected at a time. Those that have not logged in are not counted.",
         default: "0",
         expects: "a number, or 0 for no limit",
         set: |draft, given| put(&mut draft.config.capacity.connections, count(given)),

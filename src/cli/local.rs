@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::environment::Environment;
 use super::load_config::data_dir;
 use crate::config::Secret;
+use crate::tls::Fingerprint;
 
 /// The file's name.
 const FILE: &str = "leveret.token";
@@ -25,6 +26,8 @@ pub(super) struct LocalBroker {
     pub(super) url: String,
     /// What lets an administrator in.
     pub(super) token: Secret,
+    /// The SHA-256 of the certificate that it shows, where the API is HTTPS.
+    pub(super) certificate: Option<Fingerprint>,
 }
 
 /// The file's contents.
@@ -32,6 +35,9 @@ pub(super) struct LocalBroker {
 struct Contents {
     url: String,
     token: String,
+    /// In hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    certificate_sha256: Option<String>,
 }
 
 impl LocalBroker {
@@ -40,8 +46,12 @@ impl LocalBroker {
         let places = [Some(data_dir(environment)), run_dir(environment)];
         places.iter().flatten().find_map(|dir| {
             let text = fs::read(dir.join(FILE)).ok()?;
-            let Contents { url, token } = serde_json::from_slice(&text).ok()?;
-            Some(Self { url, token: Secret::new(token) })
+            let Contents { url, token, certificate_sha256 } = serde_json::from_slice(&text).ok()?;
+            let certificate = match certificate_sha256 {
+                Some(digits) => Some(fingerprint_of(&digits)?),
+                None => None,
+            };
+            Some(Self { url, token: Secret::new(token), certificate })
         })
     }
 
@@ -57,8 +67,13 @@ impl LocalBroker {
         data_dir: Option<&Path>,
         environment: &Environment,
     ) -> io::Result<LeftFiles> {
-        let Self { url, token } = self;
-        let contents = Contents { url: url.clone(), token: token.expose().to_owned() };
+        let Self { url, token, certificate } = self;
+        let digits = |bytes: &Fingerprint| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let contents = Contents {
+            url: url.clone(),
+            token: token.expose().to_owned(),
+            certificate_sha256: certificate.as_ref().map(digits),
+        };
         let text = serde_json::to_vec(&contents)?;
         let mut files = LeftFiles { files: Vec::new(), text };
         for dir in [data_dir.map(Path::to_owned), run_dir(environment)].into_iter().flatten() {
@@ -77,6 +92,14 @@ pub(super) struct LeftFiles {
     text: Vec<u8>,
 }
 
+impl LeftFiles {
+    /// What was written in their place since is what is removed in the end.
+    pub(super) fn replaced_by(&mut self, newer: Self) {
+        self.files.clear();
+        *self = newer;
+    }
+}
+
 impl Drop for LeftFiles {
     fn drop(&mut self) {
         for file in &self.files {
@@ -86,6 +109,17 @@ impl Drop for LeftFiles {
             }
         }
     }
+}
+
+fn fingerprint_of(digits: &str) -> Option<Fingerprint> {
+    let mut fingerprint = Fingerprint::default();
+    if digits.len() != 2 * fingerprint.len() {
+        return None;
+    }
+    for (at, byte) in fingerprint.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(fingerprint)
 }
 
 /// Written aside and renamed: nobody sees half of it, and nobody else ever may read it.
@@ -117,7 +151,8 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("leveret-local-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let environment = Environment::of([("LEVERET_DATA_DIR".into(), dir.clone().into())]);
-        let broker = LocalBroker { url: "http://localhost:1".into(), token: Secret::new("secret") };
+        let (url, token) = ("http://localhost:1".to_owned(), Secret::new("secret"));
+        let broker = LocalBroker { url, token, certificate: None };
         assert_eq!(LocalBroker::find(&environment), None);
 
         let left = broker.leave(Some(&dir), &Environment::default()).unwrap();
@@ -129,9 +164,15 @@ mod tests {
 
         // A second one takes its place, and the end of the first leaves it there.
         let other = LocalBroker { token: Secret::new("other"), ..broker };
-        let newer = other.leave(Some(&dir), &Environment::default()).unwrap();
+        let mut newer = other.leave(Some(&dir), &Environment::default()).unwrap();
         drop(left);
-        assert_eq!(LocalBroker::find(&environment), Some(other));
+        assert_eq!(LocalBroker::find(&environment), Some(other.clone()));
+        // The same broker leaves it again, changed or not.
+        for certificate in [None, Some([0xa5; 32])] {
+            let again = LocalBroker { certificate, ..other.clone() };
+            newer.replaced_by(again.leave(Some(&dir), &Environment::default()).unwrap());
+            assert_eq!(LocalBroker::find(&environment), Some(again));
+        }
         drop(newer);
         assert_eq!(LocalBroker::find(&environment), None);
         fs::remove_dir_all(dir).unwrap();

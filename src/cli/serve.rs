@@ -93,13 +93,22 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
                 ServeError::PidFile { path: path.display().to_string(), source }
             })?;
         }
-        let _left_for_commands = tell_commands(&broker, data_dir.as_deref());
+        let mut left_for_commands = tell_commands(&broker, data_dir.as_deref());
         announce(&broker, ready_file.as_deref())?;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
-                _ = hang_up.recv() => reload(&broker),
+                _ = hang_up.recv() => {
+                    reload(&broker);
+                    // They trust the certificate that is shown now.
+                    if let Some(newer) = tell_commands(&broker, data_dir.as_deref()) {
+                        match &mut left_for_commands {
+                            Some(left) => left.replaced_by(newer),
+                            none => *none = Some(newer),
+                        }
+                    }
+                }
                 error = broker.failed() => return Err(ServeError::Store(error)),
             }
         }
@@ -124,15 +133,18 @@ fn reload(broker: &Broker) {
 /// Leaves what commands on this machine need to find the broker, and to be let in. Without it they need a user
 /// and a password, so a system that refuses is no reason not to run.
 fn tell_commands(broker: &Broker, data_dir: Option<&Path>) -> Option<LeftFiles> {
-    let address = broker.management_addresses().first()?;
+    let plain = broker.management_addresses().first().map(|address| ("http", address, None));
+    let tls =
+        || Some(("https", broker.management_tls_addresses().first()?, broker.tls_fingerprint()));
+    let (scheme, address, certificate) = plain.or_else(tls)?;
     let host = match address.ip() {
         // No name: where there is no resolver, commands are to find it as well.
         ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
-    let url = format!("http://{host}:{}", address.port());
-    let local = LocalBroker { url, token: broker.local_token().clone() };
+    let url = format!("{scheme}://{host}:{}", address.port());
+    let local = LocalBroker { url, token: broker.local_token().clone(), certificate };
     match local.leave(data_dir, &Environment::of(std::env::vars_os())) {
         Ok(files) => Some(files),
         Err(error) => {

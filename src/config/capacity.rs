@@ -3,7 +3,7 @@
 /// How many may be connected, and how many of each thing there may be in all vhosts together. 0: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    /// Clients connected at a time.
+    /// Clients connected at a time. Who has not logged in is not counted.
     pub connections: usize,
     /// Clients connected at a time from one address, or one network of version 6.
     pub connections_per_address: usize,

@@ -28,6 +28,8 @@ struct Connections {
     of_user: HashMap<String, u64, RandomState>,
     channels_of_user: HashMap<String, u64, RandomState>,
     channels: u64,
+    /// Those of `by_id` that are open: whoever has not logged in takes nobody's place.
+    open: u64,
 }
 
 #[derive(Debug)]
@@ -44,9 +46,19 @@ pub(super) struct Open {
     pub(super) vhost: ShortString,
 }
 
+/// How many connections may be open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Limits {
+    /// All together; 0 for any number.
+    pub(super) all: u64,
+    pub(super) vhost: VHostLimits,
+    pub(super) user: UserLimits,
+}
+
 /// One more would be too many: the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LimitReached {
+    Connections(u64),
     VHostConnections(u64),
     UserConnections(u64),
 }
@@ -67,8 +79,14 @@ impl Registry {
         connections.names.insert(name, id);
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.lock().by_id.len()
+    /// How many are open: those that have logged in.
+    pub(super) fn open_connections(&self) -> u64 {
+        self.0.lock().open
+    }
+
+    /// Whether so many are open that there may be no other; 0 for any number.
+    pub(super) fn is_full(&self, limit: u64) -> bool {
+        self.0.lock().is_full(limit)
     }
 
     /// Another connection may have the name by now: a port that is free again is used again.
@@ -107,19 +125,23 @@ impl Registry {
         &self,
         id: ConnectionId,
         open: Open,
-        limits: (VHostLimits, UserLimits),
+        limits: Limits,
     ) -> Result<(), LimitReached> {
         let mut connections = self.0.lock();
+        if connections.is_full(limits.all) {
+            return Err(LimitReached::Connections(limits.all));
+        }
         let of_vhost = connections.of_vhost.get(&open.vhost).copied().unwrap_or(0);
-        if let Some(limit) = limits.0.connections().filter(|limit| of_vhost >= *limit) {
+        if let Some(limit) = limits.vhost.connections().filter(|limit| of_vhost >= *limit) {
             return Err(LimitReached::VHostConnections(limit));
         }
         let of_user = connections.of_user.get(&open.user).copied().unwrap_or(0);
-        if let Some(limit) = limits.1.connections().filter(|limit| of_user >= *limit) {
+        if let Some(limit) = limits.user.connections().filter(|limit| of_user >= *limit) {
             return Err(LimitReached::UserConnections(limit));
         }
         connections.of_vhost.insert(open.vhost.clone(), of_vhost + 1);
         connections.of_user.insert(open.user.clone(), of_user + 1);
+        connections.open += 1;
         if let Some(registered) = connections.by_id.get_mut(&id) {
             registered.open = Some(open);
         }
@@ -196,11 +218,16 @@ impl Registry {
 }
 
 impl Connections {
+    fn is_full(&self, limit: u64) -> bool {
+        limit != 0 && self.open >= limit
+    }
+
     fn closed(&mut self, id: ConnectionId) {
         let registered = self.by_id.get_mut(&id);
         if let Some(open) = registered.and_then(|registered| registered.open.take()) {
             take(&mut self.of_vhost, &open.vhost, 1);
             take(&mut self.of_user, open.user.as_str(), 1);
+            self.open = self.open.saturating_sub(1);
         }
     }
 }
@@ -241,7 +268,8 @@ mod tests {
         let vhost = VHostLimits { max_connections: Some(2), max_queues: None };
         let user = UserLimits { max_connections: Some(1), max_channels: None };
         let opened = |id, name, vhost_name| {
-            registry.opened(ConnectionId(id), open(name, vhost_name), (vhost, user))
+            let limits = Limits { vhost, user, ..Limits::default() };
+            registry.opened(ConnectionId(id), open(name, vhost_name), limits)
         };
         assert_eq!(opened(1, "a", "v"), Ok(()));
         assert_eq!(opened(2, "a", "v"), Err(LimitReached::UserConnections(1)));
@@ -253,6 +281,23 @@ mod tests {
         assert_eq!(opened(3, "a", "v"), Ok(()));
         registry.remove(ConnectionId(2));
         assert_eq!(registry.of_vhost(&ShortString::from_static("v")), 1);
+    }
+
+    #[test]
+    fn who_has_not_logged_in_takes_nobodys_place() {
+        let registry = Registry::default();
+        let _outboxes = [1, 2, 3, 4].map(|id| add(&registry, id));
+        let limits = Limits { all: 2, ..Limits::default() };
+        let opened = |id| registry.opened(ConnectionId(id), open("a", "v"), limits);
+        assert_eq!([opened(1), opened(2)], [Ok(()); 2]);
+        assert_eq!(opened(3), Err(LimitReached::Connections(2)));
+        assert!(registry.is_full(2) && !registry.is_full(3) && !registry.is_full(0));
+        registry.remove(ConnectionId(4));
+        assert_eq!(opened(3), Err(LimitReached::Connections(2)));
+        // Closed once, though it is told twice.
+        registry.closed(ConnectionId(1));
+        registry.remove(ConnectionId(1));
+        assert_eq!([opened(3), opened(3)], [Ok(()), Err(LimitReached::Connections(2))]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -30,7 +31,18 @@ pub(super) struct Loaded {
     pub(super) config: Arc<ServerConfig>,
     /// The server's own certificate.
     pub(super) certificate: Certificate,
+    /// Its SHA-256.
+    pub(super) fingerprint: Fingerprint,
     pub(super) expiries: Expiries,
+}
+
+/// The SHA-256 of a certificate.
+pub type Fingerprint = [u8; 32];
+
+/// The SHA-256 of a certificate in DER.
+#[must_use]
+pub fn fingerprint(certificate: &[u8]) -> Fingerprint {
+    Sha256::digest(certificate).into()
 }
 
 /// When certificates expire, in seconds since 1970, in the order of their files.
@@ -56,7 +68,7 @@ pub(super) fn load(options: &TlsOptions, now: Duration) -> Result<Loaded, TlsErr
         .key_provider
         .load_private_key(private_key(key_file)?)
         .map_err(|reason| TlsError::UnusableKey { path: key_file.clone(), reason })?;
-    let own = expiries(&chain);
+    let (own, fingerprint) = (expiries(&chain), fingerprint(&chain[0]));
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         // Of a key that does not tell its public half, the first handshake shows it.
@@ -73,7 +85,7 @@ pub(super) fn load(options: &TlsOptions, now: Duration) -> Result<Loaded, TlsErr
         .map_err(TlsError::Settings)?
         .with_client_cert_verifier(client_verifier(options, authorities, &provider)?)
         .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
-    Ok(Loaded { config: Arc::new(config), certificate, expiries })
+    Ok(Loaded { config: Arc::new(config), certificate, fingerprint, expiries })
 }
 
 fn versions(versions: TlsVersions) -> Vec<&'static SupportedProtocolVersion> {

@@ -7,5 +7,5 @@ mod server_tls;
 
 pub use self::error::TlsError;
 pub use self::failure::failure;
-pub use self::files::Expiries;
+pub use self::files::{Expiries, Fingerprint, fingerprint};
 pub use self::server_tls::ServerTls;

@@ -9,7 +9,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
 use super::error::TlsError;
-use super::files::{Expiries, Loaded, load};
+use super::files::{Expiries, Fingerprint, Loaded, load};
 use crate::auth::Certificate;
 use crate::config::TlsOptions;
 
@@ -25,6 +25,7 @@ struct Shared {
     /// For one look at a time.
     config: RwLock<Arc<ServerConfig>>,
     expiries: RwLock<Arc<Expiries>>,
+    fingerprint: RwLock<Fingerprint>,
 }
 
 impl ServerTls {
@@ -34,9 +35,10 @@ impl ServerTls {
     /// [`TlsError`], for options and files that don't go together, and for a certificate that nobody would
     /// accept.
     pub fn load(options: TlsOptions, now: Duration) -> Result<Self, TlsError> {
-        let Loaded { config, expiries, .. } = load(&options, now)?;
+        let Loaded { config, expiries, fingerprint, .. } = load(&options, now)?;
         let (config, expiries) = (RwLock::new(config), RwLock::new(Arc::new(expiries)));
-        Ok(Self { shared: Arc::new(Shared { options, config, expiries }) })
+        let fingerprint = RwLock::new(fingerprint);
+        Ok(Self { shared: Arc::new(Shared { options, config, expiries, fingerprint }) })
     }
 
     /// Reads the files again: what they say now holds for the next connection, and those that are open
@@ -45,10 +47,18 @@ impl ServerTls {
     /// # Errors
     /// [`TlsError`], and nothing changes.
     pub fn reload(&self, now: Duration) -> Result<Certificate, TlsError> {
-        let Loaded { config, certificate, expiries } = load(&self.shared.options, now)?;
+        let Loaded { config, certificate, expiries, fingerprint } =
+            load(&self.shared.options, now)?;
         *self.shared.config.write() = config;
         *self.shared.expiries.write() = Arc::new(expiries);
+        *self.shared.fingerprint.write() = fingerprint;
         Ok(certificate)
+    }
+
+    /// The SHA-256 of the server's certificate that is in use.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        *self.shared.fingerprint.read()
     }
 
     /// When the certificates expire that are in use.

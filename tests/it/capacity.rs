@@ -6,8 +6,8 @@ use leveret::broker::vhost::VHostMetadata;
 use leveret::config::DefaultVHostLimits;
 
 use crate::support::{
-    Handshake, Method, RawClient, TestServer, basic, channel, consume, declare_exchange,
-    declare_queue, delete_queue, queue,
+    Handshake, Method, RawClient, TestServer, basic, channel, connection, consume,
+    declare_exchange, declare_queue, delete_queue, queue,
 };
 
 /// Connects until it is let in, as whoever was there before is gone only when its socket is closed.
@@ -82,6 +82,22 @@ async fn this_machine_may_have_any_number() {
         |config: &mut leveret::config::Config| config.capacity.connections_per_address = 1;
     let Some(server) = TestServer::configured(configure).await else { return };
     let _clients = [server.channel().await, server.channel().await];
+}
+
+/// Goal: those who connect and never log in do not use up what the broker has for clients; one client too many is told.
+#[tokio::test]
+async fn only_those_who_have_logged_in_are_counted() {
+    let configure = |config: &mut leveret::config::Config| config.capacity.connections = 1;
+    let Some(server) = TestServer::configured(configure).await else { return };
+    let _silent = [server.socket().await, server.socket().await];
+    let _member = server.channel().await;
+    let mut second = server.socket().await;
+    let handshake = Handshake::default();
+    let connection::Tune { channel_max, frame_max, .. } = second.log_in(&handshake).await;
+    second.send(0, connection::TuneOk { channel_max, frame_max, heartbeat: 0 }).await;
+    second.send(0, handshake.open()).await;
+    let text = "NOT_ALLOWED - connection refused: node connection limit (1) is reached";
+    second.expect_connection_close(530, text, (10, 40)).await;
 }
 
 #[tokio::test]

@@ -52,6 +52,38 @@ fn messages_are_published_looked_at_taken_and_purged() {
 }
 
 #[test]
+fn messages_are_looked_at_in_their_places_and_taken_back_before_their_time() {
+    let broker = Broker::start();
+    broker.ok("leveret queue declare q");
+    for payload in ["one", "two", "three"] {
+        broker.ok(&format!("leveret publish -k q {payload}"));
+    }
+    let shown = broker.json("leveret queue peek q --count 9");
+    let payloads = |shown: &serde_json::Value| -> Vec<String> {
+        let payload = |it: &serde_json::Value| it["payload"].as_str().unwrap().to_owned();
+        shown.as_array().unwrap().iter().map(payload).collect()
+    };
+    assert_eq!(payloads(&shown), ["one", "two", "three"]);
+    assert_eq!(shown[0]["redelivered"], false);
+    let from = shown[1]["position"].as_u64().unwrap();
+    let rest = broker.json(&format!("leveret queue peek q --count 9 --from {from} --truncate 2"));
+    assert_eq!(payloads(&rest), ["tw", "th"]);
+    // Nobody had them, as `get` would say.
+    assert_eq!(broker.json("leveret get q")[0]["redelivered"], false);
+
+    broker.ok("leveret exchange declare later --type x-delayed-message -a x-delayed-type=fanout");
+    broker.ok("leveret binding declare later q");
+    broker.ok("leveret publish -e later soon --header x-delay=3600000");
+    let scheduled = broker.json("leveret queue scheduled q");
+    assert_eq!(payloads(&scheduled), ["soon"]);
+    assert!(scheduled[0]["due_at"].is_string());
+    let position = scheduled[0]["position"].as_u64().unwrap();
+    broker.ok(&format!("leveret queue cancel-scheduled q {position}"));
+    assert_eq!(broker.json("leveret queue scheduled q"), json!([]));
+    assert_eq!(broker.fails(&format!("leveret queue cancel-scheduled q {position}")).0, 66);
+}
+
+#[test]
 fn queues_are_listed_in_one_vhost_or_in_all() {
     let broker = Broker::start();
     broker.ok("leveret vhost add other --description 'for tests'");

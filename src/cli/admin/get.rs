@@ -45,7 +45,7 @@ pub(in crate::cli) struct Get {
 
 /// What becomes of a message that was fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Answer {
+enum Answer {
     /// It goes back to its place
     Requeue,
     /// It is gone
@@ -61,13 +61,6 @@ impl Answer {
             Self::Ack => "ack_requeue_false",
             Self::Reject => "reject_requeue_false",
         }
-    }
-}
-
-impl Get {
-    /// Messages with all of their payloads.
-    pub(super) fn new(queue: String, count: u32, answer: Answer) -> Self {
-        Self { queue, count, answer, payload_only: false, truncate: None }
     }
 }
 

@@ -12,6 +12,7 @@ mod get;
 mod health;
 mod noun;
 mod parameter;
+mod peek;
 mod permission;
 mod policy;
 mod publish;
@@ -39,7 +40,7 @@ use super::environment::Environment;
 pub(super) enum Admin {
     /// Exchanges: declare, delete, list, show, bindings
     Exchange(Noun<exchange::ExchangeCommand>),
-    /// Queues: declare, delete, list, show, purge, get, peek
+    /// Queues: declare, delete, list, show, purge, get, peek, scheduled
     Queue(Noun<queue::QueueCommand>),
     /// Bindings: declare, delete, list
     Binding(Noun<binding::BindingCommand>),

@@ -4,8 +4,9 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::assignment::Arguments;
-use super::get::{Answer, Get};
+use super::get::Get;
 use super::noun::Verb;
+use super::peek::{CancelScheduled, Peek, Scheduled};
 use super::purge::Purge;
 use super::session::Session;
 use super::{AdminError, binding};
@@ -94,14 +95,12 @@ pub(in crate::cli) enum QueueCommand {
     Purge(Purge),
     /// Take messages, or look at them
     Get(Get),
-    /// Look at messages; they go back
-    Peek {
-        /// The queue
-        queue: String,
-        /// At so many
-        #[arg(long, short = 'n', value_name = "N", default_value_t = 1)]
-        count: u32,
-    },
+    /// Look at ready messages, and leave them as they are
+    Peek(Peek),
+    /// List messages that wait for their time
+    Scheduled(Scheduled),
+    /// Remove a message that waits for its time
+    CancelScheduled(CancelScheduled),
 }
 
 impl Verb for QueueCommand {
@@ -136,7 +135,9 @@ impl Verb for QueueCommand {
             }
             Self::Purge(purge) => purge.run(session),
             Self::Get(get) => get.run(session),
-            Self::Peek { queue, count } => Get::new(queue, count, Answer::Requeue).run(session),
+            Self::Peek(peek) => peek.run(session),
+            Self::Scheduled(scheduled) => scheduled.run(session),
+            Self::CancelScheduled(cancel) => cancel.run(session),
         }
     }
 }

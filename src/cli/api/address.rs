@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use ureq::http::Uri;
 
-use super::{TlsWishes, profile};
+use super::{TlsWishes, Trust, profile};
 use crate::cli::environment::Environment;
 use crate::cli::local::LocalBroker;
 use crate::config::Secret;
@@ -161,9 +161,17 @@ impl Address {
             };
         let user = user.or(profile.user);
         let local = LocalBroker::find(environment).filter(|local| local.is_at(url.as_deref()));
-        let (local_url, token) = local.map(|LocalBroker { url, token }| (url, token)).unzip();
+        let (local_url, token, certificate) = match local {
+            Some(LocalBroker { url, token, certificate }) => (Some(url), Some(token), certificate),
+            None => (None, None, None),
+        };
+        let token = token.filter(|_| user.is_none() && password.is_none());
+        // Whoever else answers gets no token, and no password meant for the broker of the file.
+        if let Some(certificate) = certificate.filter(|_| url.is_none() || token.is_some()) {
+            tls.trust = Trust::Only(certificate);
+        }
         let url = checked(url.or(local_url).as_deref().unwrap_or(DEFAULT_URL))?;
-        if let (None, None, Some(token)) = (&user, &password, token) {
+        if let Some(token) = token {
             return Ok(Self { url, access: Access::Token(token), vhost, tls });
         }
         let user = user.unwrap_or_else(|| "guest".to_owned());

@@ -6,15 +6,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
+use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
 };
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     self, CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore,
     SignatureScheme, StreamOwned,
@@ -25,7 +26,9 @@ use ureq::unversioned::transport::{
 };
 
 use super::AddressError;
+use crate::auth::Certificate;
 use crate::cli::environment::Environment;
+use crate::tls::{Fingerprint, fingerprint};
 
 /// Where systems keep the CAs that they trust.
 const SYSTEM_CA_FILES: [&str; 5] = [
@@ -59,6 +62,8 @@ pub(in crate::cli) enum Trust {
     AnyName,
     /// Nothing.
     Anybody,
+    /// It is the one of this SHA-256, whatever its names.
+    Only(Fingerprint),
 }
 
 impl TlsWishes {
@@ -115,15 +120,19 @@ impl TlsWishes {
         &self,
         provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ServerCertVerifier>, AddressError> {
-        if self.trust == Trust::Anybody {
-            return Ok(Arc::new(Lenient { provider: Arc::clone(provider), inner: None }));
+        let lenient = |asked| Arc::new(Lenient { provider: Arc::clone(provider), asked });
+        match self.trust {
+            Trust::Anybody => return Ok(lenient(Asked::Nobody)),
+            Trust::Only(fingerprint) => return Ok(lenient(Asked::Fingerprint(fingerprint))),
+            Trust::Full | Trust::AnyName => {}
         }
         let path = match &self.ca_file {
             Some(path) => path.clone(),
             None => system_ca_file().ok_or(AddressError::NoCa)?,
         };
+        let named = certificates(&path)?;
         let mut roots = RootCertStore::empty();
-        let (added, _) = roots.add_parsable_certificates(certificates(&path)?);
+        let (added, _) = roots.add_parsable_certificates(named.iter().cloned());
         if added == 0 {
             let reason = "it holds no certificate of a CA".to_owned();
             return Err(AddressError::Malformed { path, reason });
@@ -131,12 +140,10 @@ impl TlsWishes {
         let (roots, own) = (Arc::new(roots), Arc::clone(provider));
         let verifier = WebPkiServerVerifier::builder_with_provider(roots, own).build();
         let verifier = verifier.map_err(|error| AddressError::TlsSettings(error.to_string()))?;
-        Ok(match self.trust {
-            Trust::AnyName => {
-                Arc::new(Lenient { provider: Arc::clone(provider), inner: Some(verifier) })
-            }
-            _ => verifier,
-        })
+        // What this system trusts are CAs; a file that somebody named may be the server's own certificate.
+        let named = if self.ca_file.is_some() { named } else { Vec::new() };
+        let any_name = self.trust == Trust::AnyName;
+        Ok(lenient(Asked::Authorities { verifier, named, any_name }))
     }
 }
 
@@ -180,6 +187,29 @@ pub(super) fn explained(error: &io::Error) -> Option<String> {
         InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
             "its certificate has expired".to_owned()
         }
+        InvalidCertificate(
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+        ) => "its certificate is not valid yet; look at the clocks of both machines".to_owned(),
+        InvalidCertificate(
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. },
+        ) => "its certificate is not one for servers".to_owned(),
+        InvalidCertificate(CertificateError::BadSignature) => {
+            "its certificate is not signed by the CA that it names; name the right one with \
+             --tls-ca-cert-file"
+                .to_owned()
+        }
+        // The verifier's own errors have no type here.
+        InvalidCertificate(CertificateError::Other(other))
+            if other.to_string() == "CaUsedAsEndEntity" =>
+        {
+            "its certificate is one of a CA, as self-signed ones often are; name that very certificate \
+             with --tls-ca-cert-file"
+                .to_owned()
+        }
+        InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
+            "its certificate is not that of this machine's broker, as leveret.token has it"
+                .to_owned()
+        }
         InvalidCertificate(reason) => format!("its certificate is not accepted: {reason}"),
         AlertReceived(rustls::AlertDescription::CertificateRequired) => {
             "it asks for a certificate; name one with --tls-cert-file and --tls-key-file".to_owned()
@@ -194,8 +224,40 @@ pub(super) fn explained(error: &io::Error) -> Option<String> {
 #[derive(Debug)]
 struct Lenient {
     provider: Arc<CryptoProvider>,
-    /// What is asked all the same; none: nobody.
-    inner: Option<Arc<WebPkiServerVerifier>>,
+    /// What is asked all the same.
+    asked: Asked,
+}
+
+/// Whether a certificate is the server's. That the server has its key is asked in any case.
+#[derive(Debug)]
+enum Asked {
+    Nobody,
+    /// CAs, or the server's own certificate, if it is one of those that were named.
+    Authorities {
+        verifier: Arc<WebPkiServerVerifier>,
+        named: Vec<CertificateDer<'static>>,
+        any_name: bool,
+    },
+    Fingerprint(Fingerprint),
+}
+
+/// A certificate that needs nobody to vouch for it, as `openssl req -x509` makes them: its dates, then its names.
+fn verify_itself(
+    certificate: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<ServerCertVerified, rustls::Error> {
+    let invalid = rustls::Error::InvalidCertificate;
+    let dates = Certificate::from_der(certificate);
+    let dates = dates.map_err(|_| invalid(CertificateError::BadEncoding))?;
+    if now.as_secs() < dates.not_before {
+        return Err(invalid(CertificateError::NotValidYet));
+    }
+    if now.as_secs() > dates.not_after {
+        return Err(invalid(CertificateError::Expired));
+    }
+    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+    Ok(ServerCertVerified::assertion())
 }
 
 impl ServerCertVerifier for Lenient {
@@ -207,12 +269,27 @@ impl ServerCertVerifier for Lenient {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let Some(inner) = &self.inner else { return Ok(ServerCertVerified::assertion()) };
-        // The name is the last that is looked at.
-        match inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        let (verifier, named, any_name) = match &self.asked {
+            Asked::Nobody => return Ok(ServerCertVerified::assertion()),
+            Asked::Fingerprint(wanted) if fingerprint(end_entity) == *wanted => {
+                return Ok(ServerCertVerified::assertion());
+            }
+            Asked::Fingerprint(_) => {
+                let reason = CertificateError::ApplicationVerificationFailure;
+                return Err(rustls::Error::InvalidCertificate(reason));
+            }
+            Asked::Authorities { verifier, named, any_name } => (verifier, named, *any_name),
+        };
+        let verified = if named.contains(end_entity) {
+            verify_itself(end_entity, server_name, now)
+        } else {
+            // The name is the last that is looked at.
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        };
+        match verified {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Ok(ServerCertVerified::assertion()),
+            )) if any_name => Ok(ServerCertVerified::assertion()),
             verified => verified,
         }
     }

@@ -9,7 +9,7 @@ use crate::broker::queue_cell::ConnectionId;
 use crate::broker::vhost::VHost;
 use crate::protocol::exception::Exception;
 use crate::session::host::Host;
-use crate::session::registry::{LimitReached, Open};
+use crate::session::registry::{LimitReached, Limits, Open};
 
 impl Host {
     /// Closes a connection (320) in these words; `false` where it is not open.
@@ -22,10 +22,10 @@ impl Host {
         self.registry.force_close(|_, open| open.user == user, reason)
     }
 
-    /// How many connections there are, and how many there may be; none for any number.
-    pub fn connections_and_limit(&self) -> (usize, Option<usize>) {
-        let max = self.capacity.connections;
-        (self.registry.len(), (max != 0).then_some(max))
+    /// How many connections are open, and how many may be; none for any number.
+    pub fn connections_and_limit(&self) -> (u64, Option<u64>) {
+        let max = self.capacity.connections as u64;
+        (self.registry.open_connections(), (max != 0).then_some(max))
     }
 
     /// Lets a connection into a vhost, in RabbitMQ's order: the limits, then the permission.
@@ -39,17 +39,19 @@ impl Host {
         name: &ShortString,
     ) -> Result<Arc<VHost>, Exception> {
         let refused = |text| Exception::new(ReplyCode::NotAllowed, text);
-        let max = self.capacity.connections;
-        if max != 0 && self.registry.len() > max {
-            return Err(refused(format!(
-                "connection refused: node connection limit ({max}) is reached"
-            )));
-        }
+        let full = |limit| {
+            refused(format!("connection refused: node connection limit ({limit}) is reached"))
+        };
         let not_found = || refused(format!("vhost {name} not found"));
-        let vhost = self.vhost(name).ok_or_else(not_found)?;
+        let all = self.capacity.connections as u64;
+        let vhost = self.vhost(name).ok_or_else(|| match self.registry.is_full(all) {
+            true => full(all),
+            false => not_found(),
+        })?;
         let open = Open { user: user.to_owned(), vhost: name.clone() };
-        let limits = (vhost.limits(), self.user_limits(user));
+        let limits = Limits { all, vhost: vhost.limits(), user: self.user_limits(user) };
         self.registry.opened(id, open, limits).map_err(|reached| match reached {
+            LimitReached::Connections(limit) => full(limit),
             LimitReached::VHostConnections(limit) => refused(format!(
                 "access to vhost '{name}' refused for user '{user}': connection limit ({limit}) is \
                  reached"
