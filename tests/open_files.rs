@@ -123,7 +123,6 @@ fn the_log_goes_on_however_many_connect() {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "a deadline of the test's own")]
 fn one_address_has_its_places_over_http_and_no_more() {
     let server = Server::start("places");
     let silent: Vec<TcpStream> = (0..PLACES).map(|_| server.silent("management")).collect();
