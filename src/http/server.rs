@@ -23,7 +23,7 @@ use super::router::{management, metrics};
 use super::site::Site;
 use super::tls::secure;
 use crate::auth::Origin;
-use crate::session::{Arrival, LogAllowance};
+use crate::session::{Arrival, Refusals};
 use crate::tls::ServerTls;
 
 /// How long a client may take to send the head of a request, or to begin another one; and for its TLS
@@ -117,13 +117,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
-}
-
-/// How many lines the log gets of those who were not let in.
-#[derive(Debug, Default)]
-struct Refusals {
-    refused: LogAllowance,
-    failed: LogAllowance,
 }
 
 struct Acceptor {

@@ -15,7 +15,7 @@ use super::connection::{Accepted, serve};
 use super::tls::{self, TlsListener};
 use super::{listener, timers};
 use crate::auth::Origin;
-use crate::session::{Host, LogAllowance};
+use crate::session::{Host, Refusals};
 
 /// How long clients are given to take in the goodbye when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -165,13 +165,6 @@ struct Acceptor {
     tasks: TaskTracker,
     log: Arc<Refusals>,
     accepting: watch::Receiver<bool>,
-}
-
-/// How many lines the log gets of those who were not let in.
-#[derive(Debug, Default)]
-struct Refusals {
-    refused: LogAllowance,
-    failed: LogAllowance,
 }
 
 /// The client's doing, or the network's: the next one may be accepted at once.

@@ -56,6 +56,15 @@ impl std::fmt::Display for Line {
     }
 }
 
+/// The lines of those who were not let in, of whichever protocol.
+#[derive(Debug, Default)]
+pub struct Refusals {
+    /// They were too many.
+    pub refused: LogAllowance,
+    /// They could not be accepted.
+    pub failed: LogAllowance,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

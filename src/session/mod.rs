@@ -48,7 +48,7 @@ pub use self::arrivals::{Arrival, ArrivalLimits, ArrivalRefused, Arrivals};
 pub use self::client::{Client, Reading};
 pub use self::departed::Counted;
 pub use self::host::{Host, HostSettings, RestoreError};
-pub use self::log_allowance::{Line, LogAllowance};
+pub use self::log_allowance::{Line, LogAllowance, Refusals};
 pub use self::outbox::Wake;
 pub use self::peer::{Encryption, Peer};
 pub use self::progress::Progress;
