@@ -241,6 +241,12 @@ impl Broker {
         }
     }
 
+    /// Where who runs the broker reaches its management API over HTTP, with [`Broker::local_token`], and nobody else:
+    /// where there is only HTTPS and clients need a certificate.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.web.local
+    }
+
     /// Where it listens for management over HTTP.
     pub fn management_addresses(&self) -> &[SocketAddr] {
         &self.web.management
