@@ -1,5 +1,7 @@
 //! The exact commands that compose files, CI jobs and container platforms run to know that the broker is there.
 
+use std::io::Write;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::support::Broker;
@@ -62,6 +64,38 @@ fn health_commands_succeed_while_the_broker_runs() {
     assert!(
         waited.ends_with("Applications 'rabbit_and_plugins' are running on node 'rabbit@test'\n")
     );
+}
+
+/// Goal: in a container the broker is process 1, and is waited for and stopped as that. Where nobody may make a
+/// namespace of process ids, that is said.
+#[test]
+fn process_1_is_waited_for_and_stopped() {
+    let namespace = ["--pid", "--fork", "--mount-proc"];
+    let may = Command::new("unshare").args(namespace).arg("true").output();
+    if !may.is_ok_and(|tried| tried.status.success()) {
+        let _ =
+            writeln!(std::io::stderr(), "skipped: namespaces of processes are not allowed here");
+        return;
+    }
+    // Its directory has the tools.
+    let dir = Broker::start();
+    let dir = dir.dir();
+    let script =
+        "(rabbitmqctl wait --pid 1 --timeout 60; echo code $?; rabbitmqctl shutdown) > said 2>&1 &
+                  exec leveret --port 0 --bind 127.0.0.1 --durability os";
+    let path = format!("{}:/usr/local/bin:/usr/bin:/bin", dir.path().display());
+    let ended = Command::new("unshare")
+        .args(namespace)
+        .args(["sh", "-c", script])
+        .current_dir(dir.path())
+        .env_clear()
+        .envs([("PATH", path), ("LEVERET_DATA_DIR", dir.file("data of process 1"))])
+        .output()
+        .unwrap();
+    let said = std::fs::read_to_string(dir.path().join("said")).unwrap();
+    assert!(said.contains("while OS process '1' is running\n"), "{said}");
+    assert!(said.contains("\ncode 0\n") && said.contains("running at PID 1\n"), "{said}");
+    assert_eq!(ended.status.code(), Some(0), "{said}");
 }
 
 /// Goal: what is in compose files, workflows and pod definitions, as it is there.

@@ -327,3 +327,24 @@ fn until(is_so: impl Fn() -> bool) {
         std::thread::yield_now();
     }
 }
+
+/// Goal: what RabbitMQ 3.10.8 prints, and ends with, where what is to be listed is nobody's.
+#[test]
+fn lists_of_who_is_not_there_fail_as_rabbitmqs() {
+    let broker = Broker::start();
+    for list in ["permissions", "topic_permissions", "vhost_limits", "policies", "parameters"] {
+        let (code, text) = broker.fails(&format!("rabbitmqctl -q list_{list} -p none"));
+        assert_eq!((code, &*text), (65, "Virtual host 'none' does not exist\n"), "{list}");
+    }
+    for list in [
+        "list_user_permissions nobody",
+        "list_user_topic_permissions nobody",
+        "list_user_limits --user nobody",
+    ] {
+        let (code, text) = broker.fails(&format!("rabbitmqctl -q {list}"));
+        assert_eq!((code, &*text), (69, "Error:\n{:no_such_user, \"nobody\"}\n"), "{list}");
+    }
+    for list in ["queues", "exchanges", "bindings"] {
+        assert_eq!(broker.ok(&format!("rabbitmqctl -q list_{list} -p none")), "", "{list}");
+    }
+}

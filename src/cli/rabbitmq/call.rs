@@ -11,11 +11,21 @@ use super::Tool;
 use super::command::Command;
 use super::failure::Failure;
 use super::formatter::{Column, Formatter};
-use crate::cli::api::{Address, ApiError, ApiPath, Client, Wishes};
+use crate::cli::EXIT_DATA;
+use crate::cli::api::{Address, AddressError, ApiError, ApiPath, Client, Wishes};
 use crate::cli::environment::Environment;
 
 /// How long a request may take unless `--timeout` says otherwise. RabbitMQ's commands wait for 60 s.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The broker that the environment tells of.
+fn find(vhost: Option<&String>, environment: &Environment) -> Result<Address, AddressError> {
+    Address::find(Wishes { vhost: vhost.cloned(), ..Wishes::default() }, environment)
+}
+
+fn client(address: Address, timeout: Option<Duration>) -> Result<Client, AddressError> {
+    Client::new(address, timeout.unwrap_or(TIMEOUT).max(Duration::from_secs(1)))
+}
 
 /// One call of a tool.
 pub(super) struct Call<'a> {
@@ -62,10 +72,9 @@ impl<'a> Call<'a> {
             Some(timeout) => timeout,
             None => None,
         };
-        let wishes = Wishes { vhost: options.get("vhost").cloned(), ..Wishes::default() };
-        let address = Address::find(wishes, environment)?;
+        let address = find(options.get("vhost"), environment)?;
         let vhost = address.vhost.clone();
-        let api = Client::new(address, timeout.unwrap_or(TIMEOUT).max(Duration::from_secs(1)))?;
+        let api = client(address, timeout)?;
         let node = node_name(environment, options.get("node").map(String::as_str));
         let formatter = match options.get("formatter").map(String::as_str) {
             None => Formatter::Table {
@@ -89,6 +98,12 @@ impl<'a> Call<'a> {
             out,
             options,
         })
+    }
+
+    /// Looks once more where the broker is: one that has started since has left its address.
+    pub(super) fn find_again(&mut self) -> Result<(), Failure> {
+        self.api = client(find(self.options.get("vhost"), self.environment)?, self.timeout)?;
+        Ok(())
     }
 
     /// A word, counted from 0; the command's arity says how many there are.
@@ -163,6 +178,22 @@ impl<'a> Call<'a> {
             return Ok(());
         }
         Err(Failure::unavailable(&format!("Virtual host {vhost} does not exist")))
+    }
+
+    /// The same for a list of what is set for it.
+    pub(super) fn check_listed_vhost(&self, vhost: &str) -> Result<(), Failure> {
+        if self.exists(&["vhosts", vhost])? {
+            return Ok(());
+        }
+        Err(Failure::bare(EXIT_DATA, &format!("Virtual host '{vhost}' does not exist")))
+    }
+
+    /// Fails as RabbitMQ does if the user is not there of whom something is to be listed.
+    pub(super) fn check_listed_user(&self, user: &str) -> Result<(), Failure> {
+        if self.exists(&["users", user])? {
+            return Ok(());
+        }
+        Err(Failure::unavailable(&format!("{{:no_such_user, \"{user}\"}}")))
     }
 
     /// A word that is JSON.

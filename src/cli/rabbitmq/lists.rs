@@ -157,7 +157,10 @@ pub(super) fn bindings(call: &mut Call<'_>) -> Result<(), Failure> {
     let columns = chosen(call, &BINDINGS, &all)?;
     let vhost = call.vhost.clone();
     call.banner(&format!("Listing bindings for vhost {vhost}..."))?;
-    let mut bindings = call.api.list(&ApiPath::of(&["bindings", &vhost]))?;
+    let mut bindings = match call.exists(&["vhosts", &vhost])? {
+        true => call.api.list(&ApiPath::of(&["bindings", &vhost]))?,
+        false => Vec::new(),
+    };
     for binding in &mut bindings {
         binding["source_kind"] = "exchange".into();
     }

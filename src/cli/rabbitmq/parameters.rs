@@ -43,6 +43,7 @@ fn delete(call: &Call<'_>, path: &ApiPath) -> Result<(), Failure> {
 pub(super) fn list(call: &mut Call<'_>) -> Result<(), Failure> {
     let vhost = call.vhost.clone();
     call.banner(&format!("Listing runtime parameters for vhost \"{vhost}\" ..."))?;
+    call.check_listed_vhost(&vhost)?;
     let mut parameters = call.api.list(&ApiPath::of(&["parameters"]))?;
     parameters.retain(|parameter| parameter["vhost"] == vhost.as_str());
     call.rows_or_blank(&COLUMNS, &parameters)

@@ -55,7 +55,7 @@ pub(super) fn clear(call: &mut Call<'_>) -> Result<(), Failure> {
 pub(super) fn list(call: &mut Call<'_>) -> Result<(), Failure> {
     let vhost = call.vhost.clone();
     call.banner(&format!("Listing permissions for vhost \"{vhost}\" ..."))?;
-    call.check_vhost(&vhost)?;
+    call.check_listed_vhost(&vhost)?;
     let path = ApiPath::of(&["vhosts", &vhost, "permissions"]);
     print(call, &path, &[USER, CONFIGURE, WRITE, READ])
 }
@@ -63,9 +63,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<(), Failure> {
 pub(super) fn list_of_user(call: &mut Call<'_>) -> Result<(), Failure> {
     let user = call.word(0);
     call.banner(&format!("Listing permissions for user \"{user}\" ..."))?;
-    if !call.exists(&["users", &user])? {
-        return Err(Failure::no_user_as_object(&user));
-    }
+    call.check_listed_user(&user)?;
     print(call, &ApiPath::of(&["users", &user, "permissions"]), &[VHOST, CONFIGURE, WRITE, READ])
 }
 
@@ -97,7 +95,7 @@ pub(super) fn clear_topic(call: &mut Call<'_>) -> Result<(), Failure> {
 pub(super) fn list_topic(call: &mut Call<'_>) -> Result<(), Failure> {
     let vhost = call.vhost.clone();
     call.banner(&format!("Listing topic permissions for vhost \"{vhost}\" ..."))?;
-    call.check_vhost(&vhost)?;
+    call.check_listed_vhost(&vhost)?;
     let path = ApiPath::of(&["vhosts", &vhost, "topic-permissions"]);
     print(call, &path, &[USER, EXCHANGE, WRITE, READ])
 }
@@ -105,9 +103,7 @@ pub(super) fn list_topic(call: &mut Call<'_>) -> Result<(), Failure> {
 pub(super) fn list_topic_of_user(call: &mut Call<'_>) -> Result<(), Failure> {
     let user = call.word(0);
     call.banner(&format!("Listing topic permissions for user \"{user}\" ..."))?;
-    if !call.exists(&["users", &user])? {
-        return Err(Failure::no_user_as_object(&user));
-    }
+    call.check_listed_user(&user)?;
     // RabbitMQ has no titles here.
     if call.formatter == (Formatter::Table { titles: true }) {
         call.formatter = Formatter::Table { titles: false };

@@ -91,7 +91,7 @@ impl Policies {
     fn list(&self, call: &mut Call<'_>) -> Result<(), Failure> {
         let (vhost, listing) = (call.vhost.clone(), self.listing);
         call.banner(&format!("Listing {listing} for vhost \"{vhost}\" ..."))?;
-        call.check_vhost(&vhost)?;
+        call.check_listed_vhost(&vhost)?;
         let policies = call.api.list(&ApiPath::of(&[self.collection, &vhost]))?;
         call.rows_or_blank(&COLUMNS, &policies)
     }

@@ -156,6 +156,7 @@ pub(super) fn list_limits(call: &mut Call<'_>) -> Result<(), Failure> {
     }
     let user = call.option("user").unwrap_or("guest").to_owned();
     call.banner(&format!("Listing limits for user \"{user}\" ..."))?;
+    call.check_listed_user(&user)?;
     let limits = call.api.list(&ApiPath::of(&["user-limits", &user]))?;
     let limits = limits.first().map(|one| field(one, "value").clone());
     call.line(&limits.unwrap_or_else(|| json!({})).to_string())

@@ -104,6 +104,7 @@ pub(super) fn list_limits(call: &mut Call<'_>) -> Result<(), Failure> {
     }
     let vhost = call.vhost.clone();
     call.banner(&format!("Listing limits for vhost \"{vhost}\" ..."))?;
+    call.check_listed_vhost(&vhost)?;
     let limits = call.api.list(&ApiPath::of(&["vhost-limits", &vhost]))?;
     let limits = limits.first().map(|one| field(one, "value").to_string());
     call.line(&limits.unwrap_or_default())

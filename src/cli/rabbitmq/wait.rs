@@ -42,11 +42,14 @@ fn until<T>(
 
 pub(super) fn await_startup(call: &mut Call<'_>) -> Result<(), Failure> {
     let mut last = None;
-    let started = until(call.timeout.unwrap_or(STARTUP_TIMEOUT), || match is_alive(call) {
-        Ok(()) => Ok(Some(())),
-        Err(error) => {
-            last = Some(error);
-            Ok(None)
+    let started = until(call.timeout.unwrap_or(STARTUP_TIMEOUT), || {
+        call.find_again()?;
+        match is_alive(call) {
+            Ok(()) => Ok(Some(())),
+            Err(error) => {
+                last = Some(error);
+                Ok(None)
+            }
         }
     })?;
     match (started, last) {
@@ -63,7 +66,10 @@ pub(super) fn await_online_nodes(call: &mut Call<'_>) -> Result<(), Failure> {
         "Will wait for at least {count} nodes to join the cluster of {node}. Timeout: {seconds} seconds."
     ))?;
     let count: u64 = count.parse().map_err(|_| Failure::data("the count must be a number"))?;
-    let enough = until(timeout, || Ok((count <= 1 && is_alive(call).is_ok()).then_some(())))?;
+    let enough = until(timeout, || {
+        call.find_again()?;
+        Ok((count <= 1 && is_alive(call).is_ok()).then_some(()))
+    })?;
     enough.ok_or_else(|| {
         let problem =
             format!("Error: timed out while waiting. Not enough nodes joined {node}'s cluster.");
@@ -87,6 +93,7 @@ pub(super) fn wait(call: &mut Call<'_>) -> Result<(), Failure> {
         if !is_running(pid) {
             return Err(Failure::unavailable("process_not_running"));
         }
+        call.find_again()?;
         Ok(is_alive(call).ok())
     })?;
     if started.is_none() {
