@@ -15,12 +15,13 @@ RUN cargo build --release --locked --bin leveret \
 FROM alpine:3.22
 # A shell is there because compose files, health checks and images made of this one call it; su-exec
 # lets the entry point drop root. Alpine gives 999 to ping, a group that nobody is in; here it is
-# RabbitMQ's, as in volumes that its image wrote.
+# RabbitMQ's, as in volumes that its image wrote. The home directory comes with the files below, and may be written
+# by whoever the container runs as: made here, it would keep its mode.
 # hadolint ignore=DL3018
 RUN apk add --no-cache bash su-exec \
     && sed -i '/^ping:/d' /etc/group \
     && addgroup -g 999 -S rabbitmq \
-    && adduser -u 999 -S -h /var/lib/rabbitmq -G rabbitmq rabbitmq
+    && adduser -u 999 -S -H -h /var/lib/rabbitmq -G rabbitmq rabbitmq
 COPY --from=build /image/ /
 RUN chown -R rabbitmq:rabbitmq /etc/rabbitmq /var/lib/rabbitmq /var/log/rabbitmq
 
