@@ -10,7 +10,7 @@ mod reference;
 mod sysctl;
 mod variables;
 
-pub(super) use erlang_args::application_settings;
+pub(super) use erlang_args::{application_settings, words};
 pub(super) use meaning::{Meaning, VHostLimitPart, meaning};
 pub(super) use places::Places;
 #[cfg(test)]
