@@ -12,7 +12,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::environment::Environment;
 use super::local::{LeftFiles, LocalBroker};
-use super::{Args, EXIT_CONFIG, EXIT_UNAVAILABLE, LogSwitch, init_logging, load_config};
+use super::{
+    Args, EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_UNAVAILABLE, LogSwitch, init_logging, load_config,
+};
 use crate::config::{Config, Durability, LogLevel};
 use crate::store::StoreError;
 use crate::{Broker, StartError};
@@ -53,7 +55,13 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return error.report(),
     };
-    let log = init_logging(&config).map(|log| (config.log_level, log));
+    let log = match init_logging(&config) {
+        Ok(log) => log.map(|log| (config.log_level, log)),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "leveret: {error}");
+            return ExitCode::from(EXIT_CANNOT_CREATE);
+        }
+    };
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -84,9 +92,11 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
         let data_dir = config.data_dir.clone().filter(|_| config.durability != Durability::None);
         let pid_file = config.pid_file.clone();
         let broker = Broker::start(config).await?;
-        if let Some((level, log)) = log {
-            broker.on_log_level(level, move |level| log.set(level));
-        }
+        let log = log.map(|(level, log)| {
+            let switch = log.clone();
+            broker.on_log_level(level, move |level| switch.set(level));
+            log
+        });
         // Not before: one that may not start must not take the place of the one that runs.
         if let Some(path) = &pid_file {
             fs::write(path, format!("{}\n", std::process::id())).map_err(|source| {
@@ -100,7 +110,7 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 _ = hang_up.recv() => {
-                    reload(&broker);
+                    reload(&broker, log.as_ref());
                     // They trust the certificate that is shown now.
                     if let Some(newer) = tell_commands(&broker, data_dir.as_deref()) {
                         match &mut left_for_commands {
@@ -117,8 +127,11 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
     })
 }
 
-/// Takes up files that have changed: of TLS, so far.
-fn reload(broker: &Broker) {
+/// Takes up files that have changed: those of TLS, and of the log.
+fn reload(broker: &Broker, log: Option<&LogSwitch>) {
+    if let Some(Err(error)) = log.map(LogSwitch::reopen) {
+        tracing::error!("cannot open the log's file anew: {error}");
+    }
     match broker.reload_tls() {
         Ok(Some(certificate)) => tracing::info!(
             subject = certificate.subject,

@@ -41,8 +41,9 @@ mod topology;
 mod transaction;
 
 pub use self::admin::{
-    AdminError, Decision, Defaults, Definitions, Fetch, ImportError, InvalidDefinitions,
-    NewPassword, NewUser, Publish, Published, Refused, Taken, Visitor,
+    AdminError, Decision, Defaults, Definitions, Fetch, ImportError, InitialUser,
+    InvalidDefinitions, NewPassword, NewUser, NewVHosts, Publish, Published, Refused, Taken,
+    Visitor,
 };
 pub use self::arrivals::{Arrival, ArrivalLimits, ArrivalRefused, Arrivals};
 pub use self::client::{Client, Reading};

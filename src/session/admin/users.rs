@@ -70,7 +70,7 @@ impl Host {
         }
         let password = match password {
             NewPassword::Plain(password) => {
-                Some(self.hash_password(&password, HashingAlgorithm::default()))
+                Some(self.hash_password(&password, self.password_hashing))
             }
             NewPassword::Hashed(hash) => Some(hash),
             NewPassword::None => Some(PasswordHash::none()),
@@ -97,6 +97,11 @@ impl Host {
             Put::Replaced => tracing::info!("Changed password or tags of user '{name}'"),
         }
         Ok(put)
+    }
+
+    /// How new passwords are hashed, unless somebody says so.
+    pub fn password_hashing(&self) -> HashingAlgorithm {
+        self.password_hashing
     }
 
     /// Hashes a password, with a salt of its own.
