@@ -50,6 +50,9 @@ const EXIT_UNAVAILABLE: u8 = 69;
 /// Exit code for a mistake of the broker's (`EX_SOFTWARE`).
 const EXIT_SOFTWARE: u8 = 70;
 
+/// The system has too little of something: sysexits.h's `EX_OSERR`.
+const EXIT_SYSTEM: u8 = 71;
+
 /// The system refuses to make a file: sysexits.h's `EX_CANTCREAT`.
 const EXIT_CANNOT_CREATE: u8 = 73;
 

@@ -1,7 +1,7 @@
 //! `leveret serve`: a broker until a signal ends it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -13,7 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::environment::Environment;
 use super::local::{LeftFiles, LocalBroker};
 use super::{
-    Args, EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_UNAVAILABLE, LogSwitch, init_logging, load_config,
+    Args, EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_IO, EXIT_SYSTEM, EXIT_UNAVAILABLE, LogSwitch,
+    init_logging, load_config,
 };
 use crate::config::{Config, Durability, LogLevel};
 use crate::store::StoreError;
@@ -38,14 +39,55 @@ enum ServeError {
 }
 
 impl ServeError {
-    /// [`EXIT_CONFIG`] for what can't be right, [`EXIT_UNAVAILABLE`] for what may be at another time.
+    /// [`EXIT_CONFIG`] for what can't be right, [`EXIT_CANNOT_CREATE`] for what this user may not make,
+    /// [`EXIT_SYSTEM`] for what there is too little of, [`EXIT_UNAVAILABLE`] for what may be at another time.
     fn exit_code(&self) -> u8 {
         match self {
             Self::Start(
-                StartError::Tls(_) | StartError::NoListener | StartError::NoCertificate { .. },
+                StartError::Tls(_)
+                | StartError::NoListener
+                | StartError::NoCertificate { .. }
+                | StartError::NoDataDir
+                | StartError::Load { .. }
+                | StartError::Defaults(_)
+                | StartError::NewVHosts { .. },
             ) => EXIT_CONFIG,
+            Self::Start(StartError::Store(StoreError::Io { action: "create", .. }))
+            | Self::ReadyFile { .. }
+            | Self::PidFile { .. } => EXIT_CANNOT_CREATE,
+            Self::Start(StartError::Server(error)) if error.is_for_want_of_files() => EXIT_SYSTEM,
+            Self::Runtime(_) => EXIT_SYSTEM,
+            Self::Start(StartError::Store(StoreError::Io { .. })) => EXIT_IO,
             _ => EXIT_UNAVAILABLE,
         }
+    }
+
+    /// What to do about it, where the text does not say so itself.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Start(StartError::Store(StoreError::Io { source, .. })) => advice(source),
+            Self::Start(StartError::Load { .. }) => "; mend it, or leave load_definitions out",
+            Self::ReadyFile { .. } => "; choose another ready_file, or leave it out",
+            Self::PidFile { .. } => "; choose another pid_file, or leave it out",
+            _ => "",
+        }
+    }
+}
+
+/// What to do about a data directory that the system does not let us use.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; let this user write there, choose another directory with --data-dir, or keep nothing with \
+             --durability none"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "; choose another directory with --data-dir"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "; make room there, or choose another directory with --data-dir"
+        }
+        _ => "",
     }
 }
 
@@ -72,7 +114,7 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
     match serve(config, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "leveret: {error}");
+            let _ = writeln!(io::stderr(), "leveret: {error}{}", error.advice());
             ExitCode::from(error.exit_code())
         }
     }
@@ -235,4 +277,33 @@ fn write_ready_file(broker: &Broker, path: &Path) -> io::Result<()> {
     aside.push(".tmp");
     fs::write(&aside, serde_json::to_vec(&ready)?)?;
     fs::rename(&aside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_has_an_exit_code_and_advice() {
+        let store = |action, kind: ErrorKind| {
+            let (path, source) = ("/data".into(), kind.into());
+            ServeError::Start(StartError::Store(StoreError::Io { action, path, source }))
+        };
+        for (error, code, expected) in [
+            (
+                store("create", ErrorKind::PermissionDenied),
+                73,
+                "; let this user write there, choose",
+            ),
+            (store("create", ErrorKind::ReadOnlyFilesystem), 73, "; let this user write there"),
+            (store("create", ErrorKind::NotADirectory), 73, "; choose another directory with"),
+            (store("open", ErrorKind::PermissionDenied), 74, "; let this user write there"),
+            (store("write to", ErrorKind::StorageFull), 74, "; make room there"),
+            (ServeError::Runtime(ErrorKind::OutOfMemory.into()), 71, ""),
+            (ServeError::Start(StartError::NoListener), 78, ""),
+        ] {
+            assert_eq!(error.exit_code(), code, "{error}");
+            assert!(error.advice().starts_with(expected), "{error}{}", error.advice());
+        }
+    }
 }

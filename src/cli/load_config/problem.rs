@@ -73,6 +73,14 @@ pub enum Warning {
     /// Another port than the first one.
     #[error("{0} names a second port; leveret listens on one for AMQP, it is passed over")]
     SecondPort(Origin),
+    /// A variable names a file that is not there: RabbitMQ starts without it, too.
+    #[error("{variable}: there is no file {path}; its settings are not in force")]
+    NoFile {
+        /// The variable.
+        variable: String,
+        /// The file.
+        path: String,
+    },
     /// Arguments for Erlang that are no settings of RabbitMQ's.
     #[error("{variable}: {arguments} is passed over: there is no Erlang here")]
     ErlangArguments {

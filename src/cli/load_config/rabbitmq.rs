@@ -49,6 +49,10 @@ impl Loading {
         for file in &places.conf {
             self.read_conf(&file.display().to_string())?;
         }
+        for (variable, file) in &places.missing {
+            let (variable, path) = ((*variable).to_owned(), file.display().to_string());
+            self.warnings.push(Warning::NoFile { variable, path });
+        }
         self.put_together()?;
         for file in &places.erlang {
             self.read_erlang(&file.display().to_string())?;

@@ -300,6 +300,10 @@ fn where_the_log_goes_is_understood() {
     assert_eq!(config.log_format, LogFormat::Json);
     let (config, warnings) = load("", &[("RABBITMQ_LOGS", "-")]);
     assert_eq!((config.log, warnings), (LogConfig::default(), vec![]));
+    let (_, warnings) = load("", &[("RABBITMQ_CONFIG_FILE", "/nowhere/rabbitmq")]);
+    let missing =
+        "RABBITMQ_CONFIG_FILE: there is no file /nowhere/rabbitmq; its settings are not in force";
+    assert_eq!(warnings, [missing]);
     let (_, warnings) = load("", &[("RABBITMQ_LOGS", "-stderr")]);
     assert!(warnings[0].starts_with("RABBITMQ_LOGS is passed over: "), "{warnings:?}");
 }
