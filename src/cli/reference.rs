@@ -31,6 +31,8 @@ Exit codes are those of sysexits.h:
 | 66 | there is no such file, queue, user, ... |
 | 69 | the broker does not answer, or a check failed |
 | 70 | the broker made a mistake |
+| 71 | the system has too little of something, such as open files |
+| 73 | a file or directory cannot be made |
 | 74 | the system refuses to read or write |
 | 76 | what answers is no management API |
 | 77 | the user is unknown, or may not do this |

@@ -8,8 +8,9 @@ use super::super::keys::KEYS;
 use super::super::{EXIT_CONFIG, EXIT_USAGE};
 use super::*;
 use crate::config::{
-    Capacity, CertificateLogin, ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat,
-    LogLevel, Secret, TlsConfig, TlsOptions, TlsVerify, TlsVersions,
+    Capacity, CertificateLogin, ConsumerTimeoutAction, DefaultQueueType, Durability, LogCategory,
+    LogConfig, LogFormat, LogLevel, LogRotation, PasswordHashing, Secret, TlsConfig, TlsOptions,
+    TlsVerify, TlsVersions,
 };
 
 /// A configuration file of this test's own, removed when it ends.
@@ -233,10 +234,21 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_vhost = "v"
         load_definitions = "/etc/definitions.json"
         queues = ["a", "b"]
+        load_definitions_if_changed = true
+        password_hashing = "sha512"
         loopback_users = []
         allow_anonymous = true
         log_level = "debug"
         log_format = "json"
+        log_categories = ["connection=warn", "queue=off"]
+        log_console = false
+        log_console_level = "error"
+        log_file = "/log"
+        log_file_level = "trace"
+        log_file_format = "json"
+        log_file_max_size = "1MiB"
+        log_file_rotation = "$W1D2"
+        log_file_keep = 3
         "#,
     );
     let from_file = config(&["--config", file.path()], &[]);
@@ -300,12 +312,30 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_permissions: ["a", "b", "c"].map(str::to_owned),
         default_vhost: "v".to_owned(),
         vhost_limits: BTreeMap::new(),
+        vhost_users: BTreeMap::new(),
+        vhost_operator_policies: BTreeMap::new(),
         load_definitions: Some("/etc/definitions.json".into()),
         queues: ["a", "b"].map(str::to_owned).to_vec(),
+        load_definitions_if_changed: true,
+        password_hashing: PasswordHashing::Sha512,
         loopback_users: Vec::new(),
         allow_anonymous: true,
         log_level: LogLevel::Debug,
         log_format: LogFormat::Json,
+        log: LogConfig {
+            console: false,
+            console_level: Some(LogLevel::Error),
+            categories: vec![
+                (LogCategory::Connection, LogLevel::Warn),
+                (LogCategory::Queue, LogLevel::Off),
+            ],
+            file: Some("/log".into()),
+            file_level: Some(LogLevel::Trace),
+            file_format: LogFormat::Json,
+            file_max_size: 1 << 20,
+            file_rotation: LogRotation::Weekly(1, 2),
+            file_keep: 3,
+        },
     };
     assert_eq!(from_file, expected);
 
@@ -360,10 +390,21 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "v",
         "/etc/definitions.json",
         "a, b",
+        "true",
+        "sha512",
         "none",
         "true",
         "debug",
         "json",
+        "connection=warn,queue=off",
+        "false",
+        "error",
+        "/log",
+        "trace",
+        "json",
+        "1MiB",
+        "$W1D2",
+        "3",
     ];
     let variables: Vec<String> = KEYS.iter().map(|key| variable_of(key.name)).collect();
     let environment: Vec<_> = variables.iter().map(String::as_str).zip(values).collect();
@@ -547,6 +588,13 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
         load_definitions: Some("/etc/leveret/definitions.json".into()),
         queues: ["orders", "invoices"].map(str::to_owned).to_vec(),
         ..config(&[], &[])
+    };
+    expected.log = LogConfig {
+        console_level: Some(LogLevel::Info),
+        categories: vec![(LogCategory::Connection, LogLevel::Warn)],
+        file: Some("/var/log/leveret.log".into()),
+        file_level: Some(LogLevel::Info),
+        ..LogConfig::default()
     };
     let tls = &mut expected.tls.options;
     tls.cert_file = Some("/etc/leveret/server.pem".into());
