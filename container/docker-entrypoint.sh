@@ -23,14 +23,20 @@ esac
 if [ -n "${LEVERET_DEFINITIONS:-}" ]; then
     LEVERET_LOAD_DEFINITIONS="${HOME:-/var/lib/rabbitmq}/definitions.json"
     case "$LEVERET_DEFINITIONS" in
-        *'{'*) printf '%s' "$LEVERET_DEFINITIONS" > "$LEVERET_LOAD_DEFINITIONS" ;;
+        *'{'*) definitions=$LEVERET_DEFINITIONS ;;
         *)
-            if ! printf '%s' "$LEVERET_DEFINITIONS" | base64 -d > "$LEVERET_LOAD_DEFINITIONS"; then
+            if ! definitions=$(printf '%s' "$LEVERET_DEFINITIONS" | base64 -d); then
                 echo "leveret: LEVERET_DEFINITIONS is neither JSON nor JSON in base64" >&2
                 exit 78
             fi
             ;;
     esac
+    # They may hold passwords.
+    if ! (umask 077 && printf '%s' "$definitions" > "$LEVERET_LOAD_DEFINITIONS"); then
+        echo "leveret: cannot write $LEVERET_LOAD_DEFINITIONS, where LEVERET_DEFINITIONS is kept: see that the directory can be written to" >&2
+        exit 73
+    fi
+    unset definitions
     export LEVERET_LOAD_DEFINITIONS
     unset LEVERET_DEFINITIONS
 fi

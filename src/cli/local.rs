@@ -5,10 +5,12 @@
 //! there is none in the directory for run-time files.
 
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::environment::Environment;
@@ -45,7 +47,7 @@ impl LocalBroker {
     pub(super) fn find(environment: &Environment) -> Option<Self> {
         let places = [Some(data_dir(environment)), run_dir(environment)];
         places.iter().flatten().find_map(|dir| {
-            let text = fs::read(dir.join(FILE)).ok()?;
+            let text = read_trusted(&dir.join(FILE)).ok()?;
             let Contents { url, token, certificate_sha256 } = serde_json::from_slice(&text).ok()?;
             let certificate = match certificate_sha256 {
                 Some(digits) => Some(fingerprint_of(&digits)?),
@@ -76,12 +78,19 @@ impl LocalBroker {
         };
         let text = serde_json::to_vec(&contents)?;
         let mut files = LeftFiles { files: Vec::new(), text };
+        let mut failed = None;
         for dir in [data_dir.map(Path::to_owned), run_dir(environment)].into_iter().flatten() {
             let file = dir.join(FILE);
-            write_for_its_user_only(&file, &files.text)?;
-            files.files.push(file);
+            match write_for_its_user_only(&file, &files.text) {
+                Ok(()) => files.files.push(file),
+                Err(error) => failed = Some(error),
+            }
         }
-        Ok(files)
+        // One of the two is enough: somebody else's may stand in the other.
+        match failed {
+            Some(error) if files.files.is_empty() => Err(error),
+            _ => Ok(files),
+        }
     }
 }
 
@@ -122,6 +131,26 @@ fn fingerprint_of(digits: &str) -> Option<Fingerprint> {
     Some(fingerprint)
 }
 
+/// Reads a file that this user or root wrote; root believes the user that the broker runs as. The directory may be
+/// one where anybody can leave files, and a password would be sent to whoever left this one.
+fn read_trusted(path: &Path) -> io::Result<Vec<u8>> {
+    let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or_default();
+    let mut file = fs::OpenOptions::new().read(true).custom_flags(no_link).open(path)?;
+    let (owner, reader) = (file.metadata()?.uid(), geteuid().as_raw());
+    if !is_believed(owner, reader) {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Whether what the user `owner` says counts for the user `reader`.
+fn is_believed(owner: u32, reader: u32) -> bool {
+    const ROOT: u32 = 0;
+    reader == ROOT || owner == ROOT || owner == reader
+}
+
 /// Written aside and renamed: nobody sees half of it, and nobody else ever may read it.
 fn write_for_its_user_only(file: &Path, text: &[u8]) -> io::Result<()> {
     let mut aside = file.as_os_str().to_owned();
@@ -145,6 +174,36 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn what_another_user_says_does_not_count() {
+        let (root, owner, other) = (0, 1000, 1001);
+        assert!(is_believed(owner, owner) && is_believed(root, owner) && is_believed(owner, root));
+        assert!(!is_believed(other, owner));
+    }
+
+    #[test]
+    fn a_link_is_not_followed_and_a_directory_that_refuses_is_passed_over() {
+        let dir = std::env::temp_dir().join(format!("leveret-links-{}", std::process::id()));
+        let (data, run) = (dir.join("data"), dir.join("run"));
+        // Nothing can be put in the place of a directory.
+        fs::create_dir_all(run.join(FILE)).unwrap();
+        fs::create_dir_all(&data).unwrap();
+        let run_variable = ("XDG_RUNTIME_DIR".into(), run.into());
+        let environment =
+            Environment::of([("LEVERET_DATA_DIR".into(), data.clone().into()), run_variable]);
+        let (url, token) = ("http://localhost:1".to_owned(), Secret::new("secret"));
+        let broker = LocalBroker { url, token, certificate: None };
+        let left = broker.leave(Some(&data), &environment).unwrap();
+        assert_eq!(LocalBroker::find(&environment), Some(broker));
+
+        let elsewhere = dir.join("elsewhere");
+        fs::rename(data.join(FILE), &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, data.join(FILE)).unwrap();
+        assert_eq!(LocalBroker::find(&environment), None);
+        drop(left);
+        fs::remove_dir_all(dir).unwrap();
+    }
 
     #[test]
     fn who_may_read_the_file_finds_the_broker_and_the_file_goes_with_it() {

@@ -233,6 +233,10 @@ fn many_objects_are_deleted_and_changed_at_once() {
     let (code, text) = broker.fails(delete);
     assert_eq!((code, text.contains("--approve")), (1, true), "{text}");
     assert_eq!(broker.ok(&format!("{delete} --dry-run -f bash")), "a1 a2\n");
+    let (code, text) = broker.fails(&format!("{delete} --approve=false"));
+    assert_eq!((code, text.contains("--approve")), (1, true), "{text}");
+    let (code, text) = broker.fails(&format!("{delete} --approve=perhaps"));
+    assert_eq!((code, text.contains("true or false")), (1, true), "{text}");
     assert_eq!(names(&broker), "a1 a2 b1\n");
     assert_eq!(broker.ok(&format!("{delete} --approve")), "2 queues deleted\n");
     assert_eq!(names(&broker), "b1\n");
@@ -241,6 +245,11 @@ fn many_objects_are_deleted_and_changed_at_once() {
     broker.ok(vhosts);
     assert_eq!(broker.ok("rabbitmqadmin -f bash list vhosts name"), "/\n");
 
+    // What does not know how to only look says so.
+    let (_, text) = broker.fails(
+        "rabbitmqadmin policies update_definitions_of_all --definition-key a --new-value 1 --dry-run",
+    );
+    assert!(text.contains("no such option: --dry-run"), "{text}");
     let set = "rabbitmqadmin policies update_definitions_of_all_in --definition-key max-length --new-value 7";
     assert_eq!(broker.ok(set), "3 policies changed\n");
     broker.ok("rabbitmqadmin policies patch --name a1 --definition '{\"expires\":5000}'");

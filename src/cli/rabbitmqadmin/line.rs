@@ -6,7 +6,7 @@ use std::iter::Peekable;
 use super::Problem;
 use super::lists::LISTABLE;
 use super::objects::Object;
-use super::options::{OPTIONS, Options};
+use super::options::{OPTIONS, Options, is_false, is_true};
 use super::second::{self, Verb};
 
 /// A command line.
@@ -137,9 +137,15 @@ impl Split {
         match name {
             "help" => self.words.insert(0, "help".to_owned()),
             "version" => self.words.insert(0, "version".to_owned()),
-            flag if FLAGS.contains(&flag) => {
-                self.arguments.insert(name.to_owned(), String::new());
-            }
+            flag if FLAGS.contains(&flag) => match value.as_deref() {
+                Some(no) if is_false(no) => drop(self.arguments.remove(flag)),
+                Some(value) if !is_true(value) => {
+                    let name = flag.replace('_', "-");
+                    let problem = format!("--{name} is true or false, not '{value}'");
+                    return Err(Problem::Usage(problem));
+                }
+                _ => drop(self.arguments.insert(flag.to_owned(), String::new())),
+            },
             _ => {
                 // Before the command these are options; behind it `--password` is what is declared.
                 let known = OPTIONS.iter().find(|(known, _, _)| *known == name);

@@ -8,9 +8,6 @@ use crate::cli::api::{ApiError, ApiPath};
 use crate::cli::output::field;
 use crate::pattern::Pattern;
 
-/// What `delete_multiple` takes.
-const DELETION: [&str; 5] = ["name_pattern", "approve", "dry_run", "fail_fast", "idempotently"];
-
 /// A vhost that is never deleted along with others.
 const DEFAULT_VHOST: &str = "/";
 
@@ -21,9 +18,6 @@ impl Admin<'_> {
         list: &[String],
         arguments: &Arguments,
     ) -> Result<(), Problem> {
-        if let Some(other) = arguments.keys().find(|name| !DELETION.contains(&name.as_str())) {
-            return Err(Problem::Usage(format!("no such option: --{}", other.replace('_', "-"))));
-        }
         let list: Vec<&str> = list.iter().map(String::as_str).collect();
         let names = self.matching(&list, &text(arguments, "name_pattern")?)?;
         let has = |flag: &str| arguments.contains_key(flag);

@@ -253,8 +253,13 @@ fn base(uri: &str) -> Result<Wishes, Problem> {
 }
 
 /// Whether an option without a value is not meant, where it has one.
-fn is_false(value: &str) -> bool {
+pub(super) fn is_false(value: &str) -> bool {
     ["false", "0", "no", "off", "n", "f"].iter().any(|no| value.eq_ignore_ascii_case(no))
+}
+
+/// Whether it is meant, where somebody says so.
+pub(super) fn is_true(value: &str) -> bool {
+    ["true", "1", "yes", "on", "y", "t"].iter().any(|yes| value.eq_ignore_ascii_case(yes))
 }
 
 /// The entries of a section of an INI file, or of a TOML file with quotes around text.

@@ -30,6 +30,21 @@ enum Deed {
     DeleteMatching,
 }
 
+impl Deed {
+    /// The arguments that it takes beside those in the path.
+    fn takes(self) -> &'static [&'static str] {
+        match self {
+            Self::Print(_) => &["columns", "apply_to"],
+            Self::PrintField(_) => &[],
+            Self::Put | Self::Post | Self::Delete => &["idempotently"],
+            Self::Redefine(change) | Self::RedefineAll(change) => change.takes(),
+            Self::DeleteMatching => {
+                &["name_pattern", "approve", "dry_run", "fail_fast", "idempotently"]
+            }
+        }
+    }
+}
+
 /// What becomes of a policy's definition.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
@@ -197,6 +212,18 @@ impl Verb {
                 .any(|it| it.words[0] == word && !matches!(word, "list" | "show" | "close"))
     }
 
+    /// Refuses what the verb does not take: who asks for a `--dry-run` does not want the real thing.
+    fn check(&self, arguments: &Arguments) -> Result<(), Problem> {
+        let is_in_path = |name: &str| self.path.iter().any(|part| *part == format!("{{{name}}}"));
+        let takes = self.deed.takes();
+        match arguments.keys().find(|name| !takes.contains(&name.as_str()) && !is_in_path(name)) {
+            None => Ok(()),
+            Some(other) => {
+                Err(Problem::Usage(format!("no such option: --{}", other.replace('_', "-"))))
+            }
+        }
+    }
+
     fn path(&self, arguments: &Arguments, vhost: &str) -> Result<Vec<String>, Problem> {
         let segment = |part: &&str| match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
             None => Ok((*part).to_owned()),
@@ -214,6 +241,7 @@ impl Admin<'_> {
         verb: &'static Verb,
         arguments: &Arguments,
     ) -> Result<(), Problem> {
+        verb.check(arguments)?;
         let segments = verb.path(arguments, &self.options.vhost_or_default())?;
         let path = ApiPath::of(&segments.iter().map(String::as_str).collect::<Vec<_>>());
         let sent = match verb.deed {
@@ -279,6 +307,14 @@ impl Admin<'_> {
 }
 
 impl Change {
+    fn takes(self) -> &'static [&'static str] {
+        match self {
+            Self::Merge => &["definition"],
+            Self::Set => &["definition_key", "new_value"],
+            Self::Remove => &["definition_keys"],
+        }
+    }
+
     pub(super) fn apply(
         self,
         definition: &mut Map<String, Value>,
