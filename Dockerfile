@@ -25,6 +25,7 @@ RUN apk add --no-cache bash su-exec \
 COPY --from=build /image/ /
 RUN chown -R rabbitmq:rabbitmq /etc/rabbitmq /var/lib/rabbitmq /var/log/rabbitmq
 
+# The last one is for the allocator of the static binary: huge pages take memory that nobody uses.
 ENV RABBITMQ_HOME=/opt/rabbitmq \
     RABBITMQ_DATA_DIR=/var/lib/rabbitmq \
     RABBITMQ_CONFIG_FILE=/etc/rabbitmq/rabbitmq.conf \
@@ -32,7 +33,8 @@ ENV RABBITMQ_HOME=/opt/rabbitmq \
     RABBITMQ_LOGS=- \
     HOME=/var/lib/rabbitmq \
     PATH=/opt/rabbitmq/sbin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-    LANG=C.UTF-8
+    LANG=C.UTF-8 \
+    MIMALLOC_ALLOW_THP=0
 
 # Durable queues and their messages: mount a volume here to keep them.
 VOLUME /var/lib/rabbitmq
