@@ -10,10 +10,12 @@ use std::time::Duration;
 pub use self::capacity::Capacity;
 pub use self::tls::{CertificateLogin, TlsConfig, TlsOptions, TlsVerify, TlsVersions};
 pub use self::vhost_limits::DefaultVHostLimits;
+pub use self::web::WebConfig;
 
 mod capacity;
 mod tls;
 mod vhost_limits;
+mod web;
 
 /// Everything that can be configured, with RabbitMQ's defaults where it has them.
 ///
@@ -42,6 +44,8 @@ pub struct Config {
     pub management_max_body_size: usize,
     /// Addresses to listen on for management and metrics. Empty: the same as for AMQP.
     pub management_bind: Vec<IpAddr>,
+    /// How management and metrics are served, beside their ports.
+    pub web: WebConfig,
     /// The largest frame offered to clients, in bytes, its 8 bytes of overhead included.
     pub frame_max: u32,
     /// How many channels a client may have open on one connection.
@@ -119,6 +123,7 @@ impl Default for Config {
             prometheus_tls_port: None,
             management_max_body_size: 32 * 1024 * 1024,
             management_bind: Vec::new(),
+            web: WebConfig::default(),
             frame_max: 128 * 1024,
             channel_max: 2047,
             heartbeat_seconds: 60,

@@ -98,7 +98,8 @@ mod tests {
             ("management.tcp.port", Some(Known::Acted)),
             ("management.tcp.idle_timeout", Some(Known::NoEffect)),
             ("management.ssl.port", Some(Known::Acted)),
-            ("management.ssl.certfile", Some(Known::Missing)),
+            ("management.ssl.certfile", Some(Known::Acted)),
+            ("management.ssl.password", Some(Known::Missing)),
             ("quorum_cluster_size", Some(Known::NoEffect)),
             ("frobnicate", None),
         ] {
