@@ -1,11 +1,11 @@
 //! What a broker serves over HTTP and HTTPS.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::{cluster_name, since_1970};
 use crate::auth::Certificate;
-use crate::config::{Config, Durability, Secret, TlsOptions};
+use crate::config::{Config, Durability, Secret, TlsOptions, TlsVerify};
 use crate::http::{self, Endpoint, Identity, Listening, Service, Site};
 use crate::net::{Server, ServerError, listen, now};
 use crate::protocol::handshake::RABBITMQ_VERSION;
@@ -17,6 +17,8 @@ use crate::tls::{ServerTls, TlsError};
 pub(super) struct Web {
     pub(super) management: Vec<SocketAddr>,
     pub(super) management_tls: Vec<SocketAddr>,
+    /// For who runs the broker, and nobody else.
+    pub(super) local: Option<SocketAddr>,
     pub(super) metrics: Vec<SocketAddr>,
     pub(super) metrics_tls: Vec<SocketAddr>,
     pub(super) server: Option<http::Server>,
@@ -97,6 +99,15 @@ impl Web {
                 endpoints.push(Endpoint { listener, service, tls: tls.clone() });
             }
         }
+        if management.is_none()
+            && management_tls.is_some()
+            && of_management.as_ref().is_some_and(asks_for_certificates)
+        {
+            let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+            let listeners = listen(&loopback, 0, "--management-tls-port")?;
+            let local = |listener| Endpoint { listener, service: Service::Local, tls: None };
+            endpoints.extend(listeners.into_iter().map(local));
+        }
         Ok(WebListeners { endpoints })
     }
 }
@@ -116,7 +127,10 @@ impl WebListeners {
         let of_web = endpoints.iter().filter_map(|it| Some((it.protocol(), it.tls.clone()?)));
         let of_amqp = amqp_tls.map(|tls| ("amqp/ssl", tls.clone()));
         let tls = of_web.chain(of_amqp).collect();
-        let listening: Vec<Listening> = endpoints.iter().filter_map(listening).collect();
+        let (local, public): (Vec<_>, Vec<_>) =
+            endpoints.iter().partition(|it| it.service == Service::Local);
+        let local = local.first().and_then(|it| it.listener.local_addr().ok());
+        let listening: Vec<Listening> = public.into_iter().filter_map(listening).collect();
         let on = |protocol: &str| -> Vec<SocketAddr> {
             let of_protocol = listening.iter().filter(|it| it.protocol == protocol);
             of_protocol.map(|it| it.address).collect()
@@ -124,6 +138,7 @@ impl WebListeners {
         let mut web = Web {
             management: on("http"),
             management_tls: on("https"),
+            local,
             metrics: on("http/prometheus"),
             metrics_tls: on("https/prometheus"),
             server: None,
@@ -146,6 +161,12 @@ impl WebListeners {
         web.site = Some(site);
         web
     }
+}
+
+/// Whether nobody gets in without a certificate, who runs the broker included: he has none.
+fn asks_for_certificates(tls: &ServerTls) -> bool {
+    let options = tls.options();
+    options.verify == TlsVerify::Peer && options.fail_if_no_peer_cert
 }
 
 /// A socket as the API shows it.

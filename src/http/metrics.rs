@@ -149,8 +149,11 @@ pub(super) async fn detailed(
     .await
 }
 
+/// A family, and what writes it.
+type OfVHosts = (&'static str, fn(&mut Exposition, &[Arc<VHost>]));
+
 /// What has names that are the whole cluster's.
-const CLUSTER_FAMILIES: [(&str, fn(&mut Exposition, &[Arc<VHost>])); 3] = [
+const CLUSTER_FAMILIES: [OfVHosts; 3] = [
     ("vhost_status", queues::vhost_status),
     ("exchange_names", queues::exchange_names),
     ("exchange_bindings", queues::exchange_bindings),

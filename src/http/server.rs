@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::admission::Place;
 use super::caller::From;
 use super::rates;
-use super::router::{management, metrics};
+use super::router::{local, management, metrics};
 use super::site::Site;
 use super::tls::secure;
 use crate::auth::Origin;
@@ -49,6 +49,9 @@ pub enum Service {
     Management,
     /// The metrics.
     Metrics,
+    /// The management API for who runs the broker, where clients from elsewhere need a certificate: nobody else gets an
+    /// answer, not even of its health.
+    Local,
 }
 
 /// A socket, and what is served on it.
@@ -71,6 +74,7 @@ impl Endpoint {
             (Service::Management, Some(_)) => "https",
             (Service::Metrics, None) => "http/prometheus",
             (Service::Metrics, Some(_)) => "https/prometheus",
+            (Service::Local, _) => "local",
         }
     }
 }
@@ -126,6 +130,7 @@ impl Drop for Server {
 struct Routers {
     management: OnceLock<Router>,
     metrics: OnceLock<Router>,
+    local: OnceLock<Router>,
 }
 
 impl Routers {
@@ -133,6 +138,7 @@ impl Routers {
         match service {
             Service::Management => self.management.get_or_init(|| management(Arc::clone(site))),
             Service::Metrics => self.metrics.get_or_init(|| metrics(Arc::clone(site))),
+            Service::Local => self.local.get_or_init(|| local(Arc::clone(site))),
         }
     }
 }

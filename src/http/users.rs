@@ -136,6 +136,7 @@ pub(super) async fn hash_password(
     _: Administrator,
     Path(password): Path<String>,
 ) -> Response {
-    let hash = site.host().hash_password(password.as_bytes(), HashingAlgorithm::default());
+    let host = site.host();
+    let hash = host.hash_password(password.as_bytes(), host.password_hashing());
     json_of(&json!({ "ok": hash.to_base64() }))
 }

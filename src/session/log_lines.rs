@@ -133,6 +133,7 @@ impl Client {
         let (text, channel) = (OneLine(&exception.text), failure.channel.0);
         if exception.scope(failure.channel) != Scope::Connection {
             tracing::error!(
+                target: "leveret::channel",
                 connection = self.id.0,
                 channel,
                 "Channel error on connection {} ({}{}), channel {channel}: operation {method} \

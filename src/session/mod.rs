@@ -40,8 +40,9 @@ mod topology;
 mod transaction;
 
 pub use self::admin::{
-    Acting, AdminError, Decision, Defaults, Definitions, Fetch, ImportError, Imported,
-    InvalidDefinitions, NewPassword, NewUser, Publish, Published, Refused, Taken, Visitor,
+    Acting, AdminError, Decision, Defaults, Definitions, Fetch, ImportError, Imported, InitialUser,
+    InvalidDefinitions, NewPassword, NewUser, NewVHosts, Publish, Published, Refused, Taken,
+    Visitor,
 };
 pub use self::arrivals::{Arrival, ArrivalLimits, ArrivalRefused, Arrivals, is_of_client};
 pub use self::client::{Client, Reading};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use amqp_codec::method::{basic, channel, exchange, queue};
 use amqp_codec::{FieldTable, FieldValue};
 use bytes::Bytes;
+use leveret::auth::HashingAlgorithm;
 use leveret::broker::effect::Position;
 use leveret::broker::memory::MemoryGauge;
 use leveret::broker::policy::Policy;
@@ -17,7 +18,7 @@ use leveret::broker::vhost::VHostOptions;
 use leveret::config::{Capacity, CertificateLogin};
 use leveret::protocol::connection::Settings;
 use leveret::protocol::handshake::Limits;
-use leveret::session::{Defaults, Host, HostSettings};
+use leveret::session::{Defaults, Host, HostSettings, NewVHosts};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -157,7 +158,8 @@ impl World {
             anonymous_user: String::new(),
             certificate_login: CertificateLogin::default(),
             capacity: Capacity::default(),
-            vhost_limits: Vec::new(),
+            new_vhosts: NewVHosts::default(),
+            password_hashing: HashingAlgorithm::default(),
             descriptors_max: 0,
             node_name: "rabbit@simulation".to_owned(),
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],

@@ -57,8 +57,12 @@ impl Acting<'_> {
             return Ok(());
         }
         let _unit = self.store.unit();
+        // A new vhost may bring users.
+        let has_users = !self.users().is_empty();
         self.make_default_vhost(&defaults)?;
-        self.make_default_user(defaults)?;
+        if !has_users {
+            self.make_default_user(defaults)?;
+        }
         self.begun();
         Ok(())
     }
@@ -79,13 +83,14 @@ impl Acting<'_> {
             return self.import_definitions(definitions, now).map(|_| ());
         }
         let refused = |error| ImportError::Refused { what: "the defaults".to_owned(), error };
+        let has_users = definitions.has_users() || !self.users().is_empty();
         if !definitions.has_vhosts() {
             self.make_default_vhost(&defaults).map_err(refused)?;
         }
         self.import_definitions(definitions, now)?;
-        match self.users().is_empty() {
-            true => self.make_default_user(defaults).map_err(refused)?,
-            false => tracing::info!(
+        match has_users {
+            false => self.make_default_user(defaults).map_err(refused)?,
+            true => tracing::info!(
                 "the definitions have users: the default user '{}' is not made",
                 OneLine(&defaults.user)
             ),
@@ -110,9 +115,6 @@ impl Acting<'_> {
     }
 
     fn make_default_user(&self, defaults: Defaults) -> Result<(), AdminError> {
-        if !self.users().is_empty() {
-            return Ok(());
-        }
         let Defaults { user: name, password, tags, permissions, .. } = defaults;
         self.put_user(NewUser { name: name.clone(), password, tags })?;
         for vhost in self.vhosts() {

@@ -10,6 +10,7 @@ mod definitions;
 mod error;
 mod events;
 mod messages;
+mod new_vhosts;
 mod parameters;
 mod permissions;
 mod policies;
@@ -23,6 +24,7 @@ pub use self::defaults::Defaults;
 pub use self::definitions::{Definitions, ImportError, Imported, InvalidDefinitions};
 pub use self::error::AdminError;
 pub use self::messages::{Decision, Fetch, Publish, Published, Taken};
+pub use self::new_vhosts::{InitialUser, NewVHosts};
 pub use self::users::{NewPassword, NewUser};
 pub use self::visitor::{Refused, Visitor};
 

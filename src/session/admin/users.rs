@@ -58,6 +58,11 @@ impl Host {
         self.access.control().user(name).map(Arc::clone)
     }
 
+    /// How new passwords are hashed, unless somebody says so.
+    pub fn password_hashing(&self) -> HashingAlgorithm {
+        self.password_hashing
+    }
+
     /// Hashes a password, with a salt of its own.
     pub fn hash_password(&self, password: &[u8], algorithm: HashingAlgorithm) -> PasswordHash {
         PasswordHash::new(password, self.random(), algorithm)
@@ -77,7 +82,7 @@ impl Acting<'_> {
         }
         let password = match password {
             NewPassword::Plain(password) => {
-                Some(self.hash_password(&password, HashingAlgorithm::default()))
+                Some(self.hash_password(&password, self.password_hashing))
             }
             NewPassword::Hashed(hash) => Some(hash),
             NewPassword::None => Some(PasswordHash::none()),

@@ -35,7 +35,7 @@ impl Host {
 impl Acting<'_> {
     /// Makes a vhost, or puts something else in the place of what is known of the one with this name.
     ///
-    /// Nobody may use a new vhost before [`Acting::set_permissions`].
+    /// Nobody may use a new vhost before [`Acting::set_permissions`], unless [`NewVHosts`](super::NewVHosts) has users.
     ///
     /// # Errors
     /// [`AdminError::EmptyName`], [`AdminError::NameTooLong`] and [`AdminError::VHostLimit`].
@@ -59,14 +59,12 @@ impl Acting<'_> {
         let vhost = VHost::new(key.clone(), persist, self.vhost_options.clone());
         // Written down before anybody can find it.
         vhost.set_metadata(metadata.clone());
-        let limits = self.vhost_limits.iter().find(|(pattern, _)| pattern.matches(name.as_bytes()));
-        if let Some((_, limits)) = limits {
-            vhost.change_limits(|_| *limits);
-        }
+        self.begin_vhost(&vhost)?;
         vhosts.insert(key, Arc::new(vhost));
         drop(vhosts);
         tracing::info!("Adding vhost '{}'", OneLine(name));
         self.tell_vhost("vhost.created", name, &metadata);
+        self.open_new_vhost(name)?;
         Ok(Put::Created)
     }
 
