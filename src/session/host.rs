@@ -118,7 +118,7 @@ pub struct Host {
 
 impl Host {
     /// A broker without clients. The messages that its queues had come afterwards, and so does what an empty
-    /// broker begins with ([`Host::make_defaults`]).
+    /// broker begins with ([`Acting::make_defaults`](super::admin::Acting::make_defaults)).
     ///
     /// # Errors
     /// [`RestoreError`], for a definition that can't be read or can't be in force.
