@@ -11,11 +11,13 @@ pub use self::capacity::Capacity;
 pub use self::log::{LogCategory, LogConfig, LogRotation};
 pub use self::tls::{CertificateLogin, TlsConfig, TlsOptions, TlsVerify, TlsVersions};
 pub use self::vhost_defaults::{DefaultOperatorPolicy, DefaultVHostLimits, DefaultVHostUser};
+pub use self::web::WebConfig;
 
 mod capacity;
 mod log;
 mod tls;
 mod vhost_defaults;
+mod web;
 
 /// Everything that can be configured, with RabbitMQ's defaults where it has them.
 ///
@@ -44,6 +46,8 @@ pub struct Config {
     pub management_max_body_size: usize,
     /// Addresses to listen on for management and metrics. Empty: the same as for AMQP.
     pub management_bind: Vec<IpAddr>,
+    /// How management and metrics are served, beside their ports.
+    pub web: WebConfig,
     /// The largest frame offered to clients, in bytes, its 8 bytes of overhead included.
     pub frame_max: u32,
     /// How many channels a client may have open on one connection.
@@ -133,6 +137,7 @@ impl Default for Config {
             prometheus_tls_port: None,
             management_max_body_size: 32 * 1024 * 1024,
             management_bind: Vec::new(),
+            web: WebConfig::default(),
             frame_max: 128 * 1024,
             channel_max: 2047,
             heartbeat_seconds: 60,

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use self::descriptors::Descriptors;
-use self::web::Web;
+use self::web::{Web, WebTls};
 use crate::auth::{Certificate, HashingAlgorithm, Permissions};
 use crate::broker::census::Census;
 use crate::broker::effect::Position;
@@ -69,6 +69,7 @@ pub struct Broker {
     /// Why its store can't go on. It serves nobody then.
     failure: Arc<watch::Sender<Option<Arc<StoreError>>>>,
     tls: Option<ServerTls>,
+    web_tls: WebTls,
 }
 
 /// Configures a [`Broker`] for a test: on this machine only, on any free port, in memory.
@@ -152,9 +153,8 @@ impl Broker {
     /// [`StartError`], and nothing listens.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let tls = load_tls(&config)?;
-        if tls.is_none() {
-            needs_no_tls(&config)?;
-        }
+        let web_tls = WebTls::load(&config, tls.as_ref())?;
+        needs_no_tls(&config, tls.as_ref(), &web_tls)?;
         let descriptors = Descriptors::of_process(&config);
         let Opened { store, durable, recovered } = open_store(&config, descriptors.segments)?;
         let Recovered { values, queues, first_free } = recovered;
@@ -169,7 +169,7 @@ impl Broker {
         declare_queues(&host, &config)?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
-        let web = Web::listen(addresses, &config, tls.as_ref())?;
+        let web = Web::listen(addresses, &config, &web_tls)?;
         let listeners = Listeners {
             addresses,
             port: config.plain_listener.then_some(config.port),
@@ -182,7 +182,8 @@ impl Broker {
         let server = Server::start(listeners, &host)?;
         let local_token =
             Secret::new(format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>()));
-        let web = web.start(&host, &config, &server, &local_token, descriptors.http);
+        let web =
+            web.start(&host, &config, (&server, tls.as_ref()), &local_token, descriptors.http);
         let failure = Arc::new(watch::Sender::new(None));
         if let Some(durable) = &durable {
             let (end, failure) = (server.end(), Arc::clone(&failure));
@@ -192,7 +193,7 @@ impl Broker {
                 failure.send_replace(Some(error));
             });
         }
-        Ok(Self { server, web, host, config, durable, local_token, failure, tls })
+        Ok(Self { server, web, host, config, durable, local_token, failure, tls, web_tls })
     }
 
     /// Where it listens for AMQP.
@@ -211,13 +212,21 @@ impl Broker {
     /// # Errors
     /// [`TlsError`], and what was in force stays so.
     pub fn reload_tls(&self) -> Result<Option<Certificate>, TlsError> {
-        self.tls.as_ref().map(|tls| tls.reload(since_1970())).transpose()
+        let tls = self.tls.as_ref();
+        let of_web = self.web_tls.reload(tls)?;
+        Ok(tls.map(|tls| tls.reload(since_1970())).transpose()?.or(of_web))
     }
 
-    /// The SHA-256 of the certificate that listeners show; none without TLS.
+    /// What stands before each path of the management API; empty if nothing does.
+    #[must_use]
+    pub fn management_path_prefix(&self) -> &str {
+        &self.config.web.management_path_prefix
+    }
+
+    /// The SHA-256 of the certificate that the management API shows; none without TLS.
     #[must_use]
     pub fn tls_fingerprint(&self) -> Option<Fingerprint> {
-        self.tls.as_ref().map(ServerTls::fingerprint)
+        self.web_tls.management.as_ref().map(ServerTls::fingerprint)
     }
 
     /// Its AMQP port.
@@ -479,15 +488,16 @@ impl BrokerBuilder {
 }
 
 /// Whether what is asked for can be without TLS.
-fn needs_no_tls(config: &Config) -> Result<(), StartError> {
+fn needs_no_tls(config: &Config, amqp: Option<&ServerTls>, web: &WebTls) -> Result<(), StartError> {
     let encrypted = [
-        ("management_tls_port", config.management_tls_port),
-        ("prometheus_tls_port", config.prometheus_tls_port),
+        ("management_tls_port", config.management_tls_port, &web.management),
+        ("prometheus_tls_port", config.prometheus_tls_port, &web.metrics),
     ];
-    if let Some((key, _)) = encrypted.into_iter().find(|(_, port)| port.is_some()) {
+    let lacks = encrypted.into_iter().find(|(_, port, tls)| port.is_some() && tls.is_none());
+    if let Some((key, ..)) = lacks {
         return Err(StartError::NoCertificate { key });
     }
-    if config.plain_listener { Ok(()) } else { Err(StartError::NoListener) }
+    if config.plain_listener || amqp.is_some() { Ok(()) } else { Err(StartError::NoListener) }
 }
 
 /// TLS, if there is to be any.

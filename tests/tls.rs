@@ -9,6 +9,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rcgen::DnType;
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, Lines,
 };
@@ -21,7 +22,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use self::pki::Pki;
+use self::pki::{Identity, Pki};
 
 #[path = "it/support/pki.rs"]
 #[expect(dead_code, reason = "the wire tests need more of it")]
@@ -265,6 +266,60 @@ async fn management_and_metrics_are_served_over_https() {
     assert!(http(plain, "/api/whoami").await.contains("\"name\":\"guest\""));
 }
 
+/// Goal: management and metrics have certificates and rules of their own, and paths, as rabbitmq.conf says.
+#[tokio::test]
+async fn management_and_metrics_have_what_their_own_keys_say() {
+    let pki = Pki::new();
+    let path = |name: &str| pki.file(name).display().to_string();
+    let mut text = String::new();
+    for service in ["management", "prometheus"] {
+        let name = [(DnType::OrganizationName, service), (DnType::CommonName, "localhost")];
+        let Identity { certificate, key } = pki.sign(&name);
+        let (pem, private) = (format!("{service}.pem"), format!("{service}.key"));
+        std::fs::write(pki.file(&pem), certificate).unwrap();
+        std::fs::write(pki.file(&private), key).unwrap();
+        for (key, value) in [
+            ("ssl.port", "0"),
+            ("ssl.ip", "127.0.0.1"),
+            ("ssl.certfile", &path(&pem)),
+            ("ssl.keyfile", &path(&private)),
+        ] {
+            text += &format!("{service}.{key} = {value}\n");
+        }
+    }
+    text += "management.path_prefix = /mq\nmanagement.tcp.port = 0\nprometheus.tcp.port = 0\n";
+    text += "prometheus.tcp.ip = 127.0.0.2\nprometheus.path = /numbers\n";
+    text += "prometheus.ssl.verify = verify_peer\nprometheus.ssl.fail_if_no_peer_cert = true\n";
+    text += &format!("prometheus.ssl.cacertfile = {}\n", path("ca.pem"));
+    std::fs::write(pki.file("rabbitmq.conf"), text).unwrap();
+    let config = format!("--config={}", path("rabbitmq.conf"));
+    let broker = Running::start(&pki, &["--port=0", &config]).await;
+
+    let management = broker.address("management_tls");
+    assert_eq!(shown(&pki, management).await, "CN=localhost,O=management");
+    assert_eq!(shown(&pki, broker.address("amqps")).await, "CN=localhost,O=First");
+    let answer = http(dial(&pki, management).await.unwrap(), "/mq/api/whoami").await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let answer = http(dial(&pki, management).await.unwrap(), "/api/whoami").await;
+    assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
+
+    // Without a certificate of his own nobody sees the metrics over TLS.
+    if let Ok(mut refused) = dial(&pki, broker.address("prometheus_tls")).await {
+        let mut answer = String::new();
+        let _ = refused.write_all(b"GET /numbers HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        let _ = refused.read_to_string(&mut answer).await;
+        assert_eq!(answer, "");
+    }
+    let metrics = (Ipv4Addr::new(127, 0, 0, 2), broker.address("prometheus").port());
+    let answer = http(TcpStream::connect(metrics).await.unwrap(), "/numbers").await;
+    assert!(answer.contains("\nrabbitmq_identity_info{"), "{answer}");
+    let expired = "/mq/api/health/checks/certificate-expiration/9000/years";
+    let answer = http(dial(&pki, management).await.unwrap(), expired).await;
+    for file in ["management.pem", "prometheus.pem", "server.pem"] {
+        assert!(answer.contains(file), "{file}: {answer}");
+    }
+}
+
 /// Goal: who watches certificates hears in time that they expire, and only who logs in where they are.
 #[tokio::test]
 async fn a_certificate_that_expires_soon_fails_its_health_check() {
@@ -504,7 +559,7 @@ async fn commands_show_a_certificate_where_the_broker_asks_for_one() {
     let (code, text) = ask(&without).await;
     assert_eq!((code, text.contains("--tls-cert-file")), (76, true), "{text}");
     let (cert, key) = (pki.file("client.pem"), pki.file("client.key"));
-    let identity = pki.sign(&[(rcgen::DnType::CommonName, "admin")]);
+    let identity = pki.sign(&[(DnType::CommonName, "admin")]);
     std::fs::write(&cert, identity.certificate).unwrap();
     std::fs::write(&key, identity.key).unwrap();
     let (cert, key) = (cert.display().to_string(), key.display().to_string());

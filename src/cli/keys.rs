@@ -220,6 +220,146 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.management_bind, given.addresses()),
     },
     Key {
+        name: "management_path_prefix",
+        about: "What stands before each path of the management API: with `/rabbitmq` it is at `/rabbitmq/api`.",
+        default: "",
+        expects: "a path such as /rabbitmq",
+        set: |draft, given| put(&mut draft.config.web.management_path_prefix, path_prefix(given)),
+    },
+    Key {
+        name: "management_tls_bind",
+        about: "Where to listen for the management HTTP API over HTTPS. Without any: where it listens without TLS.",
+        default: "",
+        expects: "a list of IP addresses such as 127.0.0.1 or [::1]",
+        set: |draft, given| put(&mut draft.config.web.management_tls_bind, given.addresses()),
+    },
+    Key {
+        name: "management_tls_cert_file",
+        about: "The certificate of the management HTTP API over HTTPS (PEM). Without it: that of `tls_cert_file`, with its key.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| {
+            put(&mut draft.config.web.management_tls.cert_file, file(given).map(Some))
+        },
+    },
+    Key {
+        name: "management_tls_key_file",
+        about: "The private key of that certificate (PEM), not encrypted.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| {
+            put(&mut draft.config.web.management_tls.key_file, file(given).map(Some))
+        },
+    },
+    Key {
+        name: "management_tls_ca_file",
+        about: "The CAs that certificates of clients of the management HTTP API have to come from (PEM). With any of these keys those of AMQP count for nothing there.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| {
+            put(&mut draft.config.web.management_tls.ca_file, file(given).map(Some))
+        },
+    },
+    Key {
+        name: "management_tls_verify",
+        about: "Whether clients of the management HTTP API over HTTPS are asked for certificates.",
+        default: "",
+        expects: "none or peer",
+        set: |draft, given| put(&mut draft.config.web.management_tls.verify, given.word()),
+    },
+    Key {
+        name: "management_tls_fail_if_no_peer_cert",
+        about: "Whether clients of the management HTTP API over HTTPS without a certificate are refused.",
+        default: "",
+        expects: "true or false",
+        set: |draft, given| {
+            put(&mut draft.config.web.management_tls.fail_if_no_peer_cert, given.truth())
+        },
+    },
+    Key {
+        name: "prometheus_bind",
+        about: "Where to listen for metrics. Without any: where it listens for management.",
+        default: "",
+        expects: "a list of IP addresses such as 127.0.0.1 or [::1]",
+        set: |draft, given| put(&mut draft.config.web.prometheus_bind, given.addresses()),
+    },
+    Key {
+        name: "prometheus_tls_bind",
+        about: "Where to listen for the metrics over HTTPS. Without any: where it listens without TLS.",
+        default: "",
+        expects: "a list of IP addresses such as 127.0.0.1 or [::1]",
+        set: |draft, given| put(&mut draft.config.web.prometheus_tls_bind, given.addresses()),
+    },
+    Key {
+        name: "prometheus_tls_cert_file",
+        about: "The certificate of the metrics over HTTPS (PEM). Without it: that of `tls_cert_file`, with its key.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| {
+            put(&mut draft.config.web.prometheus_tls.cert_file, file(given).map(Some))
+        },
+    },
+    Key {
+        name: "prometheus_tls_key_file",
+        about: "The private key of that certificate (PEM), not encrypted.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| {
+            put(&mut draft.config.web.prometheus_tls.key_file, file(given).map(Some))
+        },
+    },
+    Key {
+        name: "prometheus_tls_ca_file",
+        about: "The CAs that certificates of clients of the metrics have to come from (PEM). With any of these keys those of AMQP count for nothing there.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| {
+            put(&mut draft.config.web.prometheus_tls.ca_file, file(given).map(Some))
+        },
+    },
+    Key {
+        name: "prometheus_tls_verify",
+        about: "Whether clients of the metrics over HTTPS are asked for certificates.",
+        default: "",
+        expects: "none or peer",
+        set: |draft, given| put(&mut draft.config.web.prometheus_tls.verify, given.word()),
+    },
+    Key {
+        name: "prometheus_tls_fail_if_no_peer_cert",
+        about: "Whether clients of the metrics over HTTPS without a certificate are refused.",
+        default: "",
+        expects: "true or false",
+        set: |draft, given| {
+            put(&mut draft.config.web.prometheus_tls.fail_if_no_peer_cert, given.truth())
+        },
+    },
+    Key {
+        name: "prometheus_path",
+        about: "The path of the metrics; the others begin with it.",
+        default: "/metrics",
+        expects: "a path such as /metrics",
+        set: |draft, given| {
+            put(
+                &mut draft.config.web.prometheus_path,
+                path_prefix(given).filter(|path| !path.is_empty()),
+            )
+        },
+    },
+    Key {
+        name: "prometheus_per_object",
+        about: "Whether the metrics of that path are those of each queue, connection and channel, rather than sums.",
+        default: "false",
+        expects: "true or false",
+        set: |draft, given| put(&mut draft.config.web.prometheus_per_object, given.truth()),
+    },
+    Key {
+        name: "prometheus_authentication",
+        about: "Whether the metrics are for users who may monitor, with their passwords.",
+        default: "false",
+        expects: "true or false",
+        set: |draft, given| put(&mut draft.config.web.prometheus_authentication, given.truth()),
+    },
+    Key {
         name: "node_name",
         about: "What RabbitMQ's tools and the management API call this broker. Without it: `rabbit@` and the name of this machine, as RabbitMQ.",
         default: "",
@@ -610,6 +750,15 @@ fn optional_port(given: &Given) -> Option<Option<u16>> {
 fn put<T>(slot: &mut T, value: Option<T>) -> Option<()> {
     *slot = value?;
     Some(())
+}
+
+/// What stands before paths: without a slash behind it, and of what stands for itself in a path.
+fn path_prefix(given: &Given) -> Option<String> {
+    let text = given.text()?;
+    let path = text.trim_end_matches('/');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte);
+    let is_path = path.is_empty() || (path.starts_with('/') && path.bytes().all(plain));
+    is_path.then(|| path.to_owned())
 }
 
 fn file(given: &Given) -> Option<PathBuf> {

@@ -200,7 +200,7 @@ fn tell_commands(broker: &Broker, data_dir: Option<&Path>) -> Option<LeftFiles> 
         IpAddr::V4(ip) => ip.to_string(),
         IpAddr::V6(ip) => format!("[{ip}]"),
     };
-    let url = format!("{scheme}://{host}:{}", address.port());
+    let url = format!("{scheme}://{host}:{}{}", address.port(), broker.management_path_prefix());
     let local = LocalBroker { url, token: broker.local_token().clone(), certificate };
     match local.leave(data_dir, &Environment::of(std::env::vars_os())) {
         Ok(files) => Some(files),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::caller::Caller;
 use super::connections;
@@ -53,6 +53,8 @@ pub(super) async fn get(
     let rates = site.rates().against(site.now());
     let mut shown = forms::channel(site.node(), &report, channel, &rates);
     shown["consumer_details"] = consumers::of_channel(&site, &report, channel).into();
+    shown["deliveries"] = forms::deliveries_of_channel(&report, channel).into();
+    shown["publishes"] = json!([]);
     one(&query, shown)
 }
 

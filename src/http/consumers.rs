@@ -36,14 +36,15 @@ fn of_connections(site: &Site, reports: &[ConnectionReport]) -> Vec<Value> {
     reports.iter().flat_map(of_connection).collect()
 }
 
-/// The consumers of a queue.
-pub(super) async fn of_queue(site: &Site, queue: &QueueCell) -> Vec<Value> {
+/// The consumers of a queue, and what they got, by channel.
+pub(super) async fn of_queue(site: &Site, queue: &QueueCell) -> (Vec<Value>, Vec<Value>) {
     let mut reports = site.ask_connections().await;
     reports.retain(|report| report.vhost == queue.vhost);
     for channel in reports.iter_mut().flat_map(|report| &mut report.channels) {
         channel.consumers.retain(|consumer| consumer.queue == queue.name);
     }
-    of_connections(site, &reports)
+    let deliveries = forms::deliveries_of_queue(site.node(), &queue.name, &reports);
+    (of_connections(site, &reports), deliveries)
 }
 
 /// `GET /api/consumers`.

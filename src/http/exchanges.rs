@@ -5,7 +5,7 @@ use std::sync::Arc;
 use amqp_codec::ShortString;
 use axum::extract::{Path, Query as QueryOf, State};
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::access::{Entered, Seen};
 use super::bindings::{default_bindings, list_bindings};
@@ -59,7 +59,10 @@ pub(super) async fn get(
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
     let rates = site.rates().against(site.now());
-    one(&query, forms::exchange(vhost.name(), &exchange, &rates))
+    let mut shown = forms::exchange(vhost.name(), &exchange, &rates);
+    // As RabbitMQ has them unless it is told to count in detail.
+    (shown["incoming"], shown["outgoing"]) = (json!([]), json!([]));
+    one(&query, shown)
 }
 
 /// `PUT /api/exchanges/{vhost}/{exchange}`.

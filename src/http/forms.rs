@@ -14,7 +14,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 
 pub(super) use self::binding::{binding, default_binding};
-pub(super) use self::channel::{channel, channel_details, peer};
+pub(super) use self::channel::{
+    channel, channel_details, deliveries_of_channel, deliveries_of_queue, peer,
+};
 pub(super) use self::connection::connection;
 pub(super) use self::consumer::consumer;
 pub(super) use self::exchange::exchange;

@@ -29,6 +29,7 @@ type Shared = State<Arc<Site>>;
 /// What names of metrics begin with.
 const PREFIX: &str = "rabbitmq_";
 const DETAILED_PREFIX: &str = "rabbitmq_detailed_";
+const CLUSTER_PREFIX: &str = "rabbitmq_cluster_";
 
 /// `GET /metrics`: summed up, few numbers however many queues there are.
 pub(super) async fn aggregated(State(site): Shared) -> Result<Response, Problem> {
@@ -56,6 +57,8 @@ pub(super) async fn per_object(State(site): Shared) -> Result<Response, Problem>
         for metrics in [queues::COARSE, queues::CONSUMERS, queues::DETAILS, queues::TRAFFIC] {
             queues::of_each(&mut out, &queues, metrics);
         }
+        queues::of_each(&mut out, &queues, queues::CAPACITY);
+        queues::heads(&mut out, &queues);
         queues::of_exchanges(&mut out, &vhosts);
         connections::of_connections(&mut out, &connections);
         connections::of_channels(&mut out, &connections);
@@ -130,6 +133,13 @@ pub(super) async fn detailed(
         if of_channels {
             connections::of_channels(&mut out, &connections);
         }
+        let mut of_cluster = Exposition::new(CLUSTER_PREFIX);
+        for (name, write) in CLUSTER_FAMILIES {
+            if asked.wants(&[name]) {
+                write(&mut of_cluster, &vhosts);
+            }
+        }
+        out.append(&of_cluster);
         // Under the name that it has elsewhere: dashboards filter by it.
         let mut identity = Exposition::new(PREFIX);
         node::identity(&mut identity, &site, "detailed");
@@ -138,6 +148,16 @@ pub(super) async fn detailed(
     })
     .await
 }
+
+/// A family, and what writes it.
+type OfVHosts = (&'static str, fn(&mut Exposition, &[Arc<VHost>]));
+
+/// What has names that are the whole cluster's.
+const CLUSTER_FAMILIES: [OfVHosts; 3] = [
+    ("vhost_status", queues::vhost_status),
+    ("exchange_names", queues::exchange_names),
+    ("exchange_bindings", queues::exchange_bindings),
+];
 
 fn of_queues(out: &mut Exposition, asked: &Asked, vhosts: &[Arc<VHost>]) {
     let families = [
@@ -153,6 +173,10 @@ fn of_queues(out: &mut Exposition, asked: &Asked, vhosts: &[Arc<VHost>]) {
         queues::info(out, &reports);
         for (_, metrics) in wanted {
             queues::of_each(out, &reports, metrics);
+        }
+        if asked.wants(&["queue_metrics"]) {
+            queues::of_each(out, &reports, queues::CAPACITY);
+            queues::heads(out, &reports);
         }
     }
     if asked.wants(&["exchange_metrics", "channel_exchange_metrics"]) {

@@ -7,7 +7,7 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::access::Monitor;
-use super::listing::{Query, json_of, list, one};
+use super::listing::{Query, is_true, json_of, list, one};
 use super::overview::{context, exchange_types};
 use super::problem::Problem;
 use super::process::Usage;
@@ -101,7 +101,11 @@ pub(super) async fn get(
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
     site.must_be_node(&node)?;
-    one(&query, shown(&site))
+    let mut shown = shown(&site);
+    if is_true(&query, "memory") {
+        shown["memory"] = breakdown(&site);
+    }
+    one(&query, shown)
 }
 
 /// `GET /api/nodes/{node}/memory`: what messages take, and all the rest.
@@ -111,6 +115,10 @@ pub(super) async fn memory(
     Path(node): Path<String>,
 ) -> Result<Response, Problem> {
     site.must_be_node(&node)?;
+    Ok(json_of(&json!({ "memory": breakdown(&site) })))
+}
+
+fn breakdown(site: &Site) -> Value {
     let usage = site.usage();
     let summary = Summary::of_broker(site.host());
     let messages = summary.memory.min(usage.memory);
@@ -121,7 +129,9 @@ pub(super) async fn memory(
         "connection_writers",
         "connection_channels",
         "connection_other",
+        "queue_slave_procs",
         "quorum_queue_procs",
+        "quorum_queue_dlx_procs",
         "stream_queue_procs",
         "stream_queue_replica_reader_procs",
         "stream_queue_coordinator_procs",
@@ -148,5 +158,5 @@ pub(super) async fn memory(
     memory.insert("strategy".to_owned(), "rss".into());
     let total = json!({ "rss": usage.memory, "allocated": usage.memory, "erlang": usage.memory });
     memory.insert("total".to_owned(), total);
-    Ok(json_of(&json!({ "memory": memory })))
+    memory.into()
 }

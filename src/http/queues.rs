@@ -83,8 +83,8 @@ pub(super) async fn get(
 /// Adds its consumers, and which of them has it for itself.
 async fn add_consumers(site: &Site, queue: &QueueCell, shown: &mut Value) {
     let report = queue.state.lock().report();
-    let consumers = match report.counts.consumers {
-        0 => Vec::new(),
+    let (consumers, deliveries) = match report.counts.consumers {
+        0 => Default::default(),
         _ => consumers::of_queue(site, queue).await,
     };
     let tag_of_first = |wanted: bool, is_it: fn(&Value) -> bool| {
@@ -96,6 +96,8 @@ async fn add_consumers(site: &Site, queue: &QueueCell, shown: &mut Value) {
     shown["single_active_consumer_tag"] =
         tag_of_first(report.is_single_active, |it| it["active"] == true);
     shown["consumer_details"] = consumers.into();
+    shown["deliveries"] = deliveries.into();
+    shown["incoming"] = json!([]);
     if let Some(peer) = queue.properties.owner.and_then(|owner| site.host().peer(owner)) {
         shown["owner_pid_details"] = forms::peer(&peer);
     }

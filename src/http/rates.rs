@@ -14,6 +14,7 @@ use super::site::Site;
 use super::summary::Summary;
 use crate::broker::queue::{QueueReport, Totals};
 use crate::broker::queue_cell::{ConnectionId, QueueId};
+use crate::broker::time::{Epoch, Timestamp};
 use crate::broker::traffic::VHostTotals;
 use crate::session::{ChannelReport, ChannelStats, Churn, ConnectionReport, ConnectionTraffic};
 
@@ -279,13 +280,14 @@ pub(super) struct Rates {
     samples: Mutex<VecDeque<Arc<Sample>>>,
     /// Somebody looked at connections or channels since the last sample: the next ones ask these.
     wanted: AtomicBool,
+    epoch: Epoch,
 }
 
 impl Rates {
     /// When a broker starts nothing was counted yet.
-    pub(super) fn new(started: Instant) -> Self {
+    pub(super) fn new(started: Instant, epoch: Epoch) -> Self {
         let samples = Mutex::new(VecDeque::from([Arc::new(Sample::empty(started))]));
-        Self { samples, wanted: AtomicBool::new(false) }
+        Self { samples, wanted: AtomicBool::new(false), epoch }
     }
 
     /// What to compare with, now.
@@ -293,7 +295,7 @@ impl Rates {
         let sample = self.samples.lock().front().map(Arc::clone);
         let sample = sample.unwrap_or_else(|| Arc::new(Sample::empty(now)));
         let seconds = now.saturating_duration_since(sample.at).as_secs_f64();
-        Comparison { sample, seconds }
+        Comparison { sample, seconds, at: self.epoch.timestamp(now) }
     }
 
     /// Notes that somebody looks at connections.
@@ -336,9 +338,15 @@ pub(super) async fn sample(site: Arc<Site>) {
 pub(super) struct Comparison {
     sample: Arc<Sample>,
     seconds: f64,
+    at: Timestamp,
 }
 
 impl Comparison {
+    /// How long it is since a moment, now.
+    pub(super) fn since(&self, moment: Timestamp) -> Duration {
+        Duration::from_millis(self.at.0.saturating_sub(moment.0))
+    }
+
     fn flow<const N: usize>(
         &self,
         names: [&'static str; N],
@@ -449,7 +457,7 @@ mod tests {
     #[test]
     fn samples_that_are_older_than_those_kept_are_forgotten() {
         let start = crate_clock();
-        let rates = Rates::new(start);
+        let rates = Rates::new(start, Epoch::new(start, 0));
         for seconds in [5, 10, 15] {
             rates.add(Sample::empty(start + Duration::from_secs(seconds)));
         }

@@ -7,10 +7,11 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_extractor_with_state, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 
+use super::access::Monitor;
 use super::listing::json_of;
 use super::metrics as prometheus;
 use super::permissions::Granted;
@@ -76,7 +77,10 @@ pub(super) fn management(site: Arc<Site>) -> Router {
     for path in ["/cli", "/cli/", "/cli/index.html", "/cli/rabbitmqadmin", "/cli/rabbitmqadmin/"] {
         router = router.route(path, get(no_script));
     }
-    limited(router.with_state(site), body_max)
+    let prefix = site.identity().path_prefix.clone();
+    let router = router.with_state(site);
+    let router = if prefix.is_empty() { router } else { Router::new().nest(&prefix, router) };
+    limited(router, body_max)
 }
 
 /// The management API for who runs the broker, and nobody else.
@@ -98,12 +102,23 @@ async fn no_script() -> (StatusCode, &'static str) {
 
 /// The metrics.
 pub(super) fn metrics(site: Arc<Site>) -> Router {
-    let routes = Routes::new()
-        .route("/metrics", get(prometheus::aggregated))
-        .route("/metrics/per-object", get(prometheus::per_object))
-        .route("/metrics/detailed", get(prometheus::detailed))
-        .route("/metrics/memory-breakdown", get(prometheus::memory));
-    limited(routes.router.with_state(site), BODY_BYTES_MAX)
+    let identity = site.identity();
+    let path = identity.metrics_path.as_str();
+    let under = |rest: &str| format!("{path}/{rest}");
+    let first = match identity.metrics_per_object {
+        true => get(prometheus::per_object),
+        false => get(prometheus::aggregated),
+    };
+    let mut router = Routes::new()
+        .route(path, first)
+        .route(&under("per-object"), get(prometheus::per_object))
+        .route(&under("detailed"), get(prometheus::detailed))
+        .route(&under("memory-breakdown"), get(prometheus::memory))
+        .router;
+    if identity.metrics_authentication {
+        router = router.layer(from_extractor_with_state::<Monitor, _>(Arc::clone(&site)));
+    }
+    limited(router.with_state(site), BODY_BYTES_MAX)
 }
 
 /// What holds for all requests; `body_max` is for those that may bring most.

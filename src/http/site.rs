@@ -33,6 +33,14 @@ pub struct Identity {
     pub consumer_timeout: u64,
     /// Bytes in the body of a request that publishes or imports definitions.
     pub body_max: usize,
+    /// What stands before each path of the management API.
+    pub path_prefix: String,
+    /// The path of the metrics.
+    pub metrics_path: String,
+    /// The metrics there are those of each object.
+    pub metrics_per_object: bool,
+    /// Metrics are for users who may monitor.
+    pub metrics_authentication: bool,
 }
 
 /// A port that the broker listens on.
@@ -42,12 +50,6 @@ pub struct Listening {
     pub protocol: &'static str,
     /// The address.
     pub address: std::net::SocketAddr,
-}
-
-impl Listening {
-    pub(super) fn is_encrypted(&self) -> bool {
-        matches!(self.protocol, "amqp/ssl" | "https" | "https/prometheus")
-    }
 }
 
 /// What all requests share: the broker, and what is remembered for rates.
@@ -60,7 +62,7 @@ pub struct Site {
     rates: Rates,
     logins: Logins,
     listening: OnceLock<Vec<Listening>>,
-    tls: OnceLock<ServerTls>,
+    tls: OnceLock<Vec<(&'static str, ServerTls)>>,
     local_token: Secret,
     settings: Settings,
     /// Who fills one of them keeps nobody out of the other.
@@ -84,7 +86,7 @@ impl Site {
         clock: fn() -> Instant,
     ) -> Arc<Self> {
         let started = clock();
-        let rates = Rates::new(started);
+        let rates = Rates::new(started, host.epoch());
         let settings = Settings::new(identity.disk_free_limit);
         let places = || Admission::new(connections_max);
         let places = Places { management: places(), metrics: places() };
@@ -103,18 +105,17 @@ impl Site {
         })
     }
 
-    /// Tells where the broker listens, once that is known, and what it has for TLS.
-    pub fn set_listening(&self, listening: Vec<Listening>, tls: Option<ServerTls>) {
+    /// Tells where the broker listens, once that is known, and what protocols over TLS have for it.
+    pub fn set_listening(&self, listening: Vec<Listening>, tls: Vec<(&'static str, ServerTls)>) {
         // It is said once, by whoever started the listeners.
         let _ = self.listening.set(listening);
-        if let Some(tls) = tls {
-            let _ = self.tls.set(tls);
-        }
+        let _ = self.tls.set(tls);
     }
 
-    /// What all listeners have that speak TLS.
-    pub(super) fn tls(&self) -> Option<&ServerTls> {
-        self.tls.get()
+    /// What a listener has that speaks TLS.
+    pub(super) fn tls(&self, listening: &Listening) -> Option<&ServerTls> {
+        let mut all = self.tls.get().into_iter().flatten();
+        all.find(|(protocol, _)| *protocol == listening.protocol).map(|(_, tls)| tls)
     }
 
     /// What can be changed while the broker runs.

@@ -84,6 +84,7 @@ pub(super) struct SessionChannel {
     /// Where replies go that are meant for it.
     pub(super) reply_consumer: Option<ReplyConsumer>,
     pub(super) mode: Mode,
+    /// What it did, but for what its sources count.
     pub(super) stats: ChannelStats,
     /// `basic.qos` for consumers to come.
     pub(super) prefetch: u16,

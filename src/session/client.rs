@@ -71,6 +71,8 @@ pub struct Client {
     pub(super) user: String,
     pub(super) introduction: Introduction,
     pub(super) about: About,
+    /// When it asked for something last, or got something.
+    pub(super) active_at: Instant,
     pub(super) session: Option<Session>,
     /// A publisher that waits for memory, the disk, or the store.
     pub(super) blocked: bool,
@@ -170,6 +172,7 @@ impl Client {
             connection,
             user: String::new(),
             introduction: Introduction::default(),
+            active_at: now,
             about,
             session: None,
             blocked: false,
@@ -191,7 +194,7 @@ impl Client {
         if self.state() == State::AwaitingHeader {
             self.log_first_bytes(input);
         }
-        let mut request = None;
+        let (mut request, mut acted) = (None, false);
         loop {
             while !self.must_wait() {
                 let before = input.len();
@@ -200,12 +203,17 @@ impl Client {
                 if let Err(failure) = read {
                     self.fail(&failure, now);
                 } else if let Some(Request::Publish(id)) = request {
+                    acted = true;
                     self.publish(id, now);
                 } else if let Some(request) = request.take() {
+                    acted = true;
                     self.handle(request, now);
                 } else {
                     break;
                 }
+            }
+            if std::mem::take(&mut acted) {
+                self.active_at = now;
             }
             let waited = self.must_wait();
             self.end_of_batch(now);
@@ -227,8 +235,12 @@ impl Client {
         }
         if let Some(session) = &mut self.session {
             let output = self.connection.output();
+            let before = output.written() + output.remaining() as u64;
             session.drain_outbox(output, DELIVERY_BYTES_MAX, now);
             session.write_confirms(output);
+            if output.written() + output.remaining() as u64 != before {
+                self.active_at = now;
+            }
             if std::mem::take(&mut session.unblocked) && self.blocked {
                 self.go_on();
             }

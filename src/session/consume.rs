@@ -502,15 +502,14 @@ fn write_delivery(
     delivery: &Delivery,
     output: &mut Output,
 ) {
-    let SessionChannel { sources, unacked, closing, stats, .. } = channel;
+    let SessionChannel { sources, unacked, closing, .. } = channel;
     let Some(source) = sources.get(slot) else { return };
     let Some(consumer) = &source.consumer else { return };
-    stats.redelivered += u64::from(delivery.redelivered);
+    source.redelivered += u64::from(delivery.redelivered);
+    source.delivered += 1;
     let tag = if consumer.no_ack {
-        stats.delivered_automatically += 1;
         unacked.pass()
     } else {
-        stats.delivered += 1;
         source.unacked += 1;
         unacked.push(delivered)
     };

@@ -28,9 +28,7 @@ impl Host {
 
     /// An alarm, of `memory` or `disk`.
     pub(super) fn tell_alarm(&self, key: &'static str, source: &str) {
-        self.emit(key, || {
-            headers([("source", text(source)), ("node", text(&self.connection.cluster_name))])
-        });
+        self.emit(key, || headers([("source", text(source)), ("node", text(self.node_name()))]));
     }
 
     /// Publishes what happened, as far as one call may.
@@ -93,7 +91,7 @@ impl Client {
             let about = [
                 ("name", text(self.peer.name())),
                 ("pid", text(self.pid())),
-                ("node", text(&self.host.connection.cluster_name)),
+                ("node", text(self.host.node_name())),
             ];
             headers(about.into_iter().chain(self.about_client()))
         });
@@ -138,7 +136,7 @@ impl Client {
             ("name", text(self.peer.name())),
             ("pid", text(self.pid())),
             ("type", text("network")),
-            ("node", text(&self.host.connection.cluster_name)),
+            ("node", text(self.host.node_name())),
             ("protocol", text("{0,9,1}")),
             ("peer_host", text(address.ip().to_canonical().to_string())),
             ("peer_port", FieldValue::I32(address.port().into())),

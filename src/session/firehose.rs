@@ -108,7 +108,7 @@ impl Traced<'_> {
             ("exchange_name", text(exchange)),
             ("routing_keys", FieldValue::Array(keys)),
             ("properties", FieldValue::Table(properties_table(properties))),
-            ("node", text(&self.host.connection.cluster_name)),
+            ("node", text(self.host.node_name())),
             ("vhost", text(self.vhost.name().as_bytes())),
             ("connection", text(self.peer.name())),
             ("channel", FieldValue::I32(self.channel.0.into())),

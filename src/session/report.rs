@@ -41,6 +41,8 @@ pub struct ConnectionReport {
     pub blocked: bool,
     /// What went over its socket.
     pub traffic: ConnectionTraffic,
+    /// When it asked for something last, or got something: heartbeats are neither.
+    pub active_at: Timestamp,
     /// Its channels, by number.
     pub channels: Vec<ChannelReport>,
 }
@@ -108,6 +110,8 @@ pub struct ConsumerReport {
     pub active: bool,
     /// Deliveries that are not settled.
     pub unacked: u32,
+    /// What was delivered to it, and acknowledged of it.
+    pub stats: ChannelStats,
 }
 
 /// What publishers have to wait for.
@@ -233,6 +237,7 @@ impl Client {
             limits: self.connection.limits(),
             blocked: self.blocked,
             traffic,
+            active_at: self.host.epoch.timestamp(self.active_at),
             channels: session.channel_reports(),
         })
     }
@@ -267,7 +272,7 @@ impl SessionChannel {
             transactional: false,
             uncommitted: 0,
             acks_uncommitted: 0,
-            stats: self.stats,
+            stats: self.stats + self.sources.stats(),
         };
         match &self.mode {
             Mode::Plain => {}
@@ -297,5 +302,6 @@ fn consumer_report(source: &Source) -> Option<ConsumerReport> {
         arguments: request.arguments.clone(),
         active,
         unacked: source.unacked,
+        stats: source.stats(),
     })
 }

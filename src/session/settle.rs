@@ -80,12 +80,14 @@ impl Session {
         now: Instant,
     ) {
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        channel.stats.acknowledged += u64::from(verdict == Verdict::Ack);
+        let acknowledged = u64::from(verdict == Verdict::Ack);
         if delivered == Delivered::TAKEN_BACK {
+            channel.stats.acknowledged += acknowledged;
             channel.unanswered = channel.unanswered.saturating_sub(1);
             return;
         }
         let Some(source) = channel.sources.get(delivered.slot) else { return };
+        source.acknowledged += acknowledged;
         let holder = source.holder();
         let same = self.settlements.to.as_ref().is_some_and(|to| {
             to.verdict == verdict && to.holder == holder && to.queue.id == source.queue.id

@@ -4,9 +4,42 @@ use std::sync::Arc;
 
 use amqp_codec::{FieldTable, ShortString};
 
+use super::stats::ChannelStats;
 use crate::broker::credit::OutboxBound;
 use crate::broker::queue::{ConsumerHandle, Holder};
 use crate::broker::queue_cell::QueueCell;
+
+/// What was delivered, and acknowledged of it.
+#[derive(Debug, Default, Clone, Copy)]
+struct Deliveries {
+    answered: u64,
+    automatic: u64,
+    redelivered: u64,
+    acknowledged: u64,
+}
+
+impl Deliveries {
+    fn add(&mut self, source: &Source) {
+        let needs_no_answer = source.consumer.as_ref().is_some_and(|consumer| consumer.no_ack);
+        let delivered = if needs_no_answer { &mut self.automatic } else { &mut self.answered };
+        *delivered += source.delivered;
+        self.redelivered += source.redelivered;
+        self.acknowledged += source.acknowledged;
+    }
+}
+
+impl From<Deliveries> for ChannelStats {
+    fn from(deliveries: Deliveries) -> Self {
+        let Deliveries { answered, automatic, redelivered, acknowledged } = deliveries;
+        Self {
+            delivered: answered,
+            delivered_automatically: automatic,
+            redelivered,
+            acknowledged,
+            ..Self::default()
+        }
+    }
+}
 
 /// One source of deliveries.
 #[derive(Debug)]
@@ -18,12 +51,25 @@ pub(super) struct Source {
     pub(super) unacked: u32,
     /// Cancelled: it stays only for what is not settled.
     pub(super) retired: bool,
+    /// Deliveries of the consumer, ever.
+    pub(super) delivered: u64,
+    /// Those among them that were not the message's first.
+    pub(super) redelivered: u64,
+    /// Messages from here that were acknowledged.
+    pub(super) acknowledged: u64,
 }
 
 impl Source {
     /// What its queue calls the consumer; `None` for `basic.get`, and until the queue took it in.
     pub(super) fn handle(&self) -> Option<ConsumerHandle> {
         self.consumer.as_ref()?.handle
+    }
+
+    /// What a channel counts of it.
+    pub(super) fn stats(&self) -> ChannelStats {
+        let mut deliveries = Deliveries::default();
+        deliveries.add(self);
+        deliveries.into()
     }
 
     /// Who holds its deliveries, as its queue sees it.
@@ -59,13 +105,23 @@ pub(super) struct ConsumerRequest {
 pub(super) struct Sources {
     slots: Vec<Option<Source>>,
     free: Vec<u32>,
+    /// What those did that are gone.
+    gone: Deliveries,
 }
 
 impl Sources {
     pub(super) fn add(&mut self, queue: Arc<QueueCell>, consumer: Option<SourceConsumer>) -> u32 {
         // What is fetched with `basic.get` needs a source only as long as it is not settled.
         let retired = consumer.is_none();
-        let source = Source { queue, consumer, unacked: 0, retired };
+        let source = Source {
+            queue,
+            consumer,
+            unacked: 0,
+            retired,
+            delivered: 0,
+            redelivered: 0,
+            acknowledged: 0,
+        };
         if let Some(slot) = self.free.pop() {
             self.slots[slot as usize] = Some(source);
             return slot;
@@ -90,6 +146,13 @@ impl Sources {
 
     pub(super) fn get(&mut self, slot: u32) -> Option<&mut Source> {
         self.slots.get_mut(slot as usize)?.as_mut()
+    }
+
+    /// What all of them did, those included that are gone.
+    pub(super) fn stats(&self) -> ChannelStats {
+        let mut deliveries = self.gone;
+        self.all().for_each(|source| deliveries.add(source));
+        deliveries.into()
     }
 
     /// Notes that deliveries from a slot were settled.
@@ -120,7 +183,9 @@ impl Sources {
 
     fn release(&mut self, slot: u32) {
         if self.get(slot).is_some_and(|source| source.retired && source.unacked == 0) {
-            self.slots[slot as usize] = None;
+            if let Some(source) = self.slots[slot as usize].take() {
+                self.gone.add(&source);
+            }
             self.free.push(slot);
         }
     }

@@ -1,5 +1,6 @@
 //! What is counted of a channel, of a connection, and of all of them.
 
+use std::ops::Add;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -31,6 +32,26 @@ pub struct ChannelStats {
     pub redelivered: u64,
     /// Messages acknowledged.
     pub acknowledged: u64,
+}
+
+impl Add for ChannelStats {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            published: self.published + more.published,
+            confirmed: self.confirmed + more.confirmed,
+            returned: self.returned + more.returned,
+            dropped: self.dropped + more.dropped,
+            delivered: self.delivered + more.delivered,
+            delivered_automatically: self.delivered_automatically + more.delivered_automatically,
+            fetched: self.fetched + more.fetched,
+            fetched_automatically: self.fetched_automatically + more.fetched_automatically,
+            empty_gets: self.empty_gets + more.empty_gets,
+            redelivered: self.redelivered + more.redelivered,
+            acknowledged: self.acknowledged + more.acknowledged,
+        }
+    }
 }
 
 /// Who came and went, since the broker started.

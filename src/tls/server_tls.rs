@@ -67,6 +67,12 @@ impl ServerTls {
         Arc::clone(&self.shared.expiries.read())
     }
 
+    /// Whether the other is a clone of this one.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// The files they come from.
     #[must_use]
     pub fn options(&self) -> &TlsOptions {

@@ -216,3 +216,17 @@ async fn while_nobody_listens_nothing_is_noted() {
     client.call(1, declare_queue("heard")).await;
     expect(&mut watcher, "queue.created", &[("name", "heard")]).await;
 }
+
+/// With RabbitMQ's headers: which alarm, and where.
+#[tokio::test]
+async fn the_disk_alarm_is_told() {
+    let Some(server) = TestServer::leveret().await else { return };
+    let broker = server.broker().unwrap();
+    let mut watcher = watcher(&server, "alarm.*").await;
+    for (key, is_low) in [("alarm.set", true), ("alarm.cleared", false)] {
+        broker.host().disk_alarm(is_low);
+        let headers = expect(&mut watcher, key, &[("source", "disk")]).await;
+        let node = FieldValue::from(broker.host().node_name());
+        assert_eq!(headers.get("node"), Some(&node));
+    }
+}

@@ -2,7 +2,7 @@
 
 use futures_lite::StreamExt;
 use lapin::options::{
-    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
     ConfirmSelectOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
@@ -66,6 +66,13 @@ fn connections_channels_and_consumers_are_seen_as_they_are() {
         assert_eq!((&stats["deliver"], &stats["ack"]), (&json!(3), &json!(1)));
         let one = api.json(&format!("/api/channels/{}", encoded(&of_channel["name"]))).await;
         assert_eq!(one["consumer_details"][0]["consumer_tag"], "tag");
+        let got = json!({
+            "ack": 1, "deliver": 3, "deliver_get": 3, "deliver_no_ack": 0, "redeliver": 0,
+        });
+        let of_queue = json!({ "queue": { "name": "q", "vhost": "/" }, "stats": got });
+        assert_eq!((&one["deliveries"], &one["publishes"]), (&json!([of_queue]), &json!([])));
+        // It did all this just now.
+        assert_eq!(one["idle_since"], Value::Null);
 
         let consumers = api.json("/api/consumers/%2F").await;
         assert_eq!(consumers[0]["queue"], json!({ "name": "q", "vhost": "/" }));
@@ -73,6 +80,10 @@ fn connections_channels_and_consumers_are_seen_as_they_are() {
         assert_eq!((&queue["messages"], &queue["messages_unacknowledged"]), (&json!(2), &json!(2)));
         assert_eq!(queue["message_bytes_unacknowledged"], 10);
         assert_eq!(queue["consumer_details"][0]["channel_details"]["number"], 1);
+        assert_eq!(queue["deliveries"][0]["stats"], got);
+        assert_eq!(queue["deliveries"][0]["channel_details"]["number"], 1);
+        assert_eq!((&queue["messages_persistent"], &queue["incoming"]), (&json!(0), &json!([])));
+        assert_eq!(queue["backing_queue_status"]["len"], 0);
         let overview = api.json("/api/overview").await;
         assert_eq!(overview["message_stats"]["publish"], 3);
         let objects = &overview["object_totals"];
@@ -80,6 +91,42 @@ fn connections_channels_and_consumers_are_seen_as_they_are() {
         // It was published within the time that rates are of.
         let rate = &overview["message_stats"]["publish_details"]["rate"];
         assert!(rate.as_f64() > Some(0.0), "{rate}");
+    });
+}
+
+/// Goal: what a consumer got stays among what its channel did when it is gone.
+#[test]
+fn a_channel_remembers_what_its_cancelled_consumers_did() {
+    run(async {
+        let broker = broker().await;
+        let api = Api::of(&broker);
+        let connection =
+            Connection::connect(&broker.uri(), ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let declare = QueueDeclareOptions::default();
+        channel.queue_declare("q".into(), declare, FieldTable::default()).await.unwrap();
+        for no_ack in [true, false] {
+            for _ in 0..2 {
+                let options = BasicPublishOptions::default();
+                let properties = BasicProperties::default();
+                let sent = channel.basic_publish("".into(), "q".into(), options, b"", properties);
+                sent.await.unwrap();
+            }
+            let consume = BasicConsumeOptions { no_ack, ..BasicConsumeOptions::default() };
+            let consumer =
+                channel.basic_consume("q".into(), "c".into(), consume, FieldTable::default());
+            let mut consumer = consumer.await.unwrap();
+            for _ in 0..2 {
+                consumer.next().await.unwrap().unwrap();
+            }
+            channel.basic_cancel("c".into(), BasicCancelOptions::default()).await.unwrap();
+        }
+        channel.basic_ack(0, BasicAckOptions { multiple: true }).await.unwrap();
+        // Answered once the acknowledgement was taken in.
+        channel.basic_qos(1, BasicQosOptions::default()).await.unwrap();
+        let stats = &api.json("/api/channels").await[0]["message_stats"];
+        let counted = ["deliver", "deliver_no_ack", "deliver_get", "ack"].map(|name| &stats[name]);
+        assert_eq!(counted, [&json!(2), &json!(2), &json!(4), &json!(2)]);
     });
 }
 

@@ -250,3 +250,31 @@ fn totals_do_not_fall_when_a_vhost_is_deleted() {
         }
     });
 }
+
+/// Goal: what RabbitMQ has of consumers, heads of queues, vhosts and exchanges is there under its names.
+#[test]
+fn queues_tell_their_capacity_and_head_and_the_cluster_its_exchanges() {
+    run(async {
+        let broker = broker().await;
+        let (api, metrics) = (Api::of(&broker), Api::metrics_of(&broker));
+        for queue in ["empty", "dated"] {
+            api.put(&format!("/api/queues/%2F/{queue}"), "{}").await;
+        }
+        let dated = r#"{"properties":{"timestamp":1700000000},"routing_key":"dated","payload":"",
+            "payload_encoding":"string"}"#;
+        api.post("/api/exchanges/%2F/amq.default/publish", dated).await;
+        let families = ["queue_metrics", "vhost_status", "exchange_names", "exchange_bindings"];
+        let families = families.map(|family| format!("family={family}")).join("&");
+        let text = metrics.get(&format!("/metrics/detailed?{families}")).await.body;
+        for line in [
+            "rabbitmq_detailed_queue_consumer_capacity{vhost=\"/\",queue=\"empty\"} 0",
+            "rabbitmq_detailed_queue_head_message_timestamp{vhost=\"/\",queue=\"dated\"} 1700000000",
+            "rabbitmq_detailed_queue_head_message_timestamp{vhost=\"/\",queue=\"empty\"} NaN",
+            "rabbitmq_cluster_vhost_status{vhost=\"/\"} 1",
+            "rabbitmq_cluster_exchange_name{vhost=\"/\",exchange=\"amq.topic\",type=\"topic\"} 1",
+            "rabbitmq_cluster_exchange_bindings{vhost=\"/\",exchange=\"amq.topic\",type=\"topic\"} 0",
+        ] {
+            assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
+    });
+}

@@ -10,7 +10,7 @@ use super::*;
 use crate::config::{
     Capacity, CertificateLogin, ConsumerTimeoutAction, DefaultQueueType, Durability, LogCategory,
     LogConfig, LogFormat, LogLevel, LogRotation, PasswordHashing, Secret, TlsConfig, TlsOptions,
-    TlsVerify, TlsVersions,
+    TlsVerify, TlsVersions, WebConfig,
 };
 
 /// A configuration file of this test's own, removed when it ends.
@@ -179,6 +179,17 @@ fn who_takes_any_port_for_amqp_gets_any_for_the_rest_unless_he_says_so() {
     assert_eq!(ports(config(&args, &[])), (None, Some(7)));
 }
 
+fn own_tls(name: &str) -> TlsOptions {
+    TlsOptions {
+        cert_file: Some(format!("/tls/{name}.pem").into()),
+        key_file: Some(format!("/tls/{name}.key").into()),
+        ca_file: Some(format!("/tls/{name}-ca.pem").into()),
+        verify: TlsVerify::Peer,
+        fail_if_no_peer_cert: true,
+        ..TlsOptions::default()
+    }
+}
+
 #[test]
 fn every_key_can_be_set_by_file_and_by_environment() {
     let file = TestFile::new(
@@ -201,6 +212,23 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         prometheus_tls_port = 0
         management_max_body_size = "2MiB"
         management_bind = "localhost"
+        management_path_prefix = "/mq/"
+        management_tls_bind = "127.0.0.2"
+        management_tls_cert_file = "/tls/m.pem"
+        management_tls_key_file = "/tls/m.key"
+        management_tls_ca_file = "/tls/m-ca.pem"
+        management_tls_verify = "peer"
+        management_tls_fail_if_no_peer_cert = true
+        prometheus_bind = "127.0.0.3"
+        prometheus_tls_bind = "127.0.0.4"
+        prometheus_tls_cert_file = "/tls/p.pem"
+        prometheus_tls_key_file = "/tls/p.key"
+        prometheus_tls_ca_file = "/tls/p-ca.pem"
+        prometheus_tls_verify = "peer"
+        prometheus_tls_fail_if_no_peer_cert = true
+        prometheus_path = "/numbers"
+        prometheus_per_object = true
+        prometheus_authentication = true
         node_name = "leveret@here"
         cluster_name = "c"
         ready_file = "/run/ready.json"
@@ -278,6 +306,17 @@ fn every_key_can_be_set_by_file_and_by_environment() {
             .into_iter()
             .map(|it| it.parse().unwrap())
             .collect(),
+        web: WebConfig {
+            management_path_prefix: "/mq".to_owned(),
+            management_tls_bind: vec!["127.0.0.2".parse().unwrap()],
+            management_tls: own_tls("m"),
+            prometheus_bind: vec!["127.0.0.3".parse().unwrap()],
+            prometheus_tls_bind: vec!["127.0.0.4".parse().unwrap()],
+            prometheus_tls: own_tls("p"),
+            prometheus_path: "/numbers".to_owned(),
+            prometheus_per_object: true,
+            prometheus_authentication: true,
+        },
         ready_file: Some("/run/ready.json".into()),
         pid_file: Some("/run/pid".into()),
         frame_max: 4096,
@@ -357,6 +396,23 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "0",
         "2MiB",
         "localhost",
+        "/mq/",
+        "127.0.0.2",
+        "/tls/m.pem",
+        "/tls/m.key",
+        "/tls/m-ca.pem",
+        "peer",
+        "true",
+        "127.0.0.3",
+        "127.0.0.4",
+        "/tls/p.pem",
+        "/tls/p.key",
+        "/tls/p-ca.pem",
+        "peer",
+        "true",
+        "/numbers",
+        "true",
+        "true",
         "leveret@here",
         "c",
         "/run/ready.json",
@@ -601,5 +657,13 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
     tls.key_file = Some("/etc/leveret/server.key".into());
     tls.ca_file = Some("/etc/leveret/ca.pem".into());
     tls.depth = Some(10);
+    for (tls, name) in [
+        (&mut expected.web.management_tls, "management"),
+        (&mut expected.web.prometheus_tls, "metrics"),
+    ] {
+        tls.cert_file = Some(format!("/etc/leveret/{name}.pem").into());
+        tls.key_file = Some(format!("/etc/leveret/{name}.key").into());
+        tls.ca_file = Some("/etc/leveret/clients-ca.pem".into());
+    }
     assert_eq!(config(&["--config", file.path()], &[]), expected);
 }

@@ -103,7 +103,13 @@ mod tests {
             ("management.tcp.port", Some(Known::Acted)),
             ("management.tcp.idle_timeout", Some(Known::NoEffect)),
             ("management.ssl.port", Some(Known::Acted)),
-            ("prometheus.path", missing("the metrics are at /metrics")),
+            ("prometheus.path", Some(Known::Acted)),
+            (
+                "proxy_protocol",
+                missing(
+                    "let the proxy pass on plain TCP; it is the proxy's address that is seen then",
+                ),
+            ),
             ("quorum_cluster_size", Some(Known::NoEffect)),
             ("frobnicate", None),
         ] {

@@ -41,7 +41,7 @@ pub(in crate::cli) enum Meaning {
 use Meaning::{Missing, NoEffect, Unknown, Wrong};
 
 /// Keys that are leveret's by another name, or the same, and take the same values.
-pub(super) const SAME: [(&str, &str); 33] = [
+pub(super) const SAME: [(&str, &str); 50] = [
     ("listeners.ssl.default", "tls_port"),
     ("ssl_options.certfile", "tls_cert_file"),
     ("ssl_options.keyfile", "tls_key_file"),
@@ -71,6 +71,23 @@ pub(super) const SAME: [(&str, &str); 33] = [
     ("management.listener.ip", "management_bind"),
     ("prometheus.tcp.port", "prometheus_port"),
     ("prometheus.ssl.port", "prometheus_tls_port"),
+    ("management.ssl.ip", "management_tls_bind"),
+    ("management.path_prefix", "management_path_prefix"),
+    ("prometheus.tcp.ip", "prometheus_bind"),
+    ("prometheus.ssl.ip", "prometheus_tls_bind"),
+    ("prometheus.path", "prometheus_path"),
+    ("prometheus.return_per_object_metrics", "prometheus_per_object"),
+    ("prometheus.authentication.enabled", "prometheus_authentication"),
+    ("management.ssl.certfile", "management_tls_cert_file"),
+    ("management.ssl.keyfile", "management_tls_key_file"),
+    ("management.ssl.cacertfile", "management_tls_ca_file"),
+    ("management.ssl.verify", "management_tls_verify"),
+    ("management.ssl.fail_if_no_peer_cert", "management_tls_fail_if_no_peer_cert"),
+    ("prometheus.ssl.certfile", "prometheus_tls_cert_file"),
+    ("prometheus.ssl.keyfile", "prometheus_tls_key_file"),
+    ("prometheus.ssl.cacertfile", "prometheus_tls_ca_file"),
+    ("prometheus.ssl.verify", "prometheus_tls_verify"),
+    ("prometheus.ssl.fail_if_no_peer_cert", "prometheus_tls_fail_if_no_peer_cert"),
     ("load_definitions", "load_definitions"),
     ("management.load_definitions", "load_definitions"),
     ("definitions.local.path", "load_definitions"),
@@ -327,7 +344,10 @@ mod tests {
             ("log.console.formatter", "json", set("log_format", "json")),
             ("management.tcp.port", "15673", set("management_port", "15673")),
             ("management.ssl.port", "15671", set("management_tls_port", "15671")),
-            ("management.ssl.certfile", "/cert.pem", Meaning::Https("tls_cert_file")),
+            ("management.ssl.certfile", "/cert.pem", set("management_tls_cert_file", "/cert.pem")),
+            ("management.ssl.depth", "2", Meaning::Https("tls_depth")),
+            ("management.path_prefix", "/mq", set("management_path_prefix", "/mq")),
+            ("prometheus.tcp.ip", "::1", set("prometheus_bind", "::1")),
             (
                 "password_hashing_module",
                 "rabbit_password_hashing_sha512",

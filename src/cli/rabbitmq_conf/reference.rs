@@ -37,7 +37,7 @@ const MORE: &str = "\
 | `default_policies.operator.NAME.*` | an operator policy that a new vhost begins with whose name matches `vhost_pattern`; for queues that match `queue_pattern` |
 | `default_users.NAME.*` | a user for whom a new vhost is open whose name matches `vhost_pattern`; password and tags are for one who was not there before |
 | `password_hashing_module` | `password_hashing`; MD5 is reported |
-| `management.ssl.*`, `management.listener.ssl_opts.*`, `prometheus.ssl.*` | nothing by itself: HTTPS has what `ssl_options` says; what differs is reported |
+| other `management.ssl.*` and `prometheus.ssl.*`, `management.listener.ssl_opts.*` | nothing by itself: HTTPS has what `ssl_options` says; what differs is reported |
 | `management.listener.ssl = true` | `management.listener.port` is `management_tls_port` |
 | `log.default.level` | `log_level` |
 | `log.console.level`, `log.file.level` | `log_console_level`, `log_file_level` |

@@ -1,10 +1,14 @@
 //! A channel as JSON.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use amqp_codec::ShortString;
 use serde_json::{Map, Value, json};
 
-use super::text;
+use super::{moment, text};
 use crate::http::rates::Comparison;
-use crate::session::{ChannelReport, ConnectionReport, Peer};
+use crate::session::{ChannelReport, ChannelStats, ConnectionReport, Peer};
 
 /// How RabbitMQ names a channel: its connection's name, and its number.
 pub(in crate::http) fn channel_name(
@@ -41,6 +45,55 @@ pub(in crate::http) fn channel_details(
     })
 }
 
+/// What a channel's consumers got, by queue.
+pub(in crate::http) fn deliveries_of_channel(
+    connection: &ConnectionReport,
+    channel: &ChannelReport,
+) -> Vec<Value> {
+    let mut by_queue = BTreeMap::<&ShortString, ChannelStats>::new();
+    for consumer in &channel.consumers {
+        let stats = by_queue.entry(&consumer.queue).or_default();
+        *stats = *stats + consumer.stats;
+    }
+    let of_queue = |(queue, stats): (&ShortString, ChannelStats)| {
+        let queue = json!({ "name": text(queue), "vhost": text(&connection.vhost) });
+        json!({ "queue": queue, "stats": delivered(&stats) })
+    };
+    by_queue.into_iter().map(of_queue).collect()
+}
+
+/// What consumers of a queue got, by channel: those of these connections.
+pub(in crate::http) fn deliveries_of_queue(
+    node: &str,
+    queue: &ShortString,
+    connections: &[ConnectionReport],
+) -> Vec<Value> {
+    let channels = connections.iter().flat_map(|connection| {
+        connection.channels.iter().map(move |channel| (connection, channel))
+    });
+    let of_channel = |(connection, channel): (&ConnectionReport, &ChannelReport)| {
+        let own = channel.consumers.iter().filter(|consumer| consumer.queue == *queue);
+        let stats = own.map(|consumer| consumer.stats).reduce(|sum, more| sum + more)?;
+        let channel = channel_details(node, connection, channel);
+        Some(json!({ "channel_details": channel, "stats": delivered(&stats) }))
+    };
+    channels.filter_map(of_channel).collect()
+}
+
+fn delivered(stats: &ChannelStats) -> Value {
+    let delivered = stats.delivered + stats.delivered_automatically;
+    json!({
+        "ack": stats.acknowledged,
+        "deliver": stats.delivered,
+        "deliver_get": delivered,
+        "deliver_no_ack": stats.delivered_automatically,
+        "redeliver": stats.redelivered,
+    })
+}
+
+/// How long nothing goes on until RabbitMQ says so.
+const IDLE_AFTER: Duration = Duration::from_secs(5);
+
 /// A channel.
 pub(in crate::http) fn channel(
     node: &str,
@@ -68,9 +121,13 @@ pub(in crate::http) fn channel(
         "messages_unconfirmed": channel.unconfirmed,
         "messages_uncommitted": channel.uncommitted,
         "acks_uncommitted": channel.acks_uncommitted,
+        "pending_raft_commands": 0,
     });
     if let Value::Object(fields) = fields {
         object.extend(fields);
+    }
+    if rates.since(connection.active_at) >= IDLE_AFTER {
+        object.insert("idle_since".to_owned(), moment(connection.active_at));
     }
     if let Some(stats) = rates.channel(connection.id, channel).object() {
         object.insert("message_stats".to_owned(), stats);

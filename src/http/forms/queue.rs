@@ -50,11 +50,23 @@ pub(in crate::http) fn queue(
     depth.put(&mut object);
     policies(queue, &mut object);
     contents(&report, &mut object);
+    persistent(queue, &report, &mut object);
     let idle = report.last_used.max(epoch);
     object.insert("idle_since".to_owned(), moment(idle));
     let head = head.and_then(|head| BasicProperties::decode(head.properties()).ok()?.timestamp);
     object.insert("head_message_timestamp".to_owned(), head.into());
-    if let Some(stats) = counts.object() {
+    let stats = counts.object();
+    match queue.kind() {
+        QueueKind::Classic => extend(
+            &mut object,
+            json!({
+                "backing_queue_status": backing(&report, stats.as_ref()),
+                "recoverable_slaves": null,
+            }),
+        ),
+        _ => extend(&mut object, json!({ "open_files": { node: 0 } })),
+    }
+    if let Some(stats) = stats {
         object.insert("message_stats".to_owned(), stats);
     }
     object.into()
@@ -125,6 +137,37 @@ fn contents(report: &QueueReport, object: &mut Map<String, Value>) {
             "messages_dlx": counts.departing,
         }),
     );
+}
+
+/// Persistent messages, where that is known without a look at each: of a queue that keeps nothing over a restart, of
+/// a quorum queue, which keeps everything, and of one that is empty.
+fn persistent(queue: &QueueCell, report: &QueueReport, object: &mut Map<String, Value>) {
+    let messages = report.counts.ready + report.counts.unacked;
+    let (messages, bytes) = match queue.kind() {
+        QueueKind::Quorum => (messages, report.ready_bytes + report.unacked_bytes),
+        _ if !queue.properties.durable || messages == 0 => (0, 0),
+        _ => return,
+    };
+    let fields = json!({ "messages_persistent": messages, "message_bytes_persistent": bytes });
+    extend(object, fields);
+}
+
+/// What RabbitMQ's implementation of a classic queue has to say, as far as it is so of any.
+fn backing(report: &QueueReport, stats: Option<&Value>) -> Value {
+    let rate = |of: &[&str]| -> f64 {
+        let rate = |name: &&str| stats?.get(format!("{name}_details"))?.get("rate")?.as_f64();
+        of.iter().filter_map(rate).sum()
+    };
+    json!({
+        "mode": "default",
+        "version": 2,
+        "len": report.counts.ready,
+        "target_ram_count": "infinity",
+        "avg_ingress_rate": rate(&["publish"]),
+        "avg_egress_rate": rate(&["deliver_get"]),
+        "avg_ack_ingress_rate": rate(&["deliver", "get"]),
+        "avg_ack_egress_rate": rate(&["ack"]),
+    })
 }
 
 fn extend(object: &mut Map<String, Value>, fields: Value) {

@@ -64,6 +64,9 @@ const CHANNELS: &[(&str, Kind, &str, OfChannel)] = &[
         "Message acknowledgements in a transaction not yet committed",
         |it| it.acks_uncommitted as u64,
     ),
+    ("consumer_prefetch", Gauge, "Limit of unacknowledged messages for each consumer", |it| {
+        u64::from(it.prefetch)
+    }),
     (
         "channel_prefetch",
         Gauge,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use amqp_codec::{BasicProperties, ShortString};
+
 use super::node::{CLASSIC, QUORUM};
 use super::text::Exposition;
 use super::text::Kind::{self, Counter, Gauge};
@@ -72,6 +74,17 @@ pub(super) const DETAILS: &[(&str, Kind, &str, Read)] = &[
         |it| it.ready_paged_bytes,
     ),
 ];
+
+/// How well consumers keep up with each, which has no sum (`queue_metrics`).
+pub(super) const CAPACITY: &[(&str, Kind, &str, Read)] = &[
+    ("queue_consumer_capacity", Gauge, "Consumer capacity", capacity),
+    ("queue_consumer_utilisation", Gauge, "Same as consumer capacity", capacity),
+];
+
+/// Its consumers could take more whenever it is at the end of its messages.
+fn capacity(report: &QueueReport) -> u64 {
+    u64::from(report.counts.consumers > 0 && report.counts.ready == 0)
+}
 
 /// What went through queues (`channel_queue_metrics`, under names of their own: a queue's, whichever
 /// channel it was).
@@ -145,6 +158,68 @@ pub(super) fn of_each(
         for (queue, report) in queues {
             let (vhost, name) = (queue.vhost.to_str_lossy(), queue.name.to_str_lossy());
             family.sample(&[("vhost", &vhost), ("queue", &name)], read(report));
+        }
+    }
+}
+
+/// When the next message of each queue was sent, by what it says (`queue_metrics`).
+pub(super) fn heads(out: &mut Exposition, queues: &[(Arc<QueueCell>, QueueReport)]) {
+    let help = "Timestamp of the first message in the queue, if any";
+    let mut family = out.family("queue_head_message_timestamp", Gauge, help);
+    for (queue, _) in queues {
+        let head = queue.state.lock().head();
+        let sent = head.and_then(|head| BasicProperties::decode(head.properties()).ok()?.timestamp);
+        let (vhost, name) = (queue.vhost.to_str_lossy(), queue.name.to_str_lossy());
+        let labels = [("vhost", &*vhost), ("queue", &*name)];
+        match sent {
+            Some(sent) => family.sample(&labels, sent),
+            None => family.fraction(&labels, f64::NAN),
+        };
+    }
+}
+
+/// That vhosts are served (`vhost_status`).
+pub(super) fn vhost_status(out: &mut Exposition, vhosts: &[Arc<VHost>]) {
+    let mut family = out.family("vhost_status", Gauge, "Whether a given vhost is running");
+    for vhost in vhosts {
+        family.sample(&[("vhost", &vhost.name().to_str_lossy())], 1);
+    }
+}
+
+/// Which exchanges there are (`exchange_names`).
+pub(super) fn exchange_names(out: &mut Exposition, vhosts: &[Arc<VHost>]) {
+    let help = "Enumerates exchanges without any additional info. This value is cluster-wide. A \
+                cheaper alternative to `exchange_bindings`";
+    let mut family = out.family("exchange_name", Gauge, help);
+    of_each_exchange(vhosts, |_, labels, _| {
+        family.sample(labels, 1);
+    });
+}
+
+/// How many bindings lead from each (`exchange_bindings`).
+pub(super) fn exchange_bindings(out: &mut Exposition, vhosts: &[Arc<VHost>]) {
+    let help = "Number of bindings for an exchange. This value is cluster-wide.";
+    let mut family = out.family("exchange_bindings", Gauge, help);
+    of_each_exchange(vhosts, |vhost, labels, name| {
+        let bindings = match name.is_empty() {
+            // Every queue is bound to the default exchange.
+            true => vhost.queues().len(),
+            false => vhost.bindings_from(name).len(),
+        };
+        family.sample(labels, bindings as u64);
+    });
+}
+
+fn of_each_exchange(
+    vhosts: &[Arc<VHost>],
+    mut tell: impl FnMut(&VHost, &[(&str, &str)], &ShortString),
+) {
+    for vhost in vhosts {
+        let of_vhost = vhost.name().to_str_lossy();
+        for exchange in vhost.exchange_reports() {
+            let (name, kind) = (exchange.name.to_str_lossy(), exchange.properties.kind.name());
+            let labels = [("vhost", &*of_vhost), ("exchange", &*name), ("type", kind)];
+            tell(vhost, &labels, &exchange.name);
         }
     }
 }
