@@ -84,6 +84,8 @@ pub struct Config {
     pub load_definitions_if_changed: bool,
     /// How new passwords are hashed.
     pub password_hashing: PasswordHashing,
+    /// Durable queues that are declared in the default vhost before anybody can connect, unless they are there.
+    pub queues: Vec<String>,
     /// Users who may log in from this machine only.
     pub loopback_users: Vec<String>,
     /// Whether clients may log in without a name, as the default user (SASL mechanism ANONYMOUS).
@@ -150,6 +152,7 @@ impl Default for Config {
             load_definitions: None,
             load_definitions_if_changed: false,
             password_hashing: PasswordHashing::Sha256,
+            queues: Vec::new(),
             loopback_users: vec!["guest".to_owned()],
             allow_anonymous: false,
             memory_high_watermark_bytes: 0,

@@ -113,6 +113,14 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// A queue of `queues` can't be declared.
+    #[error("queues: '{queue}': {reason}")]
+    Queue {
+        /// The queue.
+        queue: String,
+        /// What is wrong.
+        reason: AdminError,
+    },
     /// The default user or vhost can't be.
     #[error("default_user or default_vhost: {0}; choose another name")]
     Defaults(#[from] AdminError),
@@ -158,6 +166,7 @@ impl Broker {
             restore(&host, durable, queues)?;
         }
         begin(&host, &config)?;
+        declare_queues(&host, &config)?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let web = Web::listen(addresses, &config, tls.as_ref())?;
@@ -232,6 +241,12 @@ impl Broker {
         if let Some(site) = &self.web.site {
             site.settings().on_log_level(level, set);
         }
+    }
+
+    /// Where who runs the broker reaches its management API over HTTP, with [`Broker::local_token`], and nobody else:
+    /// where there is only HTTPS and clients need a certificate.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.web.local
     }
 
     /// Where it listens for management over HTTP.
@@ -583,6 +598,16 @@ fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
         host.put_global_parameter(imported);
     }
     tracing::info!("definitions of {} are in force", path.display());
+    Ok(())
+}
+
+/// Declares what the configuration lists and is not there.
+fn declare_queues(host: &Host, config: &Config) -> Result<(), StartError> {
+    let Config { queues, default_vhost, .. } = config;
+    for queue in queues {
+        host.declare_durable_queue(default_vhost, queue, now())
+            .map_err(|reason| StartError::Queue { queue: queue.clone(), reason })?;
+    }
     Ok(())
 }
 

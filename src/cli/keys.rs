@@ -31,6 +31,8 @@ pub(super) struct Draft {
     pub(super) management_port: Option<Option<u16>>,
     pub(super) prometheus_port: Option<Option<u16>>,
     pub(super) log_level: Option<LogLevel>,
+    /// How much memory this machine is to be taken to have, where somebody said so.
+    pub(super) memory: Option<u64>,
 }
 
 impl Default for Draft {
@@ -41,6 +43,7 @@ impl Default for Draft {
             management_port: None,
             prometheus_port: None,
             log_level: None,
+            memory: None,
         }
     }
 }
@@ -489,6 +492,14 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.password_hashing, given.word()),
     },
     Key {
+        name: "queues",
+        about: "Durable queues that are declared in the default vhost at every start, before anybody can connect; after \
+                `load_definitions`. A queue that is there stays as it is.",
+        default: "",
+        expects: "a list of names of 1 to 255 bytes that do not begin with 'amq.'",
+        set: |draft, given| put(&mut draft.config.queues, queue_names(given)),
+    },
+    Key {
         name: "loopback_users",
         about: "Users who may log in from this machine only.",
         default: "guest",
@@ -615,6 +626,12 @@ fn count(given: &Given) -> Option<usize> {
 /// A name as AMQP can carry it: a short string.
 fn name(given: &Given) -> Option<String> {
     given.text().filter(|name| (1..=255).contains(&name.len()))
+}
+
+/// Names that a client may declare queues under. RabbitMQ keeps those that begin with `amq.` for itself.
+fn queue_names(given: &Given) -> Option<Vec<String>> {
+    let can_be = |name: &String| (1..=255).contains(&name.len()) && !name.starts_with("amq.");
+    given.list().filter(|names| names.iter().all(can_be))
 }
 
 fn watermark(given: &Given) -> Option<Watermark> {

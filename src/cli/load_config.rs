@@ -13,13 +13,16 @@ use toml::{Spanned, Value};
 pub use self::problem::{ConfigError, Origin, Warning};
 use self::rabbitmq::Together;
 use super::api::ADDRESS_VARIABLES;
-use super::args::Args;
+use super::args::{Args, Options};
 use super::environment::Environment;
 use super::given::Given;
 use super::keys::{Draft, Key, Watermark};
 use super::memory;
 use super::rabbitmq_conf::Places;
 use crate::config::{Config, LogConfig, LogLevel};
+
+/// The variable that holds further arguments.
+const ARGUMENTS: &str = "LEVERET_ARGS";
 
 /// Puts the configuration together.
 ///
@@ -59,17 +62,21 @@ pub(super) struct Setting {
 impl Loading {
     /// Reads all that there is.
     pub(super) fn of(args: &Args, environment: &Environment) -> Result<Self, ConfigError> {
+        let more = more_arguments(environment)?;
         let mut loading = Self::default();
         loading.read_places(&Places::find(environment, args.is_of_rabbitmq()))?;
         let named = environment.get("LEVERET_CONFIG").and_then(OsStr::to_str);
-        if let Some(path) = args.config_file().or(named) {
+        if let Some(path) = args.config_file().or(more.config_file()).or(named) {
             loading.read(path)?;
         }
         let strict = environment.get("LEVERET_STRICT_CONFIG").is_some_and(|value| value != "false");
-        if args.strict_config() || strict {
+        if args.strict_config() || more.strict_config() || strict {
             loading.refuse_unknown_keys()?;
         }
         loading.read_environment(environment)?;
+        for (key, given) in more.given() {
+            loading.set(key, &given, || Origin::Argument(key))?;
+        }
         for (key, given) in args.given() {
             loading.set(key, &given, || Origin::Flag(key))?;
         }
@@ -144,7 +151,7 @@ impl Loading {
         for (variable, value) in environment.iter() {
             let Some(name) = variable.strip_prefix("LEVERET_") else { continue };
             let is_of_others = ADDRESS_VARIABLES.contains(&variable);
-            if matches!(name, "CONFIG" | "STRICT_CONFIG")
+            if matches!(name, "CONFIG" | "STRICT_CONFIG" | "ARGS")
                 || is_of_others
                 || is_service_link(name, value)
             {
@@ -192,7 +199,15 @@ impl Loading {
 
     fn finish(self, memory: Option<u64>, environment: &Environment) -> (Config, Vec<Warning>) {
         let Self { draft, mut warnings, .. } = self;
-        let Draft { mut config, watermark, management_port, prometheus_port, log_level } = draft;
+        let Draft {
+            mut config,
+            watermark,
+            management_port,
+            prometheus_port,
+            log_level,
+            memory: said,
+        } = draft;
+        let memory = said.or(memory);
         config.log_level = log_level.unwrap_or_else(|| default_log_level(&config.log));
         // Who takes any free port for AMQP has other brokers on the machine.
         let usual = |port: Option<u16>| if config.port == 0 { Some(0) } else { port };
@@ -220,10 +235,23 @@ fn default_log_level(log: &LogConfig) -> LogLevel {
     console.into_iter().chain(file).max().unwrap_or(LogLevel::Info)
 }
 
+/// Options for where nobody can write any, as in a service of a CI job. Those of the command line win.
+fn more_arguments(environment: &Environment) -> Result<Options, ConfigError> {
+    match environment.get(ARGUMENTS) {
+        None => Ok(Options::default()),
+        Some(value) => Options::of_text(&value.to_string_lossy())
+            .map_err(|reason| ConfigError::Arguments { reason }),
+    }
+}
+
 /// Where durable state lies unless a flag or a file says so: the variables in the order in which they win.
 pub(super) fn data_dir(environment: &Environment) -> PathBuf {
     let path = |variable: &str| environment.get(variable).map(PathBuf::from);
-    if let Some(dir) = path("LEVERET_DATA_DIR").or_else(|| path("RABBITMQ_MNESIA_DIR")) {
+    // What is wrong with them is said where they are read for the broker.
+    let argument = || more_arguments(environment).ok()?.data_dir();
+    if let Some(dir) =
+        argument().or_else(|| path("LEVERET_DATA_DIR")).or_else(|| path("RABBITMQ_MNESIA_DIR"))
+    {
         return dir;
     }
     let rabbitmq = path("RABBITMQ_MNESIA_BASE").or_else(|| path("RABBITMQ_DATA_DIR"));

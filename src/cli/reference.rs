@@ -115,6 +115,10 @@ variables, leveret's variables, flags. `leveret config show` prints what is in f
 written; `leveret config check FILE` says what is wrong with a file. Unknown keys of a file are reported and passed
 over; with `--strict-config` they keep the broker from starting.
 
+Where nobody can write flags, as for a service of a CI job, `LEVERET_ARGS` holds them: `LEVERET_ARGS=\"--heartbeat 30
+--max-message-size 16MiB\"`. They win over all but those of the command line. Only a broker that starts, and
+`leveret config show`, look at it.
+
 ";
 
 /// The keys as Markdown.

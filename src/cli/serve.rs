@@ -188,7 +188,9 @@ fn reload(broker: &Broker, log: Option<&LogSwitch>) {
 /// Leaves what commands on this machine need to find the broker, and to be let in. Without it they need a user
 /// and a password, so a system that refuses is no reason not to run.
 fn tell_commands(broker: &Broker, data_dir: Option<&Path>) -> Option<LeftFiles> {
-    let plain = broker.management_addresses().first().map(|address| ("http", address, None));
+    let own = broker.local_address();
+    let plain = own.as_ref().or(broker.management_addresses().first());
+    let plain = plain.map(|address| ("http", address, None));
     let tls =
         || Some(("https", broker.management_tls_addresses().first()?, broker.tls_fingerprint()));
     let (scheme, address, certificate) = plain.or_else(tls)?;

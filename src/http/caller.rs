@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts, Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
@@ -211,6 +213,22 @@ fn is_local_administrator(header: &[u8], from: From, site: &Site) -> bool {
     let Some(token) = header.strip_prefix(b"Bearer ") else { return false };
     let expected = site.local_token().expose().as_bytes();
     from.is_this_machine() && !expected.is_empty() && bool::from(token.ct_eq(expected))
+}
+
+/// Answers who runs the broker, and nobody else.
+pub(super) async fn must_run_the_broker(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let header = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let from = request.extensions().get::<From>().copied();
+    match header.zip(from) {
+        Some((header, from)) if is_local_administrator(header, from, &site) => {
+            next.run(request).await
+        }
+        _ => Problem::login_failed().into_response(),
+    }
 }
 
 /// He is no user of the broker's, and may do everything.

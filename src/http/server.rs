@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use super::caller::From;
 use super::rates;
-use super::router::{management, metrics};
+use super::router::{local, management, metrics};
 use super::site::Site;
 use super::tls::secure;
 use crate::auth::Origin;
@@ -49,6 +49,9 @@ pub enum Service {
     Management,
     /// The metrics.
     Metrics,
+    /// The management API for who runs the broker, where clients from elsewhere need a certificate: nobody else gets an
+    /// answer, not even of its health.
+    Local,
 }
 
 /// A socket, and what is served on it.
@@ -71,6 +74,7 @@ impl Endpoint {
             (Service::Management, Some(_)) => "https",
             (Service::Metrics, None) => "http/prometheus",
             (Service::Metrics, Some(_)) => "https/prometheus",
+            (Service::Local, _) => "local",
         }
     }
 }
@@ -134,6 +138,7 @@ impl Acceptor {
         let router = LazyCell::new(move || match service {
             Service::Management => management(site),
             Service::Metrics => metrics(site),
+            Service::Local => local(site),
         });
         loop {
             let accepted = tokio::select! {

@@ -117,7 +117,7 @@ pub(super) struct Session {
     pub(super) rights: Rights,
     pub(super) outbox: Arc<Outbox>,
     pub(super) capabilities: ClientCapabilities,
-    pub(super) channels: HashMap<ChannelId, SessionChannel, FxBuildHasher>,
+    pub(super) channels: HashMap<ChannelId, Box<SessionChannel>, FxBuildHasher>,
     pub(super) exclusive_queues: Vec<Arc<QueueCell>>,
     pub(super) batch: PublishBatch,
     pub(super) settlements: SettleBatch,
@@ -574,7 +574,7 @@ impl Session {
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
         self.host.churn.channels_opened.add(1);
-        self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
+        self.channels.insert(id, Box::new(SessionChannel { serial, ..SessionChannel::default() }));
         self.tell_channel_opened(id);
         Ok(())
     }

@@ -370,7 +370,7 @@ impl Session {
     fn taken_back(&mut self, subscription: Subscription, numbers: &[u64], now: Instant) {
         let Subscription { channel: id, slot } = subscription;
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        let SessionChannel { unacked, sources, credit, unanswered, .. } = channel;
+        let SessionChannel { unacked, sources, credit, unanswered, .. } = &mut **channel;
         let mut taken_back = 0;
         for delivered in unacked.iter_mut() {
             if delivered.slot == slot && numbers.binary_search(&delivered.number).is_ok() {

@@ -11,6 +11,8 @@ use crate::cli::{EXIT_CONFIG, EXIT_USAGE};
 pub enum Origin {
     /// On the command line; holds the key.
     Flag(&'static str),
+    /// Among the arguments in `LEVERET_ARGS`; holds the key.
+    Argument(&'static str),
     /// In this environment variable.
     Variable(String),
     /// In the configuration file.
@@ -38,6 +40,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(key) => write!(f, "--{}", key.replace('_', "-")),
+            Self::Argument(key) => write!(f, "LEVERET_ARGS: --{}", key.replace('_', "-")),
             Self::Variable(name) => f.write_str(name),
             Self::File { path, line, key } => write!(f, "{path}:{line}: {key}"),
         }
@@ -110,6 +113,12 @@ pub enum ConfigError {
         expects: &'static str,
         /// What it was given.
         given: String,
+    },
+    /// What is in `LEVERET_ARGS` are no options of the broker.
+    #[error("LEVERET_ARGS: {reason}")]
+    Arguments {
+        /// What is wrong with them.
+        reason: String,
     },
     /// The configuration file cannot be read.
     #[error("cannot read the configuration file {path}: {cause}")]

@@ -96,6 +96,48 @@ fn flags_win_over_environment_and_that_over_file_and_that_over_defaults() {
 }
 
 #[test]
+fn arguments_may_stand_in_a_variable_and_those_of_the_command_line_win() {
+    let file = TestFile::new("arguments", "frame_max = 8192\nheartbeat = 5\nchannel_max = 7");
+    let arguments =
+        format!("--config {} --heartbeat 6 --data-dir '/my data' --port 2", file.path());
+    let environment = [("LEVERET_ARGS", &*arguments), ("LEVERET_HEARTBEAT", "8")];
+    let config_of = config(&["--port", "3"], &environment);
+    assert_eq!((config_of.port, config_of.heartbeat_seconds), (3, 6));
+    assert_eq!((config_of.frame_max, config_of.channel_max), (8192, 7));
+    assert_eq!(config_of.data_dir, Some("/my data".into()));
+    // Tools look for the broker where it has its data.
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(data_dir(&Environment::of(environment)), Path::new("/my data"));
+    assert_eq!(config(&[], &[("LEVERET_ARGS", " ")]).port, 5672);
+    for (arguments, expected) in [
+        (
+            "--prot 1",
+            "LEVERET_ARGS: unexpected argument '--prot' found; see 'leveret serve --help'",
+        ),
+        ("serve", "LEVERET_ARGS: unexpected argument 'serve' found; see 'leveret serve --help'"),
+        (
+            "--heartbeat no",
+            "LEVERET_ARGS: --heartbeat must be a number of seconds from 0 (none) to 65535, not 'no'",
+        ),
+    ] {
+        let expected = (expected.to_owned(), EXIT_CONFIG);
+        assert_eq!(error(&[], &[("LEVERET_ARGS", arguments)]), expected);
+    }
+}
+
+#[test]
+fn queues_to_declare_have_names_that_a_client_may_declare() {
+    assert_eq!(config(&[], &[("LEVERET_QUEUES", "a, b c,d")]).queues, ["a", "b c", "d"]);
+    let long = "q".repeat(256);
+    for names in ["a,,b", "amq.q", &long] {
+        let expected = format!(
+            "LEVERET_QUEUES must be a list of names of 1 to 255 bytes that do not begin with 'amq.', not '{names}'"
+        );
+        assert_eq!(error(&[], &[("LEVERET_QUEUES", names)]), (expected, EXIT_CONFIG));
+    }
+}
+
+#[test]
 fn rabbitmqs_variables_are_understood_and_ours_win() {
     let rabbitmq = [
         ("RABBITMQ_NODE_PORT", "5673"),
@@ -193,6 +235,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         load_definitions = "/etc/definitions.json"
         load_definitions_if_changed = true
         password_hashing = "sha512"
+        queues = ["a", "b"]
         loopback_users = []
         allow_anonymous = true
         log_level = "debug"
@@ -274,6 +317,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         load_definitions: Some("/etc/definitions.json".into()),
         load_definitions_if_changed: true,
         password_hashing: PasswordHashing::Sha512,
+        queues: ["a", "b"].map(str::to_owned).to_vec(),
         loopback_users: Vec::new(),
         allow_anonymous: true,
         log_level: LogLevel::Debug,
@@ -347,6 +391,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "/etc/definitions.json",
         "true",
         "sha512",
+        "a, b",
         "none",
         "true",
         "debug",
@@ -541,6 +586,7 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
         node_name: "rabbit@host".to_owned(),
         cluster_name: "rabbit@host".to_owned(),
         load_definitions: Some("/etc/leveret/definitions.json".into()),
+        queues: ["orders", "invoices"].map(str::to_owned).to_vec(),
         ..config(&[], &[])
     };
     expected.log = LogConfig {

@@ -27,7 +27,7 @@ pub(in crate::cli) fn application_settings(arguments: &str) -> (Vec<Setting>, Ve
 }
 
 /// Words with spaces between them; quotes hold some together.
-fn words(text: &str) -> Vec<String> {
+pub(in crate::cli) fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     let mut word = None;
     let mut quote = None;

@@ -16,7 +16,7 @@ mod variables;
 mod vhosts;
 
 pub(super) use applications::{Setting, settings_of_file};
-pub(super) use erlang_args::application_settings;
+pub(super) use erlang_args::{application_settings, words};
 pub(super) use log::{LogPart, category};
 pub(super) use meaning::{Meaning, meaning};
 pub(super) use places::Places;

@@ -11,6 +11,8 @@ use crate::broker::error::BrokerError;
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueProperties};
 use crate::broker::replay::Replay;
 use crate::broker::vhost::VHost;
+use crate::session::admin::AdminError;
+use crate::session::admin::permissions::short;
 use crate::session::host::Host;
 
 /// Stands for whoever is no client: exclusive queues are never its own.
@@ -29,10 +31,39 @@ impl Host {
         now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
         let queue = vhost.declare_named(name, properties, NOBODY, now)?;
+        self.tell_declared(&queue, now);
+        Ok(queue)
+    }
+
+    /// Declares a durable queue of the vhost's default type, as a client may. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// [`AdminError`] where the vhost is not there, the name can't be, or a limit is reached.
+    pub fn declare_durable_queue(
+        &self,
+        vhost: &str,
+        name: &str,
+        now: Instant,
+    ) -> Result<(), AdminError> {
+        let found = self.vhost(&short(vhost)?);
+        let vhost = found.ok_or_else(|| AdminError::UnknownVHost(vhost.to_owned()))?;
+        let name = short(name)?;
+        if name.is_empty() {
+            return Err(AdminError::EmptyName);
+        }
+        if vhost.queue(&name).is_ok() {
+            return Ok(());
+        }
+        let properties = QueueProperties { durable: true, ..QueueProperties::default() };
+        let queue = vhost.declare_queue(&name, properties, NOBODY, now)?;
+        self.tell_declared(&queue, now);
+        Ok(())
+    }
+
+    fn tell_declared(&self, queue: &Arc<QueueCell>, now: Instant) {
         let mut effects = Effects::default();
         queue.state.lock().declared(now, &mut effects);
-        self.carry_out(&queue, &mut effects, now);
-        Ok(queue)
+        self.carry_out(queue, &mut effects, now);
     }
 
     /// Binds, and enqueues what a recent-history exchange has for the destination.
