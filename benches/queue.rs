@@ -140,7 +140,9 @@ fn host() -> Arc<Host> {
         seed: Some(1),
     })
     .expect("nothing to restore");
-    host.make_defaults(Defaults::new("guest", "guest", "/")).expect("short names");
+    host.acting_by_itself()
+        .make_defaults(Defaults::new("guest", "guest", "/"))
+        .expect("short names");
     host
 }
 

@@ -80,12 +80,12 @@ pub struct Config {
     pub cluster_name: String,
     /// A file of definitions that are put in force before anybody can connect.
     pub load_definitions: Option<PathBuf>,
+    /// Durable queues that are declared in the default vhost before anybody can connect, unless they are there.
+    pub queues: Vec<String>,
     /// Whether that is left out where they are the same as at the last start.
     pub load_definitions_if_changed: bool,
     /// How new passwords are hashed.
     pub password_hashing: PasswordHashing,
-    /// Durable queues that are declared in the default vhost before anybody can connect, unless they are there.
-    pub queues: Vec<String>,
     /// Users who may log in from this machine only.
     pub loopback_users: Vec<String>,
     /// Whether clients may log in without a name, as the default user (SASL mechanism ANONYMOUS).
@@ -150,9 +150,9 @@ impl Default for Config {
             vhost_operator_policies: BTreeMap::new(),
             cluster_name: String::new(),
             load_definitions: None,
+            queues: Vec::new(),
             load_definitions_if_changed: false,
             password_hashing: PasswordHashing::Sha256,
-            queues: Vec::new(),
             loopback_users: vec!["guest".to_owned()],
             allow_anonymous: false,
             memory_high_watermark_bytes: 0,

@@ -313,7 +313,7 @@ impl Broker {
     /// # Errors
     /// [`PolicyError::VHostNotFound`].
     pub fn set_policy(&self, vhost: &str, policy: Policy) -> Result<(), PolicyError> {
-        self.host.set_policy(&*self.vhost(vhost)?, policy, now());
+        self.host.acting_by_itself().set_policy(&*self.vhost(vhost)?, policy, now());
         Ok(())
     }
 
@@ -322,7 +322,7 @@ impl Broker {
     /// # Errors
     /// [`PolicyError::VHostNotFound`].
     pub fn delete_policy(&self, vhost: &str, name: &str) -> Result<bool, PolicyError> {
-        Ok(self.host.delete_policy(&*self.vhost(vhost)?, name, now()))
+        Ok(self.host.acting_by_itself().delete_policy(&*self.vhost(vhost)?, name, now()))
     }
 
     /// The policies of a vhost, from the strongest to the weakest.
@@ -338,7 +338,7 @@ impl Broker {
     /// # Errors
     /// [`PolicyError::UnknownKeys`] for keys that only a policy can set, [`PolicyError::VHostNotFound`].
     pub fn set_operator_policy(&self, vhost: &str, policy: Policy) -> Result<(), PolicyError> {
-        self.host.set_operator_policy(&*self.vhost(vhost)?, policy, now())
+        self.host.acting_by_itself().set_operator_policy(&*self.vhost(vhost)?, policy, now())
     }
 
     /// Deletes an operator policy; `false` where there is none of this name.
@@ -346,7 +346,7 @@ impl Broker {
     /// # Errors
     /// [`PolicyError::VHostNotFound`].
     pub fn delete_operator_policy(&self, vhost: &str, name: &str) -> Result<bool, PolicyError> {
-        Ok(self.host.delete_operator_policy(&*self.vhost(vhost)?, name, now()))
+        Ok(self.host.acting_by_itself().delete_operator_policy(&*self.vhost(vhost)?, name, now()))
     }
 
     /// The operator policies of a vhost, from the strongest to the weakest.
@@ -550,6 +550,12 @@ fn restore(
             host.store_relieved();
         }
     });
+    let of_alarm = Arc::downgrade(host);
+    durable.on_disk_alarm(move |is_low| {
+        if let Some(host) = of_alarm.upgrade() {
+            host.disk_alarm(is_low);
+        }
+    });
     host.restore(queues, &|queue, wanted| durable.page(queue, wanted), now())
 }
 
@@ -566,19 +572,25 @@ fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
         permissions,
         ..Defaults::new(default_user, default_pass.expose(), default_vhost)
     };
-    let Some(path) = load_definitions else { return Ok(host.make_defaults(defaults)?) };
+    let Some(path) = load_definitions else {
+        return Ok(host.acting_by_itself().make_defaults(defaults)?);
+    };
     let refused = |file: &Path, reason: &dyn std::fmt::Display| {
         let (path, reason) = (file.display().to_string(), reason.to_string());
         StartError::Load { path, reason }
     };
     let mut together = Map::new();
+    let files = definition_files(path).map_err(|error| refused(path, &error))?;
+    let is_alone = files.len() == 1;
     let mut hash = Sha256::new();
-    for file in definition_files(path).map_err(|error| refused(path, &error))? {
+    for file in files {
         let text = std::fs::read(&file).map_err(|error| refused(&file, &error))?;
         hash.update(&text);
         let document = serde_json::from_slice(&text).map_err(|error| refused(&file, &error))?;
         // Of several, what is wrong with one is said of that one.
-        Definitions::read(&document).map_err(|error| refused(&file, &error))?;
+        if !is_alone {
+            Definitions::read(&document).map_err(|error| refused(&file, &error))?;
+        }
         add_definitions(&mut together, document);
     }
     let imported = config.load_definitions_if_changed.then(|| GlobalParameter {
@@ -593,9 +605,11 @@ fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
     }
     let definitions = Definitions::read(&Value::Object(together));
     let definitions = definitions.map_err(|error| refused(path, &error))?;
-    host.begin_with(definitions, defaults, now()).map_err(|error| refused(path, &error))?;
+    host.acting_by_itself()
+        .begin_with(definitions, defaults, now())
+        .map_err(|error| refused(path, &error))?;
     if let Some(imported) = imported {
-        host.put_global_parameter(imported);
+        host.acting_by_itself().put_global_parameter(imported);
     }
     tracing::info!("definitions of {} are in force", path.display());
     Ok(())
@@ -605,7 +619,8 @@ fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
 fn declare_queues(host: &Host, config: &Config) -> Result<(), StartError> {
     let Config { queues, default_vhost, .. } = config;
     for queue in queues {
-        host.declare_durable_queue(default_vhost, queue, now())
+        host.acting_by_itself()
+            .declare_durable_queue(default_vhost, queue, now())
             .map_err(|reason| StartError::Queue { queue: queue.clone(), reason })?;
     }
     Ok(())

@@ -478,6 +478,14 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.load_definitions, file(given).map(Some)),
     },
     Key {
+        name: "queues",
+        about: "Durable queues that are declared in the default vhost at every start, before anybody can connect; after \
+                `load_definitions`. A queue that is there stays as it is.",
+        default: "",
+        expects: "a list of names of 1 to 255 bytes that do not begin with 'amq.'",
+        set: |draft, given| put(&mut draft.config.queues, queue_names(given)),
+    },
+    Key {
         name: "load_definitions_if_changed",
         about: "Whether definitions are left out that are the same as at the last start, so that what was changed since stays.",
         default: "false",
@@ -490,14 +498,6 @@ pub(super) static KEYS: &[Key] = &[
         default: "sha256",
         expects: "sha256 or sha512",
         set: |draft, given| put(&mut draft.config.password_hashing, given.word()),
-    },
-    Key {
-        name: "queues",
-        about: "Durable queues that are declared in the default vhost at every start, before anybody can connect; after \
-                `load_definitions`. A queue that is there stays as it is.",
-        default: "",
-        expects: "a list of names of 1 to 255 bytes that do not begin with 'amq.'",
-        set: |draft, given| put(&mut draft.config.queues, queue_names(given)),
     },
     Key {
         name: "loopback_users",

@@ -228,13 +228,6 @@ impl Loading {
     }
 }
 
-/// Who wants to see more in one place, and says nothing of categories, wants it of all of them.
-fn default_log_level(log: &LogConfig) -> LogLevel {
-    let console = log.console.then_some(log.console_level).flatten();
-    let file = log.file.as_ref().and(log.file_level);
-    console.into_iter().chain(file).max().unwrap_or(LogLevel::Info)
-}
-
 /// Options for where nobody can write any, as in a service of a CI job. Those of the command line win.
 fn more_arguments(environment: &Environment) -> Result<Options, ConfigError> {
     match environment.get(ARGUMENTS) {
@@ -242,6 +235,13 @@ fn more_arguments(environment: &Environment) -> Result<Options, ConfigError> {
         Some(value) => Options::of_text(&value.to_string_lossy())
             .map_err(|reason| ConfigError::Arguments { reason }),
     }
+}
+
+/// Who wants to see more in one place, and says nothing of categories, wants it of all of them.
+fn default_log_level(log: &LogConfig) -> LogLevel {
+    let console = log.console.then_some(log.console_level).flatten();
+    let file = log.file.as_ref().and(log.file_level);
+    console.into_iter().chain(file).max().unwrap_or(LogLevel::Info)
 }
 
 /// Where durable state lies unless a flag or a file says so: the variables in the order in which they win.

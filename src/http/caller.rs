@@ -17,9 +17,13 @@ use subtle::ConstantTimeEq;
 use super::problem::Problem;
 use super::site::Site;
 use crate::auth::{Tags, User};
+use crate::session::Acting;
 
 /// What the one who runs the broker is called.
 const LOCAL_ADMINISTRATOR: &str = "local administrator";
+
+/// What events call him, as RabbitMQ's name who uses its commands.
+const COMMAND_LINE: &str = "rmq-cli";
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +56,12 @@ pub(super) struct Caller {
 impl Caller {
     pub(super) fn name(&self) -> &str {
         &self.user.name
+    }
+
+    /// The broker in his hands.
+    pub(super) fn acting<'a>(&'a self, site: &'a Site) -> Acting<'a> {
+        let user = if self.is_local { COMMAND_LINE } else { self.name() };
+        site.host().acting_as(user)
     }
 
     pub(super) fn tags(&self) -> &Tags {

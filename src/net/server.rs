@@ -16,7 +16,7 @@ use super::connection::{Accepted, serve};
 use super::tls::{self, TlsListener};
 use super::{listener, timers};
 use crate::auth::Origin;
-use crate::session::{Host, Refusals};
+use crate::session::{Host, Refusals, is_of_client};
 
 /// How long clients are given to take in the goodbye when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -197,12 +197,6 @@ struct Acceptor {
     tasks: TaskTracker,
     log: Arc<Refusals>,
     accepting: watch::Receiver<bool>,
-}
-
-/// The client's doing, or the network's: the next one may be accepted at once.
-fn is_of_client(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
 impl Acceptor {

@@ -714,7 +714,7 @@ impl Session {
             self.host.registry.close_channels(&self.user, 1);
             for (tag, slot) in std::mem::take(&mut channel.consumers) {
                 let Some(source) = channel.sources.get(slot) else { continue };
-                self.tell_consumer("consumer.deleted", id, &source.queue.name, &tag);
+                self.tell_consumer_deleted(id, &source.queue.name, &tag);
             }
             self.tell_channel_closed(id);
         }

@@ -277,14 +277,19 @@ impl Host {
                     used = self.memory.used(),
                     "memory high watermark reached: publishers are blocked until consumers catch up"
                 );
-                self.tell_alarm("alarm.set");
+                self.tell_alarm("alarm.set", "memory");
             }
             Alarm::Cleared => {
                 tracing::info!(used = self.memory.used(), "memory alarm cleared: publishers go on");
-                self.tell_alarm("alarm.cleared");
+                self.tell_alarm("alarm.cleared", "memory");
                 self.registry.unblock_all();
             }
         }
+    }
+
+    /// The disk is low, or no more.
+    pub fn disk_alarm(&self, is_low: bool) {
+        self.tell_alarm(if is_low { "alarm.set" } else { "alarm.cleared" }, "disk");
     }
 
     /// The store has room again: publishers that waited for it go on.

@@ -20,7 +20,7 @@ const TLS_HANDSHAKE: u8 = 22;
 #[derive(Debug, Default)]
 pub(super) struct Introduction {
     /// What it wants to be called.
-    name: Option<Box<str>>,
+    pub(super) name: Option<Box<str>>,
     /// The library it uses, with its version.
     product: Option<Box<str>>,
     told: Told,
@@ -211,7 +211,7 @@ impl Client {
 
     /// Its number, as RabbitMQ would write it.
     pub(super) fn pid(&self) -> String {
-        format!("<0.{}.0>", self.id.0)
+        self.id.pid()
     }
 
     /// Addresses, and what it wants to be called.

@@ -46,7 +46,9 @@ fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc
 
 fn started(settings: HostSettings) -> Arc<Host> {
     let host = Host::new(settings).expect("nothing that can't be restored");
-    host.make_defaults(Defaults::new("guest", "guest", "/")).expect("short names");
+    host.acting_by_itself()
+        .make_defaults(Defaults::new("guest", "guest", "/"))
+        .expect("short names");
     host
 }
 

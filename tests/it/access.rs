@@ -357,7 +357,7 @@ async fn limits_of_vhosts_are_kept() {
     allow(&server, [".*"; 3]);
     let host = admin(&server).host();
     let limit = |key: &str, value: i64| {
-        host.set_vhost_limit("/", key, Some(&value.into())).expect("a limit");
+        host.acting_by_itself().set_vhost_limit("/", key, Some(&value.into())).expect("a limit");
     };
     limit("max-queues", 2);
     assert_eq!(outcome(&server, declare_queue("second").into()).await, "ok");
@@ -380,7 +380,7 @@ async fn limits_of_users_are_kept() {
     allow(&server, [".*"; 3]);
     let host = admin(&server).host();
     let limit = |key: &str, value: i64| {
-        host.set_user_limit("u", key, Some(&value.into())).expect("a limit");
+        host.acting_by_itself().set_user_limit("u", key, Some(&value.into())).expect("a limit");
     };
     limit("max-connections", 1);
     limit("max-channels", 2);

@@ -1,11 +1,13 @@
 //! Requests to the management API, one after another.
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use ureq::http::header::{HeaderMap, WARNING};
 use ureq::http::{Method, Request};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, TcpConnector};
@@ -21,6 +23,17 @@ pub(in crate::cli) struct Client {
     agent: ureq::Agent,
     address: Address,
     timeout: Duration,
+}
+
+/// What the broker has to say beside its answer goes where it is in nobody's way.
+fn warn(headers: &HeaderMap) {
+    for header in headers.get_all(WARNING) {
+        let text = String::from_utf8_lossy(header.as_bytes());
+        // `299 leveret "..."`; RabbitMQ sends none.
+        let text = text.split_once('"').map_or(&*text, |(_, quoted)| quoted.trim_end_matches('"'));
+        // Who closed standard error does not want to know.
+        let _ = writeln!(io::stderr(), "warning: {text}");
+    }
 }
 
 impl fmt::Debug for Client {
@@ -172,6 +185,7 @@ impl Client {
         let transport =
             |error| ApiError::of_transport(error, &self.address.url, self.timeout.as_secs());
         let mut response = sent.map_err(transport)?;
+        warn(response.headers());
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let body = body.map_err(transport)?;
         let status = response.status().as_u16();

@@ -233,9 +233,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_permissions = ["a", "b", "c"]
         default_vhost = "v"
         load_definitions = "/etc/definitions.json"
+        queues = ["a", "b"]
         load_definitions_if_changed = true
         password_hashing = "sha512"
-        queues = ["a", "b"]
         loopback_users = []
         allow_anonymous = true
         log_level = "debug"
@@ -315,9 +315,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         vhost_users: BTreeMap::new(),
         vhost_operator_policies: BTreeMap::new(),
         load_definitions: Some("/etc/definitions.json".into()),
+        queues: ["a", "b"].map(str::to_owned).to_vec(),
         load_definitions_if_changed: true,
         password_hashing: PasswordHashing::Sha512,
-        queues: ["a", "b"].map(str::to_owned).to_vec(),
         loopback_users: Vec::new(),
         allow_anonymous: true,
         log_level: LogLevel::Debug,
@@ -389,9 +389,9 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "a,b,c",
         "v",
         "/etc/definitions.json",
+        "a, b",
         "true",
         "sha512",
-        "a, b",
         "none",
         "true",
         "debug",

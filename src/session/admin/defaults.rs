@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::{AdminError, Definitions, ImportError, NewPassword, NewUser};
+use super::{Acting, AdminError, Definitions, ImportError, NewPassword, NewUser};
 use crate::auth::{Permissions, Tags};
 use crate::broker::parameter::GlobalParameter;
 use crate::broker::vhost::VHostMetadata;
@@ -41,6 +41,12 @@ impl Defaults {
 }
 
 impl Host {
+    fn is_begun(&self) -> bool {
+        self.global_parameter(CLUSTER_ID).is_some()
+    }
+}
+
+impl Acting<'_> {
     /// Makes a user and a vhost where there never were any. What was there once and was deleted is not made
     /// again.
     ///
@@ -74,7 +80,7 @@ impl Host {
         now: Instant,
     ) -> Result<(), ImportError> {
         if self.is_begun() {
-            return self.import_definitions(definitions, now);
+            return self.import_definitions(definitions, now).map(|_| ());
         }
         let refused = |error| ImportError::Refused { what: "the defaults".to_owned(), error };
         let has_users = definitions.has_users() || !self.users().is_empty();
@@ -91,10 +97,6 @@ impl Host {
         }
         self.begun();
         Ok(())
-    }
-
-    fn is_begun(&self) -> bool {
-        self.global_parameter(CLUSTER_ID).is_some()
     }
 
     fn begun(&self) {

@@ -55,9 +55,10 @@ impl Host {
             if self.user(name).is_none() {
                 let plain = |it: &Secret| NewPassword::Plain(it.expose().as_bytes().to_vec());
                 let password = password.as_ref().map_or(NewPassword::None, plain);
-                self.put_user(NewUser { name: name.clone(), password, tags: tags.clone() })?;
+                let user = NewUser { name: name.clone(), password, tags: tags.clone() };
+                self.acting_by_itself().put_user(user)?;
             }
-            self.set_permissions(name, vhost, permissions.clone())?;
+            self.acting_by_itself().set_permissions(name, vhost, permissions.clone())?;
         }
         Ok(())
     }

@@ -5,20 +5,25 @@ use std::time::Instant;
 
 use amqp_codec::ShortString;
 
+use super::Acting;
 use crate::broker::binding::Binding;
 use crate::broker::effect::Effects;
 use crate::broker::error::BrokerError;
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueProperties};
 use crate::broker::replay::Replay;
+use crate::broker::requester::Requester;
 use crate::broker::vhost::VHost;
 use crate::session::admin::AdminError;
 use crate::session::admin::permissions::short;
-use crate::session::host::Host;
 
 /// Stands for whoever is no client: exclusive queues are never its own.
 pub(super) const NOBODY: ConnectionId = ConnectionId(0);
 
-impl Host {
+impl Acting<'_> {
+    fn requester(&self) -> Requester<'_> {
+        Requester { connection: NOBODY, user: self.user() }
+    }
+
     /// Declares a queue exactly as it is given: of no other type than its arguments say, and with any name.
     ///
     /// # Errors
@@ -30,7 +35,7 @@ impl Host {
         properties: QueueProperties,
         now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
-        let queue = vhost.declare_named(name, properties, NOBODY, now)?;
+        let queue = vhost.declare_named(name, properties, self.requester(), now)?;
         self.tell_declared(&queue, now);
         Ok(queue)
     }
@@ -55,7 +60,7 @@ impl Host {
             return Ok(());
         }
         let properties = QueueProperties { durable: true, ..QueueProperties::default() };
-        let queue = vhost.declare_queue(&name, properties, NOBODY, now)?;
+        let queue = vhost.declare_queue(&name, properties, self.requester(), now)?;
         self.tell_declared(&queue, now);
         Ok(())
     }
@@ -71,7 +76,7 @@ impl Host {
     /// # Errors
     /// As [`VHost::bind`].
     pub fn bind(&self, vhost: &VHost, binding: Binding, now: Instant) -> Result<(), BrokerError> {
-        for Replay { queue, messages } in vhost.bind(binding, NOBODY, now)? {
+        for Replay { queue, messages } in vhost.bind(binding, self.requester(), now)? {
             for message in &messages {
                 message.enter(1);
                 self.use_memory(message.memory());
