@@ -421,6 +421,44 @@ async fn guest_may_log_in_from_this_machine_only() {
     connect(&uri(&other, "joe")).await.unwrap();
 }
 
+// --- the log ---
+
+/// Goal: the log is where it is to be, and as much of it as its categories say; SIGHUP has its file opened anew.
+#[tokio::test]
+async fn the_log_goes_where_it_is_to_be_by_category() {
+    let (log, moved) = (TempFile::new("log", None), TempFile::new("moved", None));
+    let conf = format!(
+        "log.file = {}\nlog.console.level = warning\nlog.connection.level = error\nlog.file.level = info\n",
+        log.path()
+    );
+    let conf = TempFile::new("log.conf", Some(&conf));
+    let arguments = ["--port", "0", "--config", conf.path()];
+    let broker = Running::start_with_log(&arguments, Path::new(log.path())).await;
+    let client = connect(&broker.uri("guest", "guest", "%2f")).await.unwrap();
+    client.create_channel().await.unwrap().close(200, "".into()).await.unwrap();
+    connect(&broker.uri("guest", "wrong", "%2f")).await.unwrap_err();
+    std::fs::rename(log.path(), moved.path()).unwrap();
+    broker.signal("HUP").await;
+    let made = async {
+        while !Path::new(log.path()).exists() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, made).await.expect("the log is opened anew");
+    let ended = broker.end("TERM").await;
+    let text = |file: &TempFile| std::fs::read_to_string(file.path()).unwrap();
+    let before = text(&moved);
+    assert!(before.contains("INFO started TCP listener on "), "{before}");
+    assert!(before.contains("ERROR Error on AMQP connection "), "{before}");
+    assert!(!before.contains("accepting AMQP connection"), "{before}");
+    assert!(text(&log).contains("INFO stopping"), "{}", text(&log));
+    let console = ended.stdout.join("\n");
+    assert!(
+        console.contains("ERROR Error on AMQP connection ") && !console.contains("INFO"),
+        "{console}"
+    );
+}
+
 // --- figures ---
 
 /// Goal: it starts at once and is small, so that every test may have one of its own. The limits are
@@ -536,9 +574,26 @@ impl Running {
             }
         });
         ready.await.expect("it becomes ready");
-        let listener = broker.seen.iter().find(|line| line.contains("started TCP listener on "));
-        broker.port = listener.and_then(|line| line.rsplit(':').next()?.parse().ok()).unwrap();
+        let log = broker.seen.join("\n");
+        broker.port = port_in(&log).expect("it says where it listens");
         broker
+    }
+
+    /// The same, of a broker whose log is elsewhere.
+    async fn start_with_log(arguments: &[&str], log: &Path) -> Self {
+        let mut child = command(arguments, &[]).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut broker = Self { child, stdout, port: 0, seen: Vec::new() };
+        let line = timeout(DEADLINE, broker.stdout.next_line()).await.expect("it becomes ready");
+        assert_eq!(line.unwrap().as_deref(), Some(READY));
+        broker.port = port_in(&std::fs::read_to_string(log).unwrap()).expect("the log says it");
+        broker
+    }
+
+    async fn signal(&self, signal: &str) {
+        let process = self.child.id().unwrap();
+        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]).status();
+        assert!(sent.await.unwrap().success());
     }
 
     fn uri(&self, user: &str, password: &str, vhost: &str) -> String {
@@ -547,9 +602,7 @@ impl Running {
 
     /// Sends a signal, waits for the end, and returns all that it printed.
     async fn end(mut self, signal: &str) -> Ended {
-        let process = self.child.id().unwrap();
-        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {process}")]).status();
-        assert!(sent.await.unwrap().success());
+        self.signal(signal).await;
         let ended = timeout(DEADLINE, async {
             while let Some(line) = self.stdout.next_line().await.unwrap() {
                 self.seen.push(line);
@@ -560,6 +613,12 @@ impl Running {
         });
         ended.await.unwrap_or_else(|_| panic!("it still runs {DEADLINE:?} after SIG{signal}"))
     }
+}
+
+/// The port for AMQP, from the log.
+fn port_in(log: &str) -> Option<u16> {
+    let line = log.lines().find(|line| line.contains("started TCP listener on "))?;
+    line.rsplit(':').next()?.parse().ok()
 }
 
 /// A file of this test's own, removed when it ends.

@@ -31,6 +31,8 @@ pub(super) struct Draft {
     pub(super) management_port: Option<Option<u16>>,
     pub(super) prometheus_port: Option<Option<u16>>,
     pub(super) log_level: Option<LogLevel>,
+    /// How much memory this machine is to be taken to have, where somebody said so.
+    pub(super) memory: Option<u64>,
 }
 
 impl Default for Draft {
@@ -41,6 +43,7 @@ impl Default for Draft {
             management_port: None,
             prometheus_port: None,
             log_level: None,
+            memory: None,
         }
     }
 }

@@ -199,7 +199,15 @@ impl Loading {
 
     fn finish(self, memory: Option<u64>, environment: &Environment) -> (Config, Vec<Warning>) {
         let Self { draft, mut warnings, .. } = self;
-        let Draft { mut config, watermark, management_port, prometheus_port, log_level } = draft;
+        let Draft {
+            mut config,
+            watermark,
+            management_port,
+            prometheus_port,
+            log_level,
+            memory: said,
+        } = draft;
+        let memory = said.or(memory);
         config.log_level = log_level.unwrap_or_else(|| default_log_level(&config.log));
         // Who takes any free port for AMQP has other brokers on the machine.
         let usual = |port: Option<u16>| if config.port == 0 { Some(0) } else { port };

@@ -62,30 +62,38 @@ impl LogFile {
         let length = line.len() as u64;
         let is_large = self.max_size > 0 && open.size > 0 && open.size + length > self.max_size;
         if is_old || is_large {
-            self.put_aside()?;
-            let (file, size) = append_to(&self.path)?;
-            *open = Open { file, size, until: self.rotation.next((self.clock)()) };
+            // A line counts more than how large its file is.
+            if let Ok((file, size)) = self.put_aside().and_then(|()| append_to(&self.path)) {
+                *open = Open { file, size, until: self.rotation.next((self.clock)()) };
+            }
         }
         open.size += length;
         open.file.write_all(line)
     }
 
-    /// `log` becomes `log.0`, `log.0` becomes `log.1`, and what is one too many goes.
+    /// `log` becomes `log.0`, `log.0` becomes `log.1`, and what is one too many goes. Somebody may have taken some of
+    /// them away.
     fn put_aside(&self) -> io::Result<()> {
-        let Some(oldest) = self.keep.checked_sub(1) else { return fs::remove_file(&self.path) };
+        let Some(oldest) = self.keep.checked_sub(1) else {
+            return unless_gone(fs::remove_file(&self.path));
+        };
         for number in (0..oldest).rev() {
-            match fs::rename(self.numbered(number), self.numbered(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            unless_gone(fs::rename(self.numbered(number), self.numbered(number + 1)))?;
         }
-        fs::rename(&self.path, self.numbered(0))
+        unless_gone(fs::rename(&self.path, self.numbered(0)))
     }
 
     fn numbered(&self, number: usize) -> PathBuf {
         let mut name = self.path.as_os_str().to_owned();
         name.push(format!(".{number}"));
         PathBuf::from(name)
+    }
+}
+
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }
 
@@ -161,9 +169,18 @@ mod tests {
         let log = folder.open(&rules);
         write(&log, "six\n");
         assert_eq!(folder.texts()[0], "five\nsix\n");
-        let log = folder.open(&LogConfig { file_keep: 0, ..rules });
+        let log = folder.open(&LogConfig { file_keep: 0, ..rules.clone() });
         write(&log, "seven\n");
         assert_eq!(folder.texts()[..2], ["seven\n", "a line that is too long\n"]);
+        // Nothing is lost where the file is taken away, nor where it can't be put aside.
+        fs::remove_file(folder.0.join("in/log")).unwrap();
+        write(&log, "eight is here\n");
+        assert_eq!(folder.texts()[0], "eight is here\n");
+        let log = folder.open(&LogConfig { file_keep: 1, ..rules });
+        fs::remove_file(folder.0.join("in/log.0")).unwrap();
+        fs::create_dir(folder.0.join("in/log.0")).unwrap();
+        write(&log, "nine\n");
+        assert_eq!(folder.texts()[0], "eight is here\nnine\n");
     }
 
     #[test]

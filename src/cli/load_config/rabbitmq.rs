@@ -108,7 +108,8 @@ impl Loading {
         value: &str,
         origin: Origin,
     ) -> Result<(), ConfigError> {
-        self.take(key, value, meaning(key, value, memory::available()), origin)
+        let memory = self.draft.memory.or_else(memory::available);
+        self.take(key, value, meaning(key, value, memory), origin)
     }
 
     /// Does what a key with its value means.
@@ -137,6 +138,7 @@ impl Loading {
                 patterns[place] = pattern;
             }
             Meaning::OfNewVHosts(said) => self.begin_vhosts_with(key, value, said, origin)?,
+            Meaning::Memory(bytes) => self.draft.memory = Some(bytes),
             Meaning::Log(part) => self.together.log(part, origin),
             Meaning::Https(ours) => self.together.https.push((ours, value.to_owned(), origin)),
             Meaning::ManagementTls(on) => self.together.management_tls = on.then_some(origin),

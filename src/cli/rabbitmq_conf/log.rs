@@ -35,7 +35,9 @@ pub(super) fn log(rest: &str, value: &str) -> Option<Meaning> {
         "file.rotation.date" => {
             set("log_file_rotation", if value.is_empty() { "never" } else { value })
         }
-        "file.rotation.size" => set("log_file_max_size", value),
+        "file.rotation.size" => {
+            set("log_file_max_size", if value == "infinity" { "0" } else { value })
+        }
         "file.rotation.count" => set("log_file_keep", value),
         "console" => match value {
             "true" => Meaning::Log(LogPart::Console(true)),

@@ -26,6 +26,8 @@ pub(in crate::cli) enum Meaning {
     Log(LogPart),
     /// HTTPS has what AMQP has; it says the same if this key of leveret's has this value.
     Https(&'static str),
+    /// How much memory this machine is to be taken to have, in bytes.
+    Memory(u64),
     /// Whether HTTP of the management API is to be HTTPS.
     ManagementTls(bool),
     /// It says what is so anyway, or steers what leveret has no need for.
@@ -41,8 +43,7 @@ pub(in crate::cli) enum Meaning {
 use Meaning::{Missing, NoEffect, Unknown, Wrong};
 
 /// Keys that are leveret's by another name, or the same, and take the same values.
-pub(super) const SAME: [(&str, &str); 50] = [
-    ("listeners.ssl.default", "tls_port"),
+pub(super) const SAME: [(&str, &str); 48] = [
     ("ssl_options.certfile", "tls_cert_file"),
     ("ssl_options.keyfile", "tls_key_file"),
     ("ssl_options.cacertfile", "tls_ca_file"),
@@ -60,7 +61,6 @@ pub(super) const SAME: [(&str, &str); 50] = [
     ("channel_max", "channel_max"),
     ("max_channels_per_connection", "channel_max"),
     ("max_message_size", "max_message_size"),
-    ("consumer_timeout", "consumer_timeout"),
     ("disk_free_limit.absolute", "disk_free_limit"),
     ("vm_memory_high_watermark.absolute", "memory_high_watermark"),
     ("management.tcp.port", "management_port"),
@@ -97,6 +97,9 @@ pub(super) const SAME: [(&str, &str); 50] = [
 /// What a key with its value is here. `memory` is what this machine has, for shares of it.
 pub(in crate::cli) fn meaning(key: &str, value: &str, memory: Option<u64>) -> Meaning {
     let text = || Given::Text(value.to_owned());
+    if value == "0" && matches!(key, "channel_max" | "max_channels_per_connection" | "frame_max") {
+        return without_limit(key);
+    }
     if let Some((_, ours)) = SAME.iter().find(|(theirs, _)| *theirs == key) {
         return Meaning::Set(ours, text());
     }
@@ -111,6 +114,15 @@ pub(in crate::cli) fn meaning(key: &str, value: &str, memory: Option<u64>) -> Me
         "cluster_exchange_limit" => limit("max_exchanges", value),
         "default_queue_type" => queue_type(value),
         "handshake_timeout" => milliseconds(value),
+        // The words of advanced.config for "never".
+        "consumer_timeout" if matches!(value, "undefined" | "infinity") => {
+            Meaning::Set("consumer_timeout", Given::Integer(0))
+        }
+        "consumer_timeout" => Meaning::Set("consumer_timeout", text()),
+        "total_memory_available_override_value" => {
+            let bytes = text().bytes(1..=i64::MAX);
+            bytes.map_or(Wrong("a number of bytes, such as 2GB"), Meaning::Memory)
+        }
         "anonymous_login_user" if value == "none" => {
             Meaning::Set("allow_anonymous", Given::Bool(false))
         }
@@ -213,6 +225,16 @@ fn of_choice(key: &str, value: &str) -> Meaning {
     }
 }
 
+/// What RabbitMQ has for no limit at all.
+fn without_limit(key: &str) -> Meaning {
+    match key {
+        "frame_max" => {
+            Missing("a frame is a piece of memory, and has to have an end: give a number of bytes")
+        }
+        _ => Meaning::Set("channel_max", Given::Integer(65_535)),
+    }
+}
+
 /// A limit, of which RabbitMQ's word for none is another.
 fn limit(ours: &'static str, value: &str) -> Meaning {
     let value = if value == "infinity" { "0" } else { value };
@@ -284,7 +306,7 @@ fn listener_at(listener: &str, value: &str) -> Meaning {
 
 /// A place for AMQP over TLS: a port, on all addresses that there are. There is one port.
 fn encrypted_listener(listener: &str, value: &str) -> Meaning {
-    if listener.parse::<u32>().is_err() {
+    if listener != "default" && listener.parse::<u32>().is_err() {
         return Unknown;
     }
     let everywhere = ["0.0.0.0:", "[::]:", ":::"];
@@ -331,6 +353,10 @@ mod tests {
             ),
             ("handshake_timeout", "10001", Meaning::Set("handshake_timeout", Given::Integer(11))),
             ("max_connections", "infinity", set("max_connections", "0")),
+            ("consumer_timeout", "undefined", Meaning::Set("consumer_timeout", Given::Integer(0))),
+            ("consumer_timeout", "1000", set("consumer_timeout", "1000")),
+            ("channel_max", "0", Meaning::Set("channel_max", Given::Integer(65_535))),
+            ("total_memory_available_override_value", "2GB", Meaning::Memory(2_000_000_000)),
             ("channel_max_per_node", "500", set("max_channels", "500")),
             ("consumer_max_per_channel", "100", set("max_consumers_per_channel", "100")),
             ("cluster_queue_limit", "infinity", set("max_queues", "0")),
@@ -406,7 +432,8 @@ mod tests {
             ("listeners.tcp.2", ":::5672", listener(Some("::"), "5672")),
             ("listeners.tcp.3", "[::1]:5672", listener(Some("::1"), "5672")),
             ("listeners.tcp", "none", Meaning::Set("port", Given::Text("none".to_owned()))),
-            ("listeners.ssl.default", "1", Meaning::Set("tls_port", Given::Text("1".to_owned()))),
+            ("listeners.ssl.default", "1", Meaning::Set("tls_port", Given::Integer(1))),
+            ("listeners.ssl.default", "0.0.0.0:2", Meaning::Set("tls_port", Given::Integer(2))),
             ("listeners.tcp.other", "1", Unknown),
         ] {
             assert_eq!(meaning(key, value, None), expected, "{key} {value}");
@@ -449,6 +476,7 @@ mod tests {
             ("default_queue_type", "stream"),
             ("password_hashing_module", "rabbit_password_hashing_md5"),
             ("proxy_protocol", "true"),
+            ("frame_max", "0"),
         ] {
             assert!(matches!(meaning(key, value, None), Missing(_)), "{key} {value}");
         }

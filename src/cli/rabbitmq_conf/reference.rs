@@ -30,7 +30,9 @@ const MORE: &str = "\
 | `default_queue_type` | `default_queue_type` |
 | `loopback_users.NAME`, `loopback_users` | `loopback_users` |
 | `anonymous_login_user = none` | `allow_anonymous = false` |
-| `listeners.ssl.N` | `tls_port` |
+| `listeners.ssl.default`, `listeners.ssl.N` | `tls_port` |
+| `consumer_timeout` | `consumer_timeout`; `undefined`, as `advanced.config` has it, is 0 |
+| `total_memory_available_override_value` | what shares of the memory are of |
 | `ssl_options.versions.N` | `tls_versions`; those before 1.2 are reported |
 | `default_user_tags.TAG`, `default_permissions.*` | `default_user_tags`, `default_permissions` |
 | `default_limits.vhosts.ID.*` | the limits that a new vhost begins with whose name matches `pattern`; of several the first by ID |

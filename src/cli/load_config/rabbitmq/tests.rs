@@ -308,6 +308,16 @@ fn where_the_log_goes_is_understood() {
     assert!(warnings[0].starts_with("RABBITMQ_LOGS is passed over: "), "{warnings:?}");
 }
 
+#[test]
+fn shares_are_of_the_memory_that_a_file_says_there_is() {
+    let text = "total_memory_available_override_value = 1GB\nvm_memory_high_watermark.relative = 0.5\n\
+                disk_free_limit.relative = 1.5\n";
+    let dir = TestDir::new("memory", &[("rabbitmq.conf", text)]);
+    let (config, _) = load(&["--config", &dir.file("rabbitmq.conf")], &[]).unwrap();
+    assert_eq!(config.memory_high_watermark_bytes, 500_000_000);
+    assert_eq!(config.disk_free_limit, 1_500_000_000);
+}
+
 /// Goal: HTTPS that is to have what AMQP has is no reason to warn, and what differs is.
 #[test]
 fn https_has_what_ssl_options_say() {
