@@ -33,9 +33,12 @@ const BATCH: usize = 256;
 struct Sink(Mutex<Vec<Delivery>>);
 
 impl DeliverySink for Sink {
-    fn deliver(&self, deliveries: &mut Vec<Delivery>) {
+    fn deliver(&self, deliveries: &mut Vec<Delivery>) -> bool {
         self.0.lock().append(deliveries);
+        false
     }
+
+    fn wake(&self) {}
 
     fn cancelled(&self, _subscription: Subscription) {}
 
