@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use amqp_codec::ChannelId;
+use smallvec::SmallVec;
 
 use super::message::Message;
 use super::time::Timestamp;
@@ -68,7 +69,7 @@ pub trait DeliverySink: Send + Sync + fmt::Debug {
 
 /// Sinks that were given something and are to be woken, which happens when this is dropped at the latest.
 #[derive(Debug, Default)]
-pub struct Wakeups(Vec<Arc<dyn DeliverySink>>);
+pub struct Wakeups(SmallVec<[Arc<dyn DeliverySink>; 1]>);
 
 impl Wakeups {
     /// Adds one.

@@ -27,6 +27,9 @@ const TURN_REQUESTS: u64 = 64;
 /// And after so many bytes.
 const TURN_BYTES: usize = 512 * 1024;
 
+/// The same for one whose socket takes all that is written.
+const WRITTEN_BYTES: usize = 2 * 1024 * 1024;
+
 /// How long a client may take to close its end after the goodbye, as with RabbitMQ.
 pub(super) const LINGER: Duration = Duration::from_secs(30);
 
@@ -136,7 +139,7 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
                 self.client.output().shrink();
             }
             let must_write = has_output || self.writer.holds_back();
-            if written >= TURN_BYTES {
+            if written >= WRITTEN_BYTES {
                 written = 0;
                 tokio::task::yield_now().await;
             }

@@ -24,7 +24,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    prepare(SockRef::from(&socket));
+    prepare(&SockRef::from(&socket));
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -65,12 +65,12 @@ fn lacks_ipv6(error: &io::Error) -> bool {
 /// Prepares an accepted socket, where it does not have the options of the listener, as on Linux.
 pub(super) fn prepare_accepted(stream: &TcpStream) {
     if cfg!(not(target_os = "linux")) {
-        prepare(SockRef::from(stream));
+        prepare(&SockRef::from(stream));
     }
 }
 
 /// Small frames go out at once, and a dead peer is noticed in the end.
-fn prepare(socket: SockRef<'_>) {
+fn prepare(socket: &SockRef<'_>) {
     // Neither is worth refusing clients over.
     let _ = socket.set_tcp_nodelay(true);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);

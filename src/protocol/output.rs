@@ -14,8 +14,8 @@ use bytes::{Buf, Bytes, BytesMut};
 const COPY_MAX: usize = 16 * 1024;
 
 /// Offered to a vectored write at most: the system takes it in one go if it has room, and whoever waits for the same
-/// thread waits for half a millisecond then.
-const WRITE_BYTES_MAX: usize = 1024 * 1024;
+/// thread waits for a millisecond then.
+const WRITE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// The end of every frame.
 const FRAME_END: &[u8] = &[amqp_codec::FRAME_END];

@@ -9,7 +9,9 @@ fn consumer(host: &Arc<Host>) -> (TestClient, Arc<AtomicUsize>) {
     let wakes = Arc::new(AtomicUsize::new(0));
     let wake = {
         let wakes = Arc::clone(&wakes);
-        Box::new(move || drop(wakes.fetch_add(1, Ordering::SeqCst)))
+        Box::new(move || {
+            wakes.fetch_add(1, Ordering::SeqCst);
+        })
     };
     let mut client = TestClient::connect_woken_by(host, 0, wake);
     client.declare("tasks");
