@@ -12,6 +12,7 @@ use amqp_codec::{
 };
 use bytes::{Buf, Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use leveret::auth::HashingAlgorithm;
 use leveret::broker::credit::{ChannelCredit, OutboxBound};
 use leveret::broker::effect::{Delivery, DeliverySink, Effects, Subscription};
 use leveret::broker::message::{Message, MessageParts};
@@ -22,7 +23,7 @@ use leveret::broker::vhost::VHostOptions;
 use leveret::config::{Capacity, CertificateLogin};
 use leveret::protocol::connection::{Settings, State};
 use leveret::protocol::handshake::Limits;
-use leveret::session::{Client, Defaults, Host, HostSettings, Peer};
+use leveret::session::{Client, Defaults, Host, HostSettings, NewVHosts, Peer};
 use leveret::store::MemoryStore;
 use parking_lot::Mutex;
 
@@ -131,7 +132,8 @@ fn host() -> Arc<Host> {
         anonymous_user: String::new(),
         certificate_login: CertificateLogin::default(),
         capacity: Capacity::default(),
-        vhost_limits: Vec::new(),
+        new_vhosts: NewVHosts::default(),
+        password_hashing: HashingAlgorithm::default(),
         descriptors_max: 0,
         node_name: "rabbit@bench".to_owned(),
         outbox_bytes_max: 1 << 20,
@@ -142,7 +144,9 @@ fn host() -> Arc<Host> {
         seed: Some(1),
     })
     .expect("nothing to restore");
-    host.make_defaults(Defaults::new("guest", "guest", "/")).expect("short names");
+    host.acting_by_itself()
+        .make_defaults(Defaults::new("guest", "guest", "/"))
+        .expect("short names");
     host
 }
 

@@ -210,7 +210,7 @@ fn route(criterion: &mut Criterion) {
         arguments: FieldTable::default(),
     };
     let exchange = ShortString::from_static("x");
-    vhost.declare_exchange(&exchange, properties).expect("is new");
+    vhost.declare_exchange(&exchange, properties, "rmq-internal").expect("is new");
     for number in 0..1_000 {
         let name = ShortString::truncated(format!("queue.{number}"));
         let queue =

@@ -19,12 +19,17 @@ case "$1" in
         ;;
 esac
 
-# Where no file can be mounted, definitions come in a variable: JSON, or JSON in base64.
+# Where no file can be mounted, definitions come in a variable: JSON, or JSON in base64, which has no braces.
 if [ -n "${LEVERET_DEFINITIONS:-}" ]; then
     LEVERET_LOAD_DEFINITIONS="${HOME:-/var/lib/rabbitmq}/definitions.json"
     case "$LEVERET_DEFINITIONS" in
-        '{'*) printf '%s' "$LEVERET_DEFINITIONS" > "$LEVERET_LOAD_DEFINITIONS" ;;
-        *) printf '%s' "$LEVERET_DEFINITIONS" | base64 -d > "$LEVERET_LOAD_DEFINITIONS" ;;
+        *'{'*) printf '%s' "$LEVERET_DEFINITIONS" > "$LEVERET_LOAD_DEFINITIONS" ;;
+        *)
+            if ! printf '%s' "$LEVERET_DEFINITIONS" | base64 -d > "$LEVERET_LOAD_DEFINITIONS"; then
+                echo "leveret: LEVERET_DEFINITIONS is neither JSON nor JSON in base64" >&2
+                exit 78
+            fi
+            ;;
     esac
     export LEVERET_LOAD_DEFINITIONS
     unset LEVERET_DEFINITIONS

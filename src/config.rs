@@ -8,12 +8,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use self::capacity::Capacity;
+pub use self::log::{LogCategory, LogConfig, LogRotation};
 pub use self::tls::{CertificateLogin, TlsConfig, TlsOptions, TlsVerify, TlsVersions};
-pub use self::vhost_limits::DefaultVHostLimits;
+pub use self::vhost_defaults::{DefaultOperatorPolicy, DefaultVHostLimits, DefaultVHostUser};
 
 mod capacity;
+mod log;
 mod tls;
-mod vhost_limits;
+mod vhost_defaults;
 
 /// Everything that can be configured, with RabbitMQ's defaults where it has them.
 ///
@@ -70,10 +72,20 @@ pub struct Config {
     /// What new vhosts are limited to: the first of these whose pattern matches, by name. There is no key for it but
     /// RabbitMQ's.
     pub vhost_limits: BTreeMap<String, DefaultVHostLimits>,
+    /// Users for whom new vhosts are open, by name. There is no key for it but RabbitMQ's.
+    pub vhost_users: BTreeMap<String, DefaultVHostUser>,
+    /// Operator policies that new vhosts have, by name. There is no key for it but RabbitMQ's.
+    pub vhost_operator_policies: BTreeMap<String, DefaultOperatorPolicy>,
     /// What the broker calls the cluster that it is all of. Empty: as the node.
     pub cluster_name: String,
     /// A file of definitions that are put in force before anybody can connect.
     pub load_definitions: Option<PathBuf>,
+    /// Durable queues that are declared in the default vhost before anybody can connect, unless they are there.
+    pub queues: Vec<String>,
+    /// Whether that is left out where they are the same as at the last start.
+    pub load_definitions_if_changed: bool,
+    /// How new passwords are hashed.
+    pub password_hashing: PasswordHashing,
     /// Users who may log in from this machine only.
     pub loopback_users: Vec<String>,
     /// Whether clients may log in without a name, as the default user (SASL mechanism ANONYMOUS).
@@ -98,8 +110,10 @@ pub struct Config {
     pub default_queue_type: DefaultQueueType,
     /// The least important messages to log.
     pub log_level: LogLevel,
-    /// How log messages are written.
+    /// How log messages are written to standard output.
     pub log_format: LogFormat,
+    /// Where else they go, and which of them.
+    pub log: LogConfig,
     /// A file to write once the broker accepts connections: JSON with its process id and ports.
     pub ready_file: Option<PathBuf>,
     /// A file to write the process id to.
@@ -132,8 +146,13 @@ impl Default for Config {
             default_permissions: [".*"; 3].map(str::to_owned),
             default_vhost: "/".to_owned(),
             vhost_limits: BTreeMap::new(),
+            vhost_users: BTreeMap::new(),
+            vhost_operator_policies: BTreeMap::new(),
             cluster_name: String::new(),
             load_definitions: None,
+            queues: Vec::new(),
+            load_definitions_if_changed: false,
+            password_hashing: PasswordHashing::Sha256,
             loopback_users: vec!["guest".to_owned()],
             allow_anonymous: false,
             memory_high_watermark_bytes: 0,
@@ -148,6 +167,7 @@ impl Default for Config {
             default_queue_type: DefaultQueueType::Classic,
             log_level: LogLevel::Info,
             log_format: LogFormat::Text,
+            log: LogConfig::default(),
             ready_file: None,
             pid_file: None,
         }
@@ -221,6 +241,15 @@ pub enum ConsumerTimeoutAction {
     CloseChannel,
     /// The consumer is cancelled, as in RabbitMQ 4.3.
     Cancel,
+}
+
+/// How new passwords are hashed. What was hashed otherwise stays good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PasswordHashing {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
 }
 
 /// The type of queues that are declared without one.
@@ -314,6 +343,18 @@ impl FromStr for DefaultQueueType {
         match word {
             "classic" => Ok(Self::Classic),
             "quorum" => Ok(Self::Quorum),
+            _ => Err(UnknownWord),
+        }
+    }
+}
+
+impl FromStr for PasswordHashing {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        match word {
+            "sha256" => Ok(Self::Sha256),
+            "sha512" => Ok(Self::Sha512),
             _ => Err(UnknownWord),
         }
     }

@@ -2,6 +2,7 @@
 
 mod administration;
 mod descriptors;
+mod new_vhosts;
 mod web;
 
 use std::io;
@@ -10,16 +11,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use self::descriptors::Descriptors;
 use self::web::Web;
-use crate::auth::{Certificate, Permissions};
+use crate::auth::{Certificate, HashingAlgorithm, Permissions};
 use crate::broker::census::Census;
 use crate::broker::effect::Position;
 use crate::broker::memory::MemoryGauge;
-use crate::broker::parameter::VHostLimits;
+use crate::broker::parameter::GlobalParameter;
 use crate::broker::policy::QueueKind;
 use crate::broker::policy::{EffectiveDefinition, Policy, PolicyError};
 use crate::broker::queue::{QueueCounts, Restored, ScheduledMessage, Totals, Window};
@@ -27,16 +31,14 @@ use crate::broker::queue_cell::{QueueCell, QueueId, QueueIds};
 use crate::broker::queue_settings::{QueueDefaults, TimeoutAction};
 use crate::broker::vhost::{VHost, VHostOptions};
 use crate::config::{
-    Config, ConsumerTimeoutAction, DefaultQueueType, DefaultVHostLimits, Durability, LogLevel,
-    Secret,
+    Config, ConsumerTimeoutAction, DefaultQueueType, Durability, LogLevel, PasswordHashing, Secret,
 };
 use crate::net::{Listeners, Server, ServerError, TlsListener, epoch, now, since_1970};
-use crate::pattern::{InvalidPattern, Pattern};
 use crate::protocol::connection::Settings;
 use crate::protocol::handshake::Limits;
 use crate::session::{
-    AdminError, DEFINITION_PREFIXES, Defaults, Definitions, Host, HostSettings, RestoreError,
-    definition_document,
+    AdminError, DEFINITION_PREFIXES, Defaults, Definitions, Host, HostSettings, NewVHosts,
+    RestoreError, definition_document,
 };
 use crate::store::log::LogOptions;
 use crate::store::{
@@ -111,16 +113,24 @@ pub enum StartError {
         /// What is wrong.
         reason: String,
     },
+    /// A queue of `queues` can't be declared.
+    #[error("queues: '{queue}': {reason}")]
+    Queue {
+        /// The queue.
+        queue: String,
+        /// What is wrong.
+        reason: AdminError,
+    },
     /// The default user or vhost can't be.
     #[error("default_user or default_vhost: {0}; choose another name")]
     Defaults(#[from] AdminError),
-    /// What new vhosts are to be limited to.
-    #[error("default_limits.vhosts.{id}.pattern: {reason}")]
-    VHostLimits {
-        /// Which of them.
-        id: String,
+    /// What new vhosts are to begin with.
+    #[error("{key}: {reason}")]
+    NewVHosts {
+        /// RabbitMQ's key for it.
+        key: String,
         /// What is wrong.
-        reason: InvalidPattern,
+        reason: String,
     },
     /// What an earlier process stored makes no sense.
     #[error(transparent)]
@@ -148,14 +158,15 @@ impl Broker {
         let descriptors = Descriptors::of_process(&config);
         let Opened { store, durable, recovered } = open_store(&config, descriptors.segments)?;
         let Recovered { values, queues, first_free } = recovered;
-        let vhost_limits = vhost_limits(&config)?;
+        let new_vhosts = new_vhosts::of(&config)?;
         let settings = host_settings(&config, store, values, first_free);
         let descriptors_max = descriptors.clients;
-        let host = Host::new(HostSettings { vhost_limits, descriptors_max, ..settings })?;
+        let host = Host::new(HostSettings { new_vhosts, descriptors_max, ..settings })?;
         if let Some(durable) = &durable {
             restore(&host, durable, queues)?;
         }
         begin(&host, &config)?;
+        declare_queues(&host, &config)?;
         let every_interface = [IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
         let addresses = if config.bind.is_empty() { &every_interface[..] } else { &config.bind };
         let web = Web::listen(addresses, &config, tls.as_ref())?;
@@ -232,6 +243,12 @@ impl Broker {
         }
     }
 
+    /// Where who runs the broker reaches its management API over HTTP, with [`Broker::local_token`], and nobody else:
+    /// where there is only HTTPS and clients need a certificate.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.web.local
+    }
+
     /// Where it listens for management over HTTP.
     pub fn management_addresses(&self) -> &[SocketAddr] {
         &self.web.management
@@ -296,7 +313,7 @@ impl Broker {
     /// # Errors
     /// [`PolicyError::VHostNotFound`].
     pub fn set_policy(&self, vhost: &str, policy: Policy) -> Result<(), PolicyError> {
-        self.host.set_policy(&*self.vhost(vhost)?, policy, now());
+        self.host.acting_by_itself().set_policy(&*self.vhost(vhost)?, policy, now());
         Ok(())
     }
 
@@ -305,7 +322,7 @@ impl Broker {
     /// # Errors
     /// [`PolicyError::VHostNotFound`].
     pub fn delete_policy(&self, vhost: &str, name: &str) -> Result<bool, PolicyError> {
-        Ok(self.host.delete_policy(&*self.vhost(vhost)?, name, now()))
+        Ok(self.host.acting_by_itself().delete_policy(&*self.vhost(vhost)?, name, now()))
     }
 
     /// The policies of a vhost, from the strongest to the weakest.
@@ -321,7 +338,7 @@ impl Broker {
     /// # Errors
     /// [`PolicyError::UnknownKeys`] for keys that only a policy can set, [`PolicyError::VHostNotFound`].
     pub fn set_operator_policy(&self, vhost: &str, policy: Policy) -> Result<(), PolicyError> {
-        self.host.set_operator_policy(&*self.vhost(vhost)?, policy, now())
+        self.host.acting_by_itself().set_operator_policy(&*self.vhost(vhost)?, policy, now())
     }
 
     /// Deletes an operator policy; `false` where there is none of this name.
@@ -329,7 +346,7 @@ impl Broker {
     /// # Errors
     /// [`PolicyError::VHostNotFound`].
     pub fn delete_operator_policy(&self, vhost: &str, name: &str) -> Result<bool, PolicyError> {
-        Ok(self.host.delete_operator_policy(&*self.vhost(vhost)?, name, now()))
+        Ok(self.host.acting_by_itself().delete_operator_policy(&*self.vhost(vhost)?, name, now()))
     }
 
     /// The operator policies of a vhost, from the strongest to the weakest.
@@ -533,8 +550,17 @@ fn restore(
             host.store_relieved();
         }
     });
+    let of_alarm = Arc::downgrade(host);
+    durable.on_disk_alarm(move |is_low| {
+        if let Some(host) = of_alarm.upgrade() {
+            host.disk_alarm(is_low);
+        }
+    });
     host.restore(queues, &|queue, wanted| durable.page(queue, wanted), now())
 }
+
+/// The parameter that has the hash of definitions from a file, in RabbitMQ as well.
+const IMPORTED_HASH: &str = "imported_definition_hash_value";
 
 /// What there is besides what was there: definitions from a file, or what an empty broker begins with.
 fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
@@ -546,23 +572,57 @@ fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
         permissions,
         ..Defaults::new(default_user, default_pass.expose(), default_vhost)
     };
-    let Some(path) = load_definitions else { return Ok(host.make_defaults(defaults)?) };
+    let Some(path) = load_definitions else {
+        return Ok(host.acting_by_itself().make_defaults(defaults)?);
+    };
     let refused = |file: &Path, reason: &dyn std::fmt::Display| {
         let (path, reason) = (file.display().to_string(), reason.to_string());
         StartError::Load { path, reason }
     };
     let mut together = Map::new();
-    for file in definition_files(path).map_err(|error| refused(path, &error))? {
+    let files = definition_files(path).map_err(|error| refused(path, &error))?;
+    let is_alone = files.len() == 1;
+    let mut hash = Sha256::new();
+    for file in files {
         let text = std::fs::read(&file).map_err(|error| refused(&file, &error))?;
+        hash.update(&text);
         let document = serde_json::from_slice(&text).map_err(|error| refused(&file, &error))?;
         // Of several, what is wrong with one is said of that one.
-        Definitions::read(&document).map_err(|error| refused(&file, &error))?;
+        if !is_alone {
+            Definitions::read(&document).map_err(|error| refused(&file, &error))?;
+        }
         add_definitions(&mut together, document);
+    }
+    let imported = config.load_definitions_if_changed.then(|| GlobalParameter {
+        name: IMPORTED_HASH.to_owned(),
+        value: BASE64.encode(hash.finalize()).into(),
+    });
+    if let Some(imported) = &imported
+        && host.global_parameter(IMPORTED_HASH).is_some_and(|before| before.value == imported.value)
+    {
+        tracing::info!("definitions of {} are the same as before, and left out", path.display());
+        return Ok(());
     }
     let definitions = Definitions::read(&Value::Object(together));
     let definitions = definitions.map_err(|error| refused(path, &error))?;
-    host.begin_with(definitions, defaults, now()).map_err(|error| refused(path, &error))?;
+    host.acting_by_itself()
+        .begin_with(definitions, defaults, now())
+        .map_err(|error| refused(path, &error))?;
+    if let Some(imported) = imported {
+        host.acting_by_itself().put_global_parameter(imported);
+    }
     tracing::info!("definitions of {} are in force", path.display());
+    Ok(())
+}
+
+/// Declares what the configuration lists and is not there.
+fn declare_queues(host: &Host, config: &Config) -> Result<(), StartError> {
+    let Config { queues, default_vhost, .. } = config;
+    for queue in queues {
+        host.acting_by_itself()
+            .declare_durable_queue(default_vhost, queue, now())
+            .map_err(|reason| StartError::Queue { queue: queue.clone(), reason })?;
+    }
     Ok(())
 }
 
@@ -610,16 +670,6 @@ fn cluster_name(config: &Config) -> String {
     }
 }
 
-fn vhost_limits(config: &Config) -> Result<Vec<(Pattern, VHostLimits)>, StartError> {
-    let compiled = config.vhost_limits.iter().map(|(id, limits)| {
-        let DefaultVHostLimits { pattern, max_connections, max_queues } = limits;
-        let limits = VHostLimits { max_connections: *max_connections, max_queues: *max_queues };
-        let refused = |reason| StartError::VHostLimits { id: id.clone(), reason };
-        Ok((Pattern::new(pattern).map_err(refused)?, limits))
-    });
-    compiled.collect()
-}
-
 fn host_settings(
     config: &Config,
     store: Arc<dyn Store>,
@@ -645,7 +695,11 @@ fn host_settings(
         anonymous_user: config.default_user.clone(),
         certificate_login: config.tls.login_from,
         capacity: config.capacity,
-        vhost_limits: Vec::new(),
+        new_vhosts: NewVHosts::default(),
+        password_hashing: match config.password_hashing {
+            PasswordHashing::Sha256 => HashingAlgorithm::Sha256,
+            PasswordHashing::Sha512 => HashingAlgorithm::Sha512,
+        },
         descriptors_max: 0,
         node_name: node_name(config),
         outbox_bytes_max: config.consumer_outbox_bytes,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use leveret::Broker;
-use leveret::config::{Config, Durability};
+use leveret::config::{Config, DefaultOperatorPolicy, DefaultVHostUser, Durability, Secret};
 use serde_json::{Value, json};
 
 /// A folder that goes with the test.
@@ -213,5 +213,97 @@ async fn definitions_that_can_not_be_loaded_keep_the_broker_from_starting() {
         let broker = Broker::builder().configure(|config| config.load_definitions = Some(file));
         let error = broker.start().await.expect_err("no definitions").to_string();
         assert_eq!(error, format!("load_definitions: {path}: {reason}"));
+    }
+}
+
+/// Goal: new vhosts have the users and operator policies that are for their names, the default vhost as well, and the
+/// default user is there beside them. What an administrator changed later is not changed back.
+#[tokio::test]
+async fn new_vhosts_begin_with_users_and_operator_policies() {
+    let folder = Folder::new("new-vhosts");
+    let user = |pattern: &str, password: Option<&str>| DefaultVHostUser {
+        vhost_pattern: pattern.to_owned(),
+        password: password.map(Secret::new),
+        tags: vec!["monitoring".to_owned()],
+        read: "^r".to_owned(),
+        ..DefaultVHostUser::default()
+    };
+    let configure = |config: &mut Config| {
+        config.vhost_users.insert("every".to_owned(), user("", Some("pw")));
+        config.vhost_users.insert("dev".to_owned(), user("^dev", None));
+        let policy = DefaultOperatorPolicy {
+            vhost_pattern: "^dev".to_owned(),
+            apply_to: "queues".to_owned(),
+            definition: [("max-length".to_owned(), 5)].into(),
+            ..DefaultOperatorPolicy::default()
+        };
+        config.vhost_operator_policies.insert("bounded".to_owned(), policy);
+    };
+    let broker = start(&folder.0, configure).await;
+    assert_eq!(names(&broker, "users", "name"), ["every", "guest"]);
+    assert_eq!(names(&broker, "permissions", "user"), ["every", "guest"]);
+    broker.put_vhost("dev-1").expect("a name");
+    assert_eq!(names(&broker, "users", "name"), ["dev", "every", "guest"]);
+    let permissions = broker.host().permissions_of("dev", "dev-1").expect("it is open");
+    assert_eq!(permissions.permissions.read.as_str(), "^r");
+    assert!(broker.host().permissions_of("dev", "/").is_none());
+    let policies = broker.operator_policies("dev-1").expect("it is there");
+    assert_eq!(policies.iter().map(|policy| policy.name()).collect::<Vec<_>>(), ["bounded"]);
+    assert_eq!(broker.operator_policies("/").expect("it is there").len(), 0);
+    // They are there already, and keep what they have.
+    broker.put_user("every", "other", &["administrator"]).expect("a name");
+    assert!(broker.delete_operator_policy("dev-1", "bounded").expect("it is there"));
+    broker.put_vhost("dev-2").expect("a name");
+    let before = broker.export_definitions();
+    assert_eq!(before["users"][1]["tags"], json!(["administrator"]));
+    broker.lasting().await;
+    broker.stop().await;
+
+    let broker = start(&folder.0, configure).await;
+    assert_eq!(broker.export_definitions(), before);
+    broker.stop().await;
+}
+
+/// Goal: what can't be in force keeps the broker from starting, by the name that it was given.
+#[tokio::test]
+async fn a_policy_of_new_vhosts_that_can_t_be_is_named() {
+    let folder = Folder::new("new-vhosts-wrong");
+    let mut policy = DefaultOperatorPolicy::default();
+    policy.definition.insert("expires".to_owned(), 0);
+    let broker = Broker::builder().configure(|config| {
+        config.data_dir = Some(folder.0.join("data"));
+        config.vhost_operator_policies.insert("p".to_owned(), policy);
+    });
+    let error = broker.start().await.expect_err("a queue can't expire at once");
+    let text = error.to_string();
+    assert!(text.starts_with("default_policies.operator.p.*: "), "{text}");
+}
+
+/// Goal: definitions that are the same as at the last start are left out, so that what was changed since stays; any
+/// others are put in force.
+#[tokio::test]
+async fn unchanged_definitions_are_left_out_where_that_is_asked_for() {
+    let folder = Folder::new("unchanged");
+    let document =
+        |tags: &str| json!({ "users": [{ "name": "u", "password": "pw", "tags": tags }] });
+    let file = folder.file("definitions.json", &document("monitoring"));
+    let tags = |broker: &Broker| broker.export_definitions()["users"][0]["tags"].clone();
+    for (document, if_changed, expected) in [
+        (document("monitoring"), true, "monitoring"),
+        // As it was changed behind the first start.
+        (document("monitoring"), true, "ours"),
+        (document("administrator"), true, "administrator"),
+        (document("administrator"), false, "administrator"),
+    ] {
+        folder.file("definitions.json", &document);
+        let broker = start(&folder.0, |config| {
+            config.load_definitions = Some(file.clone());
+            config.load_definitions_if_changed = if_changed;
+        });
+        let broker = broker.await;
+        assert_eq!(tags(&broker), json!([expected]));
+        broker.put_user("u", "pw", &["ours"]).expect("a name");
+        broker.lasting().await;
+        broker.stop().await;
     }
 }

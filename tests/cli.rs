@@ -182,19 +182,127 @@ async fn a_wrong_configuration_is_one_line_and_code_78() {
     }
 }
 
+/// Goal: what the system refuses at the start is one line that says what to do, and the code that says what kind of
+/// mistake it is.
 #[tokio::test]
-async fn what_the_system_refuses_is_one_line_and_code_69() {
-    // 198.51.100.1 is for documentation: nobody has it.
-    for (arguments, expected) in [
-        (["--bind", "198.51.100.1"], "cannot listen on 198.51.100.1:0: "),
-        (["--ready-file", "/no/such/folder/ready"], "cannot write the ready file /no/such/folder"),
-    ] {
-        let output = run(&[&["--port", "0"], &arguments[..]].concat(), &[]).await;
+async fn what_the_system_refuses_is_one_line_with_advice() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let taken = listener.local_addr().unwrap().port().to_string();
+    let broken = TempFile::new("broken.json", Some("{ \"users\": [ }"));
+    let wrong = TempFile::new("wrong.json", Some("{ \"users\": [{ \"tags\": \"\" }] }"));
+    let below = format!("{}/data", broken.path());
+    let (fsync, local) = ("--durability=fsync", "--bind=127.0.0.1");
+    let load = |file: &str| vec![("LEVERET_LOAD_DEFINITIONS".to_owned(), file.to_owned())];
+    let log = vec![("LEVERET_LOG_FILE".to_owned(), below.clone())];
+    type Case<'a> = (&'a [&'a str], Vec<(String, String)>, i32, &'a str, &'a str);
+    let cases: [Case<'_>; 9] = [
+        // 198.51.100.1 is for documentation: nobody has it.
+        (&["--bind", "198.51.100.1"], vec![], 69, "cannot listen on 198.51.100.1:0: ", "--bind"),
+        (
+            &[local, "--management-port", &taken],
+            vec![],
+            69,
+            "cannot listen on 127.0.0.1:",
+            "--management-port",
+        ),
+        (
+            &[local, "--prometheus-port", &taken],
+            vec![],
+            69,
+            "cannot listen on 127.0.0.1:",
+            "--prometheus-port",
+        ),
+        (
+            &["--ready-file", "/no/such/folder/ready"],
+            vec![],
+            73,
+            "cannot write the ready file /no/such/folder",
+            "leave it out",
+        ),
+        (
+            &[fsync, "--data-dir", &below],
+            vec![],
+            73,
+            "cannot create ",
+            "choose another directory with --data-dir",
+        ),
+        (
+            &[],
+            load("/no/such/file"),
+            78,
+            "load_definitions: /no/such/file: No such file",
+            "leave load_definitions out",
+        ),
+        (&[], load(broken.path()), 78, "load_definitions: ", "line 1 column 14; mend it"),
+        (
+            &[],
+            load(wrong.path()),
+            78,
+            "load_definitions: ",
+            "users[0]: missing field `name`; mend it",
+        ),
+        (&[], log, 73, "cannot write the log to ", "choose another log_file"),
+    ];
+    for (arguments, environment, code, start, end) in cases {
+        let environment: Vec<_> =
+            environment.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let output = run(&[&["--port", "0"], arguments].concat(), &environment).await;
         let line = one_line(&output.stderr);
-        assert!(line.starts_with(&format!("leveret: {expected}")), "{line}");
-        assert_eq!(output.status.code(), Some(69), "{line}");
+        assert!(line.starts_with(&format!("leveret: {start}")) && line.contains(end), "{line}");
+        assert_eq!(output.status.code(), Some(code), "{line}");
         assert!(!text(&output.stdout).contains(READY), "{line}");
     }
+}
+
+/// Runs the command by a shell, which prepares what it finds.
+async fn run_prepared(prepare: &str, environment: &[(&str, &str)]) -> Output {
+    let mut shell = Command::new("sh");
+    let line = format!("{prepare} && exec timeout 30 \"$0\" --port 0 --ready-file \"$READY_FILE\"");
+    shell.args(["-c", &line]).arg(binary()).env_clear().envs(environment.iter().copied());
+    shell.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    shell.stdin(Stdio::null()).kill_on_drop(true);
+    timeout(DEADLINE * 2, shell.output()).await.expect("it ends by itself").unwrap()
+}
+
+/// Goal: with few descriptors it runs, and with too few it says so.
+#[tokio::test]
+async fn few_open_files_are_no_reason_not_to_start_and_too_few_are_told() {
+    let none = [("LEVERET_DURABILITY", "none"), ("READY_FILE", "/dev/null/no")];
+    let too_few = run_prepared("ulimit -n 10", &none).await;
+    let line = one_line(&too_few.stderr);
+    assert!(line.contains("let more files be open, with 'ulimit -n 1024'"), "{line}");
+    assert_eq!(too_few.status.code(), Some(71), "{line}");
+    // It comes as far as the file that can't be.
+    let few = run_prepared("ulimit -n 40", &none).await;
+    let line = one_line(&few.stderr);
+    assert!(line.contains("cannot write the ready file /dev/null/no"), "{line}");
+}
+
+/// Goal: where nothing can be written a broker that keeps nothing runs, and any other says what to do.
+#[tokio::test]
+async fn on_a_read_only_system_only_what_keeps_nothing_starts() {
+    let probe =
+        Command::new("unshare").args(["-m", "mount", "-o", "bind,remount,ro", "/"]).status();
+    if !probe.await.is_ok_and(|status| status.success()) {
+        skipped("on_a_read_only_system_only_what_keeps_nothing_starts", "this user can't mount");
+        return;
+    }
+    // No variable names a home, and no user has this number.
+    let mut shell = Command::new("unshare");
+    let line = "mount -o bind,remount,ro / && exec \"$0\" --port 0 --ready-file /dev/null/no";
+    shell.args(["-m", "sh", "-c", line]).arg(binary()).env_clear();
+    shell.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let keeping = shell.output().await.unwrap();
+    let said = one_line(&keeping.stderr);
+    assert!(
+        said.starts_with("leveret: cannot create /var/lib/leveret: Read-only file system"),
+        "{said}"
+    );
+    assert!(said.contains("or keep nothing with --durability none"), "{said}");
+    assert_eq!(keeping.status.code(), Some(73), "{said}");
+    let nothing = shell.env("LEVERET_DURABILITY", "none").output().await.unwrap();
+    let said = one_line(&nothing.stderr);
+    assert!(said.contains("cannot write the ready file /dev/null/no"), "{said}");
 }
 
 #[tokio::test]
@@ -263,7 +371,7 @@ async fn a_configuration_can_be_checked_and_shown() {
         (
             &good,
             0,
-            "good.conf:2: management.path_prefix is about something that leveret does not have",
+            "good.conf:2: management.path_prefix is passed over: let a proxy in front of the",
         ),
         (&odd, 78, "odd.conf:1: frobnicate is not a key that leveret knows"),
         (&bad, 78, "bad.toml:1: port must be a port number"),

@@ -216,6 +216,76 @@ fn the_entry_point_starts_a_broker_that_its_tools_find() {
     assert_eq!(again.stop(), Some(0));
 }
 
+/// Goal: a service of a CI job, which has variables and nothing else.
+#[test]
+fn variables_alone_bring_definitions_queues_and_arguments() {
+    let Some(image) = Image::to_run_in() else { return skipped() };
+    // As folded text of YAML may leave it.
+    let definitions = "\n  {\"vhosts\": [{\"name\": \"shop\"}], \"queues\": [{\"name\": \"jobs\", \
+                       \"vhost\": \"shop\", \"durable\": true, \"arguments\": {\"x-max-length\": 7}}]}";
+    let variables = [
+        ("LEVERET_DEFINITIONS", definitions),
+        ("LEVERET_QUEUES", "jobs, second"),
+        ("RABBITMQ_DEFAULT_VHOST", "shop"),
+        ("LEVERET_ARGS", "--data-dir /var/lib/rabbitmq/own --heartbeat 7"),
+        ("LEVERET_DURABILITY", "os"),
+    ];
+    for words in [&["rabbitmq-server"][..], &["--channel-max", "5"]] {
+        let container = Container::start(&image, words, &variables);
+        let ask = |words: &[&str]| {
+            let output = image.command(words, &variables).output().unwrap();
+            assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+            text(&output.stdout)
+        };
+        // What definitions say of a queue stays.
+        let listed = ask(&[
+            "rabbitmqctl",
+            "-s",
+            "-p",
+            "shop",
+            "list_queues",
+            "name",
+            "durable",
+            "arguments",
+        ]);
+        let mut listed: Vec<&str> = listed.lines().collect();
+        listed.sort_unstable();
+        assert_eq!(listed, ["jobs\ttrue\t[{\"x-max-length\",7}]", "second\ttrue\t[]"], "{words:?}");
+        assert!(image.0.join("var/lib/rabbitmq/own/leveret.token").exists());
+        assert_eq!(container.stop(), Some(0));
+    }
+}
+
+#[test]
+fn a_variable_that_makes_no_sense_is_one_line_and_code_78() {
+    let Some(image) = Image::to_run_in() else { return skipped() };
+    for (variable, value, expected) in [
+        (
+            "LEVERET_DEFINITIONS",
+            "?",
+            "leveret: LEVERET_DEFINITIONS is neither JSON nor JSON in base64",
+        ),
+        ("LEVERET_ARGS", "--prot 1", "leveret: LEVERET_ARGS: unexpected argument '--prot' found"),
+        ("LEVERET_QUEUES", "amq.q", "leveret: LEVERET_QUEUES must be a list of names "),
+    ] {
+        let words = ["docker-entrypoint.sh", "rabbitmq-server"];
+        let output = image.command(&words, &[(variable, value)]).output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{variable}");
+        let said = text(&output.stderr);
+        assert!(said.lines().any(|line| line.starts_with(expected)), "{said}");
+    }
+}
+
+/// Goal: where nothing is kept there is no data directory, and the tools find the broker as well.
+#[test]
+fn tools_find_a_broker_that_keeps_nothing() {
+    let Some(image) = Image::to_run_in() else { return skipped() };
+    let container = Container::start(&image, &[], &[("LEVERET_DURABILITY", "none")]);
+    assert_eq!(image.ok(&["rabbitmq-diagnostics", "-q", "ping"]), "Ping succeeded\n");
+    assert_eq!(image.ok(&["rabbitmqctl", "-s", "list_users"]), "guest\t[administrator]\n");
+    assert_eq!(container.stop(), Some(0));
+}
+
 /// Goal: data are where RabbitMQ's variables say, the tools find the broker there, and what is passed over is said.
 #[test]
 fn rabbitmqs_variables_say_where_data_are() {

@@ -414,6 +414,57 @@ async fn commands_on_its_machine_trust_the_certificate_of_the_token_file() {
     assert_eq!((code, text.contains("not that of this machine's broker")), (76, true), "{text}");
 }
 
+/// Goal: where nobody gets in without a certificate, commands on the broker's machine need none, the health check of the
+/// image among them; and it is for nobody else.
+#[tokio::test]
+async fn commands_on_its_machine_need_no_certificate() {
+    let pki = Pki::new();
+    let data = pki.file("data");
+    let (data_dir, ca) = (
+        format!("--data-dir={}", data.display()),
+        format!("--tls-ca-file={}", pki.file("ca.pem").display()),
+    );
+    let arguments = [
+        "--durability=os",
+        "--management-port=off",
+        "--management-tls-port=0",
+        "--port=0",
+        "--tls-verify=peer",
+        "--tls-fail-if-no-peer-cert=true",
+        &ca,
+        &data_dir,
+    ];
+    let broker = Running::start(&pki, &arguments).await;
+    let ask = async |program: &str, words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_leveret"));
+        command.arg0(program).args(words).env_clear().env("LEVERET_DATA_DIR", &data);
+        let output = timeout(DEADLINE, command.output()).await.unwrap().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.code().unwrap(), text)
+    };
+    let (code, text) = ask("rabbitmq-diagnostics", &["-q", "ping"]).await;
+    assert_eq!((code, &*text), (0, "Ping succeeded\n"));
+    let (code, text) = ask("leveret", &["queue", "declare", "q"]).await;
+    assert_eq!((code, &*text), (0, ""));
+    // It is none of the broker's ports.
+    assert!(broker.ports.get("management").is_none(), "{}", broker.ports);
+    let (_, listeners) = ask("rabbitmq-diagnostics", &["-q", "listeners"]).await;
+    let file: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(data.join("leveret.token")).unwrap()).unwrap();
+    let url = file["url"].as_str().unwrap();
+    let address: SocketAddr = url.strip_prefix("http://").unwrap().parse().unwrap();
+    assert!(address.ip().is_loopback(), "{address}");
+    assert!(!listeners.contains(&address.port().to_string()), "{listeners}");
+    // A name and a password are no token, and without it nobody learns how it is.
+    for path in ["/api/overview", "/api/health/checks/alarms", "/api/index.html"] {
+        let answer = http(TcpStream::connect(address).await.unwrap(), path).await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{path}: {answer}");
+    }
+    let by_https = format!("https://localhost:{}", broker.address("management_tls").port());
+    let (code, text) = ask("leveret", &["status", "--insecure", "--url", &by_https]).await;
+    assert_eq!(code, 76, "{text}");
+}
+
 /// Puts a certificate there that nobody signed but its own key, as `openssl req -x509` makes them: a CA's.
 fn self_sign_server(pki: &Pki) {
     let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::binding::{Binding, Destination};
-use super::exchange::ExchangeProperties;
-use super::queue_cell::QueueCell;
+use super::exchange::Exchange;
+use super::queue_cell::{ConnectionId, QueueCell};
 
 /// The exchange that events are published to, in the vhost [`EVENT_VHOST`].
 pub const EVENT_EXCHANGE: &str = "amq.rabbitmq.event";
@@ -166,10 +166,21 @@ fn is_listener(vhost: &ShortString, binding: &Binding) -> bool {
         && vhost.as_bytes() == EVENT_VHOST.as_bytes()
 }
 
+/// The header that says who did it.
+const ACTING_USER: &str = "user_who_performed_action";
+
 /// A table of these.
 pub fn event_headers(entries: impl IntoIterator<Item = (&'static str, FieldValue)>) -> FieldTable {
     let entries = entries.into_iter();
     entries.map(|(name, value)| (ShortString::truncated(name), value)).collect()
+}
+
+/// The same of something that a user did.
+pub fn event_headers_by(
+    user: &str,
+    entries: impl IntoIterator<Item = (&'static str, FieldValue)>,
+) -> FieldTable {
+    event_headers(entries.into_iter().chain([(ACTING_USER, event_text(user))]))
 }
 
 /// A name, or another text, as a header.
@@ -180,50 +191,65 @@ pub fn event_text(text: impl AsRef<[u8]>) -> FieldValue {
 pub(super) fn exchange_created(
     vhost: &ShortString,
     name: &ShortString,
-    properties: &ExchangeProperties,
+    exchange: &Exchange,
+    user: &str,
 ) -> FieldTable {
-    event_headers([
-        ("name", event_text(name.as_bytes())),
-        ("vhost", event_text(vhost.as_bytes())),
-        ("type", event_text(properties.kind.to_string())),
-        ("durable", FieldValue::Bool(properties.durable)),
-        ("auto_delete", FieldValue::Bool(properties.auto_delete)),
-        ("internal", FieldValue::Bool(properties.internal)),
-        ("arguments", FieldValue::Table(properties.arguments.clone())),
-    ])
+    let properties = &exchange.properties;
+    let policy = exchange.policies().policy.as_ref().map_or("", |policy| policy.name());
+    event_headers_by(
+        user,
+        [
+            ("name", event_text(name.as_bytes())),
+            ("vhost", event_text(vhost.as_bytes())),
+            ("type", event_text(properties.kind.to_string())),
+            ("durable", FieldValue::Bool(properties.durable)),
+            ("auto_delete", FieldValue::Bool(properties.auto_delete)),
+            ("internal", FieldValue::Bool(properties.internal)),
+            ("policy", event_text(policy)),
+            ("arguments", FieldValue::Table(properties.arguments.clone())),
+        ],
+    )
 }
 
-pub(super) fn queue_created(queue: &QueueCell) -> FieldTable {
+pub(super) fn queue_created(queue: &QueueCell, user: &str) -> FieldTable {
     let properties = &queue.properties;
-    event_headers([
-        ("name", event_text(queue.name.as_bytes())),
-        ("vhost", event_text(queue.vhost.as_bytes())),
-        ("durable", FieldValue::Bool(properties.durable)),
-        ("auto_delete", FieldValue::Bool(properties.auto_delete)),
-        ("exclusive", FieldValue::Bool(properties.owner.is_some())),
-        ("arguments", FieldValue::Table(properties.arguments.clone())),
-    ])
+    event_headers_by(
+        user,
+        [
+            ("name", event_text(queue.name.as_bytes())),
+            ("vhost", event_text(queue.vhost.as_bytes())),
+            ("durable", FieldValue::Bool(properties.durable)),
+            ("auto_delete", FieldValue::Bool(properties.auto_delete)),
+            ("exclusive", FieldValue::Bool(properties.owner.is_some())),
+            ("owner_pid", event_text(properties.owner.map(ConnectionId::pid).unwrap_or_default())),
+            ("arguments", FieldValue::Table(properties.arguments.clone())),
+        ],
+    )
 }
 
 /// Something with a name in a vhost is gone.
-pub(super) fn deleted(vhost: &ShortString, name: &ShortString) -> FieldTable {
-    event_headers([("name", event_text(name.as_bytes())), ("vhost", event_text(vhost.as_bytes()))])
+pub(super) fn deleted(vhost: &ShortString, name: &ShortString, user: &str) -> FieldTable {
+    let (name, vhost) = (event_text(name.as_bytes()), event_text(vhost.as_bytes()));
+    event_headers_by(user, [("name", name), ("vhost", vhost)])
 }
 
-pub(super) fn binding_headers(vhost: &ShortString, binding: &Binding) -> FieldTable {
+pub(super) fn binding_headers(vhost: &ShortString, binding: &Binding, user: &str) -> FieldTable {
     let (kind, destination) = match &binding.destination {
         Destination::Queue(queue) => ("queue", &queue.name),
         Destination::Exchange(name) => ("exchange", name),
     };
-    event_headers([
-        ("source_name", event_text(binding.source.as_bytes())),
-        ("source_kind", event_text("exchange")),
-        ("destination_name", event_text(destination.as_bytes())),
-        ("destination_kind", event_text(kind)),
-        ("routing_key", event_text(binding.routing_key.as_bytes())),
-        ("vhost", event_text(vhost.as_bytes())),
-        ("arguments", FieldValue::Table(binding.arguments.clone())),
-    ])
+    event_headers_by(
+        user,
+        [
+            ("source_name", event_text(binding.source.as_bytes())),
+            ("source_kind", event_text("exchange")),
+            ("destination_name", event_text(destination.as_bytes())),
+            ("destination_kind", event_text(kind)),
+            ("routing_key", event_text(binding.routing_key.as_bytes())),
+            ("vhost", event_text(vhost.as_bytes())),
+            ("arguments", FieldValue::Table(binding.arguments.clone())),
+        ],
+    )
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod queue_arguments;
 pub mod queue_cell;
 pub mod queue_settings;
 pub mod replay;
+pub mod requester;
 pub mod routing;
 mod stored_key;
 pub mod time;

@@ -17,6 +17,13 @@ use super::queue_settings::{QueueDefaults, QueueSettings};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
 
+impl ConnectionId {
+    /// Its number, as RabbitMQ would write it.
+    pub fn pid(self) -> String {
+        format!("<0.{}.0>", self.0)
+    }
+}
+
 /// Tells apart two queues that had the same name one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct QueueId(pub u64);

@@ -107,11 +107,14 @@ impl Topology {
     }
 
     /// Removes all exchanges and bindings; the predeclared ones stay, without bindings.
-    pub(super) fn clear(&mut self) {
+    pub(super) fn clear(&mut self, by: &str) {
         let names: Vec<ShortString> = self.exchanges.keys().cloned().collect();
-        names.iter().filter(|name| !is_reserved(name)).for_each(|name| self.remove_exchange(name));
+        names
+            .iter()
+            .filter(|name| !is_reserved(name))
+            .for_each(|name| self.remove_exchange(name, by));
         let left = 0..u32::try_from(self.bindings.len()).unwrap_or(u32::MAX);
-        left.for_each(|id| self.remove_binding(BindingId(id)));
+        left.for_each(|id| self.remove_binding(BindingId(id), by));
     }
 
     /// All exchanges, in no particular order.
@@ -186,6 +189,7 @@ impl Topology {
         &mut self,
         name: &ShortString,
         properties: ExchangeProperties,
+        by: &str,
     ) -> Result<bool, BrokerError> {
         check_not_default(name)?;
         self.check_open()?;
@@ -207,11 +211,12 @@ impl Topology {
             self.census.exchanges.remove(1);
             return Err(error);
         }
-        if let Some(Exchange { properties, .. }) = self.exchanges.get(name) {
+        if let Some(exchange) = self.exchanges.get(name) {
+            let properties = &exchange.properties;
             if properties.durable {
                 self.definitions.put(|| exchange_definition(name, properties.clone()));
             }
-            let headers = || event_log::exchange_created(&self.vhost, name, properties);
+            let headers = || event_log::exchange_created(&self.vhost, name, exchange, by);
             self.events.emit("exchange.created", headers);
         }
         Ok(true)
@@ -282,7 +287,12 @@ impl Topology {
     ///
     /// # Errors
     /// 403 for the default and the predeclared exchanges, 406 if `if_unused` and bindings lead from it.
-    pub fn delete(&mut self, name: &ShortString, if_unused: bool) -> Result<bool, BrokerError> {
+    pub fn delete(
+        &mut self,
+        name: &ShortString,
+        if_unused: bool,
+        by: &str,
+    ) -> Result<bool, BrokerError> {
         check_not_default(name)?;
         if is_reserved(name) {
             return Err(BrokerError::SystemExchange(self.resource(name)));
@@ -293,7 +303,7 @@ impl Topology {
                 Err(BrokerError::InUse(self.resource(name)))
             }
             Some(_) => {
-                self.remove_exchange(name);
+                self.remove_exchange(name, by);
                 Ok(true)
             }
         }
@@ -304,14 +314,14 @@ impl Topology {
     /// # Errors
     /// 403 for the default exchange, 404 for a missing source or destination exchange, 406 for
     /// a binding that the source can't take.
-    pub fn bind(&mut self, binding: Binding) -> Result<bool, BrokerError> {
+    pub fn bind(&mut self, binding: Binding, by: &str) -> Result<bool, BrokerError> {
         self.check_open()?;
         let Some(id) = self.insert_binding(binding)? else { return Ok(false) };
         if let Some(Bound { binding, durable }) = &self.bindings[id.0 as usize] {
             if *durable {
                 self.definitions.put(|| binding.into());
             }
-            let headers = || event_log::binding_headers(&self.vhost, binding);
+            let headers = || event_log::binding_headers(&self.vhost, binding, by);
             self.events.emit("binding.created", headers);
         }
         Ok(true)
@@ -371,6 +381,7 @@ impl Topology {
         destination: &Destination,
         routing_key: &ShortString,
         arguments: &FieldTable,
+        by: &str,
     ) -> Result<bool, BrokerError> {
         check_not_default(source)?;
         if let Destination::Exchange(name) = destination {
@@ -381,14 +392,14 @@ impl Topology {
         else {
             return Ok(false);
         };
-        self.remove_binding(id);
+        self.remove_binding(id, by);
         Ok(true)
     }
 
     /// Removes every binding that leads to a queue.
-    pub fn unbind_queue(&mut self, queue: &Arc<QueueCell>) {
+    pub fn unbind_queue(&mut self, queue: &Arc<QueueCell>, by: &str) {
         for id in self.to_queue.remove(&queue.id).unwrap_or_default() {
-            self.remove_binding(id);
+            self.remove_binding(id, by);
         }
     }
 
@@ -407,13 +418,14 @@ impl Topology {
     }
 
     /// Takes a binding out of every index; an auto-delete exchange goes with its last one.
-    fn remove_binding(&mut self, id: BindingId) {
+    fn remove_binding(&mut self, id: BindingId, by: &str) {
         let Some(Bound { binding, durable }) = self.bindings[id.0 as usize].take() else { return };
         self.free.push(id);
         if durable {
             self.definitions.remove(|| (&binding).into());
         }
-        self.events.emit("binding.deleted", || event_log::binding_headers(&self.vhost, &binding));
+        let headers = || event_log::binding_headers(&self.vhost, &binding, by);
+        self.events.emit("binding.deleted", headers);
         self.events.unbound(&self.vhost, &binding);
         match &binding.destination {
             Destination::Queue(queue) => forget(&mut self.to_queue, &queue.id, id),
@@ -423,12 +435,12 @@ impl Topology {
         let key = BindingKey::new(&binding.destination, &binding.routing_key, &binding.arguments);
         source.unbind(&key, &binding, id);
         if source.properties.auto_delete && !source.has_bindings() {
-            self.remove_exchange(&binding.source);
+            self.remove_exchange(&binding.source, by);
         }
     }
 
     /// The exchange is taken out first, so that a cycle of auto-delete exchanges comes to an end.
-    fn remove_exchange(&mut self, name: &ShortString) {
+    fn remove_exchange(&mut self, name: &ShortString, by: &str) {
         let Some(exchange) = self.exchanges.remove(name) else { return };
         self.census.exchanges.remove(1);
         if let Some(window) = exchange.deduplication_window() {
@@ -437,9 +449,9 @@ impl Topology {
         let from: Vec<BindingId> = exchange.binding_ids().collect();
         let to = self.to_exchange.remove(name).unwrap_or_default();
         for id in from.into_iter().chain(to) {
-            self.remove_binding(id);
+            self.remove_binding(id, by);
         }
-        self.events.emit("exchange.deleted", || event_log::deleted(&self.vhost, name));
+        self.events.emit("exchange.deleted", || event_log::deleted(&self.vhost, name, by));
         if exchange.properties.durable {
             self.definitions.remove(|| exchange_definition(name, exchange.properties));
         }

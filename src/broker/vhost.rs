@@ -36,6 +36,7 @@ use super::queue_arguments;
 use super::queue_cell::{ConnectionId, QueueCell, QueueId, QueueIds, QueueProperties};
 use super::queue_settings::{QueueDefaults, QueueSettings};
 use super::replay::{Replay, replay};
+use super::requester::{INTERNAL_USER, Requester};
 use super::routing::{Publication, QueueSet, Route, Router, each_once, has_durable};
 use super::time::Epoch;
 use super::topology::{Topology, is_reserved};
@@ -166,16 +167,16 @@ impl VHost {
     /// # Errors
     /// 403 for reserved names, 405 for another connection's exclusive queue, 406 where it exists with
     /// other properties or where an argument is wrong.
-    pub fn declare_queue(
+    pub fn declare_queue<'r>(
         &self,
         name: &ShortString,
         mut properties: QueueProperties,
-        connection: ConnectionId,
+        by: impl Into<Requester<'r>>,
         now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
         Self::check_queue_name(name)?;
         properties.set_default_type(self.default_queue_type());
-        self.declare_named(name, properties, connection, now)
+        self.declare_named(name, properties, by, now)
     }
 
     /// Checks that a queue may have this name.
@@ -194,16 +195,17 @@ impl VHost {
     ///
     /// # Errors
     /// As [`VHost::declare_queue`], but for the reserved names.
-    pub fn declare_named(
+    pub fn declare_named<'r>(
         &self,
         name: &ShortString,
         properties: QueueProperties,
-        connection: ConnectionId,
+        by: impl Into<Requester<'r>>,
         now: Instant,
     ) -> Result<Arc<QueueCell>, BrokerError> {
+        let by = by.into();
         let topology = self.topology.write();
         if let Some(queue) = self.find_queue(name.as_bytes()) {
-            Self::assert_equivalent(&queue, &properties, connection)?;
+            Self::assert_equivalent(&queue, &properties, by.connection)?;
             self.traffic.queue_declared(false);
             return Ok(queue);
         }
@@ -221,7 +223,7 @@ impl VHost {
         self.queues.insert(name.clone(), Arc::clone(&queue));
         self.traffic.queue_declared(true);
         self.changed();
-        self.options.events.emit("queue.created", || event_log::queue_created(&queue));
+        self.options.events.emit("queue.created", || event_log::queue_created(&queue, by.user));
         Ok(queue)
     }
 
@@ -307,25 +309,27 @@ impl VHost {
     ///
     /// # Errors
     /// 405 for another connection's exclusive queue, 406 where a condition does not hold.
-    pub fn delete_queue(
+    pub fn delete_queue<'r>(
         &self,
         queue: &Arc<QueueCell>,
         conditions: DeleteConditions,
-        connection: ConnectionId,
+        by: impl Into<Requester<'r>>,
         out: &mut Effects,
     ) -> Result<usize, BrokerError> {
-        queue.check_access(connection)?;
-        self.delete_as_broker(queue, conditions, out)
+        let by = by.into();
+        queue.check_access(by.connection)?;
+        self.delete_for(queue, conditions, by.user, out)
     }
 
     /// As [`VHost::delete_queue`], whoever it belongs to.
     ///
     /// # Errors
     /// 406 where a condition does not hold.
-    pub fn delete_as_broker(
+    pub fn delete_for(
         &self,
         queue: &Arc<QueueCell>,
         conditions: DeleteConditions,
+        by: &str,
         out: &mut Effects,
     ) -> Result<usize, BrokerError> {
         let mut topology = self.topology.write();
@@ -352,12 +356,13 @@ impl VHost {
         if self.queues.remove_if(&queue.name, |_, current| current.id == queue.id).is_some() {
             self.options.census.queues.remove(1);
         }
-        topology.unbind_queue(queue);
+        // By nobody in particular, as RabbitMQ has it.
+        topology.unbind_queue(queue, INTERNAL_USER);
         if queue.is_written_down() {
             topology.definitions().remove(|| Definition::from(&**queue));
         }
         self.changed();
-        let headers = || event_log::deleted(&self.name, &queue.name);
+        let headers = || event_log::deleted(&self.name, &queue.name, by);
         self.options.events.emit("queue.deleted", headers);
         Ok(count)
     }
@@ -370,8 +375,9 @@ impl VHost {
         &self,
         name: &ShortString,
         properties: ExchangeProperties,
+        by: &str,
     ) -> Result<(), BrokerError> {
-        if self.topology.write().declare(name, properties)? {
+        if self.topology.write().declare(name, properties, by)? {
             self.changed();
         }
         Ok(())
@@ -402,8 +408,13 @@ impl VHost {
     ///
     /// # Errors
     /// As [`Topology::delete`].
-    pub fn delete_exchange(&self, name: &ShortString, if_unused: bool) -> Result<(), BrokerError> {
-        if self.topology.write().delete(name, if_unused)? {
+    pub fn delete_exchange(
+        &self,
+        name: &ShortString,
+        if_unused: bool,
+        by: &str,
+    ) -> Result<(), BrokerError> {
+        if self.topology.write().delete(name, if_unused, by)? {
             self.changed();
         }
         Ok(())
@@ -415,12 +426,13 @@ impl VHost {
     ///
     /// # Errors
     /// As [`Topology::bind`], and 405 for another connection's exclusive queue.
-    pub fn bind(
+    pub fn bind<'r>(
         &self,
         binding: Binding,
-        connection: ConnectionId,
+        by: impl Into<Requester<'r>>,
         now: Instant,
     ) -> Result<Vec<Replay>, BrokerError> {
+        let by = by.into();
         let mut topology = self.topology.write();
         if let Destination::Queue(queue) = &binding.destination {
             super::topology::check_not_default(&binding.source)?;
@@ -428,12 +440,12 @@ impl VHost {
             if self.find_queue(queue.name.as_bytes()).is_none_or(|found| found.id != queue.id) {
                 return Err(BrokerError::NotFound(queue.resource()));
             }
-            queue.check_access(connection)?;
+            queue.check_access(by.connection)?;
         }
         let source = topology.find(&binding.source);
         let history = source.and_then(|exchange| exchange.history()).cloned();
         let destination = history.is_some().then(|| binding.destination.clone());
-        if !topology.bind(binding)? {
+        if !topology.bind(binding, by.user)? {
             return Ok(Vec::new());
         }
         self.changed();
@@ -468,8 +480,9 @@ impl VHost {
         destination: &Destination,
         routing_key: &ShortString,
         arguments: &FieldTable,
+        by: &str,
     ) -> Result<(), BrokerError> {
-        if self.topology.write().unbind(source, destination, routing_key, arguments)? {
+        if self.topology.write().unbind(source, destination, routing_key, arguments, by)? {
             self.changed();
         }
         Ok(())

@@ -1,9 +1,10 @@
 //! The command line's flags.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::EXIT_USAGE;
 use super::admin::Admin;
@@ -12,6 +13,7 @@ use super::config_command::ConfigCommand;
 use super::given::Given;
 use super::man::Man;
 use super::perf::PerfArgs;
+use super::rabbitmq_conf::words;
 use super::store::StoreArgs;
 
 /// The parsed command line.
@@ -23,7 +25,8 @@ use super::store::StoreArgs;
     about = "A message broker that speaks AMQP 0-9-1 and RabbitMQ's extensions",
     after_help = "Every option is also an environment variable (LEVERET_PORT, LEVERET_FRAME_MAX, \
                   ...) and a key in the configuration file (port, frame_max, ...). Flags win over \
-                  the environment, and that over the file. RabbitMQ's variables and rabbitmq.conf are \
+                  the environment, and that over the file. Where nobody can write flags, LEVERET_ARGS \
+                  holds them. RabbitMQ's variables and rabbitmq.conf are \
                   understood, too. 'leveret config show' prints what is in force, and where it was \
                   written."
 )]
@@ -57,7 +60,7 @@ pub(super) enum Command {
 }
 
 /// Values stay text here: they are read together with those of the file and the environment.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(super) struct Options {
     /// Listen on this address; may be repeated [default: every interface, IPv4 and IPv6]
     #[arg(long, value_name = "ADDR")]
@@ -181,7 +184,7 @@ pub(super) struct Options {
 
 impl Options {
     /// The configuration keys that were given as flags.
-    fn given(&self) -> impl Iterator<Item = (&'static str, Given)> {
+    pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, Given)> {
         let bind = (!self.bind.is_empty()).then(|| ("bind", Given::List(self.bind.clone())));
         let singles = [
             ("port", &self.port),
@@ -214,6 +217,36 @@ impl Options {
         bind.into_iter().chain(singles.into_iter().filter_map(given))
     }
 
+    /// Options that stand in a variable, as on a command line: words with spaces between them, which quotes hold
+    /// together.
+    ///
+    /// # Errors
+    /// What is wrong with them, in one line.
+    pub(super) fn of_text(text: &str) -> Result<Self, String> {
+        use clap::Args as _;
+        let line = Self::augment_args(clap::Command::new("LEVERET_ARGS")).no_binary_name(true);
+        let matches = line.disable_help_flag(true).try_get_matches_from(words(text));
+        let read = matches.and_then(|matches| Self::from_arg_matches(&matches));
+        read.map_err(|error| match Stop::of(&error, "leveret serve --help") {
+            Stop::Answer(line) | Stop::Usage(line) => line,
+        })
+    }
+
+    /// The configuration file that was asked for.
+    pub(super) fn config_file(&self) -> Option<&str> {
+        self.config.as_deref()
+    }
+
+    /// The data directory that was asked for.
+    pub(super) fn data_dir(&self) -> Option<PathBuf> {
+        self.data_dir.as_ref().map(PathBuf::from)
+    }
+
+    /// Whether unknown keys in the configuration file are an error.
+    pub(super) fn strict_config(&self) -> bool {
+        self.strict_config
+    }
+
     fn is_empty(&self) -> bool {
         self.config.is_none() && !self.strict_config && self.given().next().is_none()
     }
@@ -236,7 +269,7 @@ impl Args {
 
     /// The configuration file that was asked for.
     pub(super) fn config_file(&self) -> Option<&str> {
-        self.options().rev().find_map(|options| options.config.as_deref())
+        self.options().rev().find_map(Options::config_file)
     }
 
     /// The same, called as RabbitMQ's server.
@@ -253,7 +286,7 @@ impl Args {
 
     /// Whether unknown keys in the configuration file are an error.
     pub(super) fn strict_config(&self) -> bool {
-        self.options().any(|options| options.strict_config)
+        self.options().any(Options::strict_config)
     }
 
     /// The configuration keys that were given as flags.

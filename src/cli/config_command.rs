@@ -80,7 +80,12 @@ impl Show {
             let value = key.shown(&value);
             json!({ "key": key.name, "value": value, "from": from, "about": key.about })
         };
-        let rows: Vec<Value> = KEYS.iter().map(row).collect();
+        // What leveret's own file can't say.
+        let of_rabbitmq = loading.settings_of_rabbitmq().map(|(key, setting)| {
+            let (value, from) = (setting.given.plain(), setting.origin.place());
+            json!({ "key": key, "value": value, "from": from, "about": "a key of RabbitMQ's" })
+        });
+        let rows: Vec<Value> = KEYS.iter().map(row).chain(of_rabbitmq).collect();
         // Whoever reads has enough.
         let _ = print_list(&mut io::stdout().lock(), self.format, &COLUMNS, &rows);
         Ok(ExitCode::SUCCESS)

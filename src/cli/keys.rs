@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::given::Given;
-use crate::config::{Config, Secret, TlsVersions};
+use crate::config::{Config, LogLevel, Secret, TlsVersions};
 use crate::pattern::Pattern;
 
 /// The smallest `frame_max` that the spec allows: section 4.2.3, and RabbitMQ refuses less.
@@ -30,6 +30,7 @@ pub(super) struct Draft {
     /// As somebody wrote it: a port, or none for `off`.
     pub(super) management_port: Option<Option<u16>>,
     pub(super) prometheus_port: Option<Option<u16>>,
+    pub(super) log_level: Option<LogLevel>,
 }
 
 impl Default for Draft {
@@ -39,6 +40,7 @@ impl Default for Draft {
             watermark: Watermark::Percent(40),
             management_port: None,
             prometheus_port: None,
+            log_level: None,
         }
     }
 }
@@ -473,6 +475,28 @@ pub(super) static KEYS: &[Key] = &[
         set: |draft, given| put(&mut draft.config.load_definitions, file(given).map(Some)),
     },
     Key {
+        name: "queues",
+        about: "Durable queues that are declared in the default vhost at every start, before anybody can connect; after \
+                `load_definitions`. A queue that is there stays as it is.",
+        default: "",
+        expects: "a list of names of 1 to 255 bytes that do not begin with 'amq.'",
+        set: |draft, given| put(&mut draft.config.queues, queue_names(given)),
+    },
+    Key {
+        name: "load_definitions_if_changed",
+        about: "Whether definitions are left out that are the same as at the last start, so that what was changed since stays.",
+        default: "false",
+        expects: "true or false",
+        set: |draft, given| put(&mut draft.config.load_definitions_if_changed, given.truth()),
+    },
+    Key {
+        name: "password_hashing",
+        about: "How new passwords are hashed. What was hashed otherwise stays good.",
+        default: "sha256",
+        expects: "sha256 or sha512",
+        set: |draft, given| put(&mut draft.config.password_hashing, given.word()),
+    },
+    Key {
         name: "loopback_users",
         about: "Users who may log in from this machine only.",
         default: "guest",
@@ -488,17 +512,90 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         name: "log_level",
-        about: "The least important messages to log.",
+        about: "The least important messages to log, of categories without a level of their own. Without it: the level of the output that takes most.",
         default: "info",
         expects: "off, error, warn, info, debug or trace",
-        set: |draft, given| put(&mut draft.config.log_level, given.word()),
+        set: |draft, given| put(&mut draft.log_level, given.word().map(Some)),
     },
     Key {
         name: "log_format",
-        about: "How they are written: lines for people, or JSON objects for machines.",
+        about: "How they are written to standard output: lines for people, or JSON objects for machines.",
         default: "text",
         expects: "text or json",
         set: |draft, given| put(&mut draft.config.log_format, given.word()),
+    },
+    Key {
+        name: "log_categories",
+        about: "Levels of their own for what is about a connection, a channel or a queue.",
+        default: "",
+        expects: "a list such as connection=warn of the categories connection, channel and queue, or none",
+        set: |draft, given| {
+            let level = |item: &String| {
+                let (category, level) = item.split_once('=')?;
+                Some((category.trim().parse().ok()?, level.trim().parse().ok()?))
+            };
+            let levels = given.list()?.iter().map(level).collect();
+            put(&mut draft.config.log.categories, levels)
+        },
+    },
+    Key {
+        name: "log_console",
+        about: "Whether the log is on standard output.",
+        default: "true",
+        expects: "true or false",
+        set: |draft, given| put(&mut draft.config.log.console, given.truth()),
+    },
+    Key {
+        name: "log_console_level",
+        about: "The least important messages there, whatever their category. Without it: what their category says.",
+        default: "",
+        expects: "off, error, warn, info, debug or trace",
+        set: |draft, given| put(&mut draft.config.log.console_level, given.word().map(Some)),
+    },
+    Key {
+        name: "log_file",
+        about: "A file that the log is in as well. SIGHUP has it opened anew, for who moves it away.",
+        default: "",
+        expects: "the name of a file",
+        set: |draft, given| put(&mut draft.config.log.file, file(given).map(Some)),
+    },
+    Key {
+        name: "log_file_level",
+        about: "The least important messages there, whatever their category. Without it: what their category says.",
+        default: "",
+        expects: "off, error, warn, info, debug or trace",
+        set: |draft, given| put(&mut draft.config.log.file_level, given.word().map(Some)),
+    },
+    Key {
+        name: "log_file_format",
+        about: "How messages are written there.",
+        default: "text",
+        expects: "text or json",
+        set: |draft, given| put(&mut draft.config.log.file_format, given.word()),
+    },
+    Key {
+        name: "log_file_max_size",
+        about: "How large it may become before it is put aside, with a number behind its name, and a new one is begun.",
+        default: "0",
+        expects: "a number of bytes, such as 10MB, or 0 for no limit",
+        set: |draft, given| {
+            let bytes = given.bytes(0..=i64::MAX).map(i64::cast_unsigned);
+            put(&mut draft.config.log.file_max_size, bytes)
+        },
+    },
+    Key {
+        name: "log_file_rotation",
+        about: "When else that is done (UTC).",
+        default: "never",
+        expects: "never, hourly, daily, weekly or monthly, or a time as newsyslog has it: $H0, $D23, $W0D3, $M1D0",
+        set: |draft, given| put(&mut draft.config.log.file_rotation, given.word()),
+    },
+    Key {
+        name: "log_file_keep",
+        about: "How many of those put aside are kept.",
+        default: "5",
+        expects: "a number from 0 to 1000",
+        set: |draft, given| put(&mut draft.config.log.file_keep, given.integer(0..=1000)),
     },
 ];
 
@@ -526,6 +623,12 @@ fn count(given: &Given) -> Option<usize> {
 /// A name as AMQP can carry it: a short string.
 fn name(given: &Given) -> Option<String> {
     given.text().filter(|name| (1..=255).contains(&name.len()))
+}
+
+/// Names that a client may declare queues under. RabbitMQ keeps those that begin with `amq.` for itself.
+fn queue_names(given: &Given) -> Option<Vec<String>> {
+    let can_be = |name: &String| (1..=255).contains(&name.len()) && !name.starts_with("amq.");
+    given.list().filter(|names| names.iter().all(can_be))
 }
 
 fn watermark(given: &Given) -> Option<Watermark> {

@@ -11,15 +11,18 @@ use std::path::{Path, PathBuf};
 use toml::{Spanned, Value};
 
 pub use self::problem::{ConfigError, Origin, Warning};
-use self::rabbitmq::Listeners;
+use self::rabbitmq::Together;
 use super::api::ADDRESS_VARIABLES;
-use super::args::Args;
+use super::args::{Args, Options};
 use super::environment::Environment;
 use super::given::Given;
 use super::keys::{Draft, Key, Watermark};
 use super::memory;
 use super::rabbitmq_conf::Places;
-use crate::config::Config;
+use crate::config::{Config, LogConfig, LogLevel};
+
+/// The variable that holds further arguments.
+const ARGUMENTS: &str = "LEVERET_ARGS";
 
 /// Puts the configuration together.
 ///
@@ -43,8 +46,10 @@ pub fn load_config(
 pub(super) struct Loading {
     draft: Draft,
     settings: BTreeMap<&'static str, Setting>,
-    /// What RabbitMQ's files say about places to listen on, and who may log in from where.
-    listeners: Listeners,
+    /// What lines of RabbitMQ's files say together.
+    together: Together,
+    /// What only RabbitMQ's files can say, by its key.
+    of_rabbitmq: BTreeMap<String, Setting>,
     warnings: Vec<Warning>,
 }
 
@@ -57,17 +62,21 @@ pub(super) struct Setting {
 impl Loading {
     /// Reads all that there is.
     pub(super) fn of(args: &Args, environment: &Environment) -> Result<Self, ConfigError> {
+        let more = more_arguments(environment)?;
         let mut loading = Self::default();
         loading.read_places(&Places::find(environment, args.is_of_rabbitmq()))?;
         let named = environment.get("LEVERET_CONFIG").and_then(OsStr::to_str);
-        if let Some(path) = args.config_file().or(named) {
+        if let Some(path) = args.config_file().or(more.config_file()).or(named) {
             loading.read(path)?;
         }
         let strict = environment.get("LEVERET_STRICT_CONFIG").is_some_and(|value| value != "false");
-        if args.strict_config() || strict {
+        if args.strict_config() || more.strict_config() || strict {
             loading.refuse_unknown_keys()?;
         }
         loading.read_environment(environment)?;
+        for (key, given) in more.given() {
+            loading.set(key, &given, || Origin::Argument(key))?;
+        }
         for (key, given) in args.given() {
             loading.set(key, &given, || Origin::Flag(key))?;
         }
@@ -76,11 +85,14 @@ impl Loading {
 
     /// Reads one file: RabbitMQ's if its name ends so, leveret's otherwise.
     pub(super) fn read(&mut self, path: &str) -> Result<(), ConfigError> {
-        if Path::new(path).extension().is_some_and(|extension| extension == "conf") {
-            self.read_conf(path)?;
-            return self.put_listeners();
+        match Path::new(path).extension().and_then(OsStr::to_str) {
+            Some("conf") => {
+                self.read_conf(path)?;
+                self.put_together()
+            }
+            Some("config") => self.read_erlang(path),
+            _ => self.read_toml(path),
         }
-        self.read_toml(path)
     }
 
     /// What was odd so far.
@@ -91,6 +103,11 @@ impl Loading {
     /// The value of a key that somebody set.
     pub(super) fn setting(&self, key: &str) -> Option<&Setting> {
         self.settings.get(key)
+    }
+
+    /// What was set by keys that only RabbitMQ has.
+    pub(super) fn settings_of_rabbitmq(&self) -> impl Iterator<Item = (&str, &Setting)> {
+        self.of_rabbitmq.iter().map(|(key, setting)| (key.as_str(), setting))
     }
 
     /// Fails if a file has a key that nobody knows.
@@ -134,7 +151,7 @@ impl Loading {
         for (variable, value) in environment.iter() {
             let Some(name) = variable.strip_prefix("LEVERET_") else { continue };
             let is_of_others = ADDRESS_VARIABLES.contains(&variable);
-            if matches!(name, "CONFIG" | "STRICT_CONFIG")
+            if matches!(name, "CONFIG" | "STRICT_CONFIG" | "ARGS")
                 || is_of_others
                 || is_service_link(name, value)
             {
@@ -182,7 +199,8 @@ impl Loading {
 
     fn finish(self, memory: Option<u64>, environment: &Environment) -> (Config, Vec<Warning>) {
         let Self { draft, mut warnings, .. } = self;
-        let Draft { mut config, watermark, management_port, prometheus_port } = draft;
+        let Draft { mut config, watermark, management_port, prometheus_port, log_level } = draft;
+        config.log_level = log_level.unwrap_or_else(|| default_log_level(&config.log));
         // Who takes any free port for AMQP has other brokers on the machine.
         let usual = |port: Option<u16>| if config.port == 0 { Some(0) } else { port };
         let (management, prometheus) =
@@ -202,10 +220,30 @@ impl Loading {
     }
 }
 
+/// Options for where nobody can write any, as in a service of a CI job. Those of the command line win.
+fn more_arguments(environment: &Environment) -> Result<Options, ConfigError> {
+    match environment.get(ARGUMENTS) {
+        None => Ok(Options::default()),
+        Some(value) => Options::of_text(&value.to_string_lossy())
+            .map_err(|reason| ConfigError::Arguments { reason }),
+    }
+}
+
+/// Who wants to see more in one place, and says nothing of categories, wants it of all of them.
+fn default_log_level(log: &LogConfig) -> LogLevel {
+    let console = log.console.then_some(log.console_level).flatten();
+    let file = log.file.as_ref().and(log.file_level);
+    console.into_iter().chain(file).max().unwrap_or(LogLevel::Info)
+}
+
 /// Where durable state lies unless a flag or a file says so: the variables in the order in which they win.
 pub(super) fn data_dir(environment: &Environment) -> PathBuf {
     let path = |variable: &str| environment.get(variable).map(PathBuf::from);
-    if let Some(dir) = path("LEVERET_DATA_DIR").or_else(|| path("RABBITMQ_MNESIA_DIR")) {
+    // What is wrong with them is said where they are read for the broker.
+    let argument = || more_arguments(environment).ok()?.data_dir();
+    if let Some(dir) =
+        argument().or_else(|| path("LEVERET_DATA_DIR")).or_else(|| path("RABBITMQ_MNESIA_DIR"))
+    {
         return dir;
     }
     let rabbitmq = path("RABBITMQ_MNESIA_BASE").or_else(|| path("RABBITMQ_DATA_DIR"));

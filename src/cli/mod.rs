@@ -11,6 +11,7 @@ mod given;
 mod keys;
 mod load_config;
 mod local;
+mod log_file;
 mod logging;
 mod man;
 mod memory;
@@ -29,7 +30,7 @@ mod store;
 
 pub use args::{Args, Stop, parse_args};
 pub use load_config::{ConfigError, Origin, Warning, load_config};
-pub use logging::{LogSwitch, init_logging};
+pub use logging::{LogError, LogSwitch, init_logging};
 pub use run::run;
 
 // Exit codes, as sysexits.h has them.
@@ -48,6 +49,12 @@ const EXIT_UNAVAILABLE: u8 = 69;
 
 /// Exit code for a mistake of the broker's (`EX_SOFTWARE`).
 const EXIT_SOFTWARE: u8 = 70;
+
+/// The system has too little of something: sysexits.h's `EX_OSERR`.
+const EXIT_SYSTEM: u8 = 71;
+
+/// The system refuses to make a file: sysexits.h's `EX_CANTCREAT`.
+const EXIT_CANNOT_CREATE: u8 = 73;
 
 /// Exit code for a system that refuses to read or write (`EX_IOERR`).
 const EXIT_IO: u8 = 74;

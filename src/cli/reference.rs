@@ -31,6 +31,8 @@ Exit codes are those of sysexits.h:
 | 66 | there is no such file, queue, user, ... |
 | 69 | the broker does not answer, or a check failed |
 | 70 | the broker made a mistake |
+| 71 | the system has too little of something, such as open files |
+| 73 | a file or directory cannot be made |
 | 74 | the system refuses to read or write |
 | 76 | what answers is no management API |
 | 77 | the user is unknown, or may not do this |
@@ -112,6 +114,10 @@ and, for most, a flag. What wins, from the last to the first: RabbitMQ's `rabbit
 variables, leveret's variables, flags. `leveret config show` prints what is in force and where each value was
 written; `leveret config check FILE` says what is wrong with a file. Unknown keys of a file are reported and passed
 over; with `--strict-config` they keep the broker from starting.
+
+Where nobody can write flags, as for a service of a CI job, `LEVERET_ARGS` holds them: `LEVERET_ARGS=\"--heartbeat 30
+--max-message-size 16MiB\"`. They win over all but those of the command line. Only a broker that starts, and
+`leveret config show`, look at it.
 
 ";
 

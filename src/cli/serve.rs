@@ -1,7 +1,7 @@
 //! `leveret serve`: a broker until a signal ends it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,7 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::environment::Environment;
 use super::local::{LeftFiles, LocalBroker};
-use super::{Args, EXIT_CONFIG, EXIT_UNAVAILABLE, LogSwitch, init_logging, load_config};
+use super::{
+    Args, EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_IO, EXIT_SYSTEM, EXIT_UNAVAILABLE, LogSwitch,
+    init_logging, load_config,
+};
 use crate::config::{Config, Durability, LogLevel};
 use crate::store::StoreError;
 use crate::{Broker, StartError};
@@ -36,14 +39,55 @@ enum ServeError {
 }
 
 impl ServeError {
-    /// [`EXIT_CONFIG`] for what can't be right, [`EXIT_UNAVAILABLE`] for what may be at another time.
+    /// [`EXIT_CONFIG`] for what can't be right, [`EXIT_CANNOT_CREATE`] for what this user may not make,
+    /// [`EXIT_SYSTEM`] for what there is too little of, [`EXIT_UNAVAILABLE`] for what may be at another time.
     fn exit_code(&self) -> u8 {
         match self {
             Self::Start(
-                StartError::Tls(_) | StartError::NoListener | StartError::NoCertificate { .. },
+                StartError::Tls(_)
+                | StartError::NoListener
+                | StartError::NoCertificate { .. }
+                | StartError::NoDataDir
+                | StartError::Load { .. }
+                | StartError::Defaults(_)
+                | StartError::NewVHosts { .. },
             ) => EXIT_CONFIG,
+            Self::Start(StartError::Store(StoreError::Io { action: "create", .. }))
+            | Self::ReadyFile { .. }
+            | Self::PidFile { .. } => EXIT_CANNOT_CREATE,
+            Self::Start(StartError::Server(error)) if error.is_for_want_of_files() => EXIT_SYSTEM,
+            Self::Runtime(_) => EXIT_SYSTEM,
+            Self::Start(StartError::Store(StoreError::Io { .. })) => EXIT_IO,
             _ => EXIT_UNAVAILABLE,
         }
+    }
+
+    /// What to do about it, where the text does not say so itself.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Start(StartError::Store(StoreError::Io { source, .. })) => advice(source),
+            Self::Start(StartError::Load { .. }) => "; mend it, or leave load_definitions out",
+            Self::ReadyFile { .. } => "; choose another ready_file, or leave it out",
+            Self::PidFile { .. } => "; choose another pid_file, or leave it out",
+            _ => "",
+        }
+    }
+}
+
+/// What to do about a data directory that the system does not let us use.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; let this user write there, choose another directory with --data-dir, or keep nothing with \
+             --durability none"
+        }
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+            "; choose another directory with --data-dir"
+        }
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "; make room there, or choose another directory with --data-dir"
+        }
+        _ => "",
     }
 }
 
@@ -53,7 +97,13 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
         Ok(loaded) => loaded,
         Err(error) => return error.report(),
     };
-    let log = init_logging(&config).map(|log| (config.log_level, log));
+    let log = match init_logging(&config) {
+        Ok(log) => log.map(|log| (config.log_level, log)),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "leveret: {error}");
+            return ExitCode::from(EXIT_CANNOT_CREATE);
+        }
+    };
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -64,7 +114,7 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
     match serve(config, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "leveret: {error}");
+            let _ = writeln!(io::stderr(), "leveret: {error}{}", error.advice());
             ExitCode::from(error.exit_code())
         }
     }
@@ -84,9 +134,11 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
         let data_dir = config.data_dir.clone().filter(|_| config.durability != Durability::None);
         let pid_file = config.pid_file.clone();
         let broker = Broker::start(config).await?;
-        if let Some((level, log)) = log {
-            broker.on_log_level(level, move |level| log.set(level));
-        }
+        let log = log.map(|(level, log)| {
+            let switch = log.clone();
+            broker.on_log_level(level, move |level| switch.set(level));
+            log
+        });
         // Not before: one that may not start must not take the place of the one that runs.
         if let Some(path) = &pid_file {
             fs::write(path, format!("{}\n", std::process::id())).map_err(|source| {
@@ -100,7 +152,7 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 _ = hang_up.recv() => {
-                    reload(&broker);
+                    reload(&broker, log.as_ref());
                     // They trust the certificate that is shown now.
                     if let Some(newer) = tell_commands(&broker, data_dir.as_deref()) {
                         match &mut left_for_commands {
@@ -117,8 +169,11 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
     })
 }
 
-/// Takes up files that have changed: of TLS, so far.
-fn reload(broker: &Broker) {
+/// Takes up files that have changed: those of TLS, and of the log.
+fn reload(broker: &Broker, log: Option<&LogSwitch>) {
+    if let Some(Err(error)) = log.map(LogSwitch::reopen) {
+        tracing::error!("cannot open the log's file anew: {error}");
+    }
     match broker.reload_tls() {
         Ok(Some(certificate)) => tracing::info!(
             subject = certificate.subject,
@@ -133,7 +188,9 @@ fn reload(broker: &Broker) {
 /// Leaves what commands on this machine need to find the broker, and to be let in. Without it they need a user
 /// and a password, so a system that refuses is no reason not to run.
 fn tell_commands(broker: &Broker, data_dir: Option<&Path>) -> Option<LeftFiles> {
-    let plain = broker.management_addresses().first().map(|address| ("http", address, None));
+    let own = broker.local_address();
+    let plain = own.as_ref().or(broker.management_addresses().first());
+    let plain = plain.map(|address| ("http", address, None));
     let tls =
         || Some(("https", broker.management_tls_addresses().first()?, broker.tls_fingerprint()));
     let (scheme, address, certificate) = plain.or_else(tls)?;
@@ -222,4 +279,33 @@ fn write_ready_file(broker: &Broker, path: &Path) -> io::Result<()> {
     aside.push(".tmp");
     fs::write(&aside, serde_json::to_vec(&ready)?)?;
     fs::rename(&aside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_system_refuses_has_an_exit_code_and_advice() {
+        let store = |action, kind: ErrorKind| {
+            let (path, source) = ("/data".into(), kind.into());
+            ServeError::Start(StartError::Store(StoreError::Io { action, path, source }))
+        };
+        for (error, code, expected) in [
+            (
+                store("create", ErrorKind::PermissionDenied),
+                73,
+                "; let this user write there, choose",
+            ),
+            (store("create", ErrorKind::ReadOnlyFilesystem), 73, "; let this user write there"),
+            (store("create", ErrorKind::NotADirectory), 73, "; choose another directory with"),
+            (store("open", ErrorKind::PermissionDenied), 74, "; let this user write there"),
+            (store("write to", ErrorKind::StorageFull), 74, "; make room there"),
+            (ServeError::Runtime(ErrorKind::OutOfMemory.into()), 71, ""),
+            (ServeError::Start(StartError::NoListener), 78, ""),
+        ] {
+            assert_eq!(error.exit_code(), code, "{error}");
+            assert!(error.advice().starts_with(expected), "{error}{}", error.advice());
+        }
+    }
 }

@@ -35,12 +35,15 @@ impl Broker {
     pub fn put_user(&self, name: &str, password: &str, tags: &[&str]) -> Result<(), AdminError> {
         let password = NewPassword::Plain(password.as_bytes().to_vec());
         let tags = tags.iter().copied().collect::<Tags>();
-        self.host.put_user(NewUser { name: name.to_owned(), password, tags }).map(|_| ())
+        self.host
+            .acting_by_itself()
+            .put_user(NewUser { name: name.to_owned(), password, tags })
+            .map(|_| ())
     }
 
     /// Deletes a user, and closes the user's connections; `false` where there is none of this name.
     pub fn delete_user(&self, name: &str) -> bool {
-        self.host.delete_user(name)
+        self.host.acting_by_itself().delete_user(name)
     }
 
     /// Says what a user may configure, write and read in a vhost: a pattern each, which has to match
@@ -55,12 +58,12 @@ impl Broker {
         [configure, write, read]: [&str; 3],
     ) -> Result<(), AdminError> {
         let permissions = Permissions::new(configure, write, read)?;
-        self.host.set_permissions(user, vhost, permissions).map(|_| ())
+        self.host.acting_by_itself().set_permissions(user, vhost, permissions).map(|_| ())
     }
 
     /// Closes a vhost to a user; `false` where it was.
     pub fn clear_permissions(&self, user: &str, vhost: &str) -> bool {
-        self.host.clear_permissions(user, vhost)
+        self.host.acting_by_itself().clear_permissions(user, vhost)
     }
 
     /// Says with which routing keys a user may publish to a topic exchange, and bind to it.
@@ -75,7 +78,10 @@ impl Broker {
         [write, read]: [&str; 2],
     ) -> Result<(), AdminError> {
         let permissions = TopicPermissions::new(write, read)?;
-        self.host.set_topic_permissions(user, vhost, exchange, permissions).map(|_| ())
+        self.host
+            .acting_by_itself()
+            .set_topic_permissions(user, vhost, exchange, permissions)
+            .map(|_| ())
     }
 
     /// Makes a vhost, if there is none of this name. Nobody may use a new one before
@@ -86,7 +92,9 @@ impl Broker {
     pub fn put_vhost(&self, name: &str) -> Result<(), AdminError> {
         match self.host.existing_vhost(name) {
             Ok(_) => Ok(()),
-            Err(_) => self.host.put_vhost(name, VHostMetadata::default()).map(|_| ()),
+            Err(_) => {
+                self.host.acting_by_itself().put_vhost(name, VHostMetadata::default()).map(|_| ())
+            }
         }
     }
 
@@ -96,7 +104,7 @@ impl Broker {
     /// # Errors
     /// [`AdminError::ProtectedVHost`].
     pub fn delete_vhost(&self, name: &str) -> Result<bool, AdminError> {
-        self.host.delete_vhost(name, now())
+        self.host.acting_by_itself().delete_vhost(name, now())
     }
 
     /// All that is configured, as RabbitMQ's definition files have it.
@@ -109,7 +117,10 @@ impl Broker {
     /// # Errors
     /// [`ImportError`].
     pub fn import_definitions(&self, definitions: &Value) -> Result<(), ImportError> {
-        self.host.import_definitions(Definitions::read(definitions)?, now())
+        self.host
+            .acting_by_itself()
+            .import_definitions(Definitions::read(definitions)?, now())
+            .map(|_| ())
     }
 
     /// Returns once everything that was changed before will outlive the process, as far as the broker's

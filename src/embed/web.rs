@@ -1,10 +1,10 @@
 //! What a broker serves over HTTP and HTTPS.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::cluster_name;
-use crate::config::{Config, Durability, Secret};
+use crate::config::{Config, Durability, Secret, TlsVerify};
 use crate::http::{self, Endpoint, Identity, Listening, Service, Site};
 use crate::net::{Server, ServerError, listen, now};
 use crate::protocol::handshake::RABBITMQ_VERSION;
@@ -16,6 +16,8 @@ use crate::tls::ServerTls;
 pub(super) struct Web {
     pub(super) management: Vec<SocketAddr>,
     pub(super) management_tls: Vec<SocketAddr>,
+    /// For who runs the broker, and nobody else.
+    pub(super) local: Option<SocketAddr>,
     pub(super) metrics: Vec<SocketAddr>,
     pub(super) metrics_tls: Vec<SocketAddr>,
     pub(super) server: Option<http::Server>,
@@ -54,6 +56,12 @@ impl Web {
                 endpoints.push(Endpoint { listener, service, tls: tls.cloned() });
             }
         }
+        if management.is_none() && management_tls.is_some() && asks_for_certificates(config) {
+            let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+            let listeners = listen(&loopback, 0, "--management-tls-port")?;
+            let local = |listener| Endpoint { listener, service: Service::Local, tls: None };
+            endpoints.extend(listeners.into_iter().map(local));
+        }
         Ok(WebListeners { endpoints, tls: tls.cloned() })
     }
 }
@@ -69,7 +77,10 @@ impl WebListeners {
         connections_max: usize,
     ) -> Web {
         let Self { endpoints, tls } = self;
-        let listening: Vec<Listening> = endpoints.iter().filter_map(listening).collect();
+        let (local, public): (Vec<_>, Vec<_>) =
+            endpoints.iter().partition(|it| it.service == Service::Local);
+        let local = local.first().and_then(|it| it.listener.local_addr().ok());
+        let listening: Vec<Listening> = public.into_iter().filter_map(listening).collect();
         let on = |protocol: &str| -> Vec<SocketAddr> {
             let of_protocol = listening.iter().filter(|it| it.protocol == protocol);
             of_protocol.map(|it| it.address).collect()
@@ -77,6 +88,7 @@ impl WebListeners {
         let mut web = Web {
             management: on("http"),
             management_tls: on("https"),
+            local,
             metrics: on("http/prometheus"),
             metrics_tls: on("https/prometheus"),
             server: None,
@@ -99,6 +111,12 @@ impl WebListeners {
         web.site = Some(site);
         web
     }
+}
+
+/// Whether nobody gets in without a certificate, who runs the broker included: he has none.
+fn asks_for_certificates(config: &Config) -> bool {
+    let options = &config.tls.options;
+    options.verify == TlsVerify::Peer && options.fail_if_no_peer_cert
 }
 
 /// A socket as the API shows it.

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use amqp_codec::ShortString;
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::{FromRequestParts, OptionalFromRequestParts, Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use subtle::ConstantTimeEq;
@@ -15,9 +17,13 @@ use subtle::ConstantTimeEq;
 use super::problem::Problem;
 use super::site::Site;
 use crate::auth::{Tags, User};
+use crate::session::Acting;
 
 /// What the one who runs the broker is called.
 const LOCAL_ADMINISTRATOR: &str = "local administrator";
+
+/// What events call him, as RabbitMQ's name who uses its commands.
+const COMMAND_LINE: &str = "rmq-cli";
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +56,12 @@ pub(super) struct Caller {
 impl Caller {
     pub(super) fn name(&self) -> &str {
         &self.user.name
+    }
+
+    /// The broker in his hands.
+    pub(super) fn acting<'a>(&'a self, site: &'a Site) -> Acting<'a> {
+        let user = if self.is_local { COMMAND_LINE } else { self.name() };
+        site.host().acting_as(user)
     }
 
     pub(super) fn tags(&self) -> &Tags {
@@ -211,6 +223,22 @@ fn is_local_administrator(header: &[u8], from: From, site: &Site) -> bool {
     let Some(token) = header.strip_prefix(b"Bearer ") else { return false };
     let expected = site.local_token().expose().as_bytes();
     from.is_this_machine() && !expected.is_empty() && bool::from(token.ct_eq(expected))
+}
+
+/// Answers who runs the broker, and nobody else.
+pub(super) async fn must_run_the_broker(
+    State(site): State<Arc<Site>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let header = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    let from = request.extensions().get::<From>().copied();
+    match header.zip(from) {
+        Some((header, from)) if is_local_administrator(header, from, &site) => {
+            next.run(request).await
+        }
+        _ => Problem::login_failed().into_response(),
+    }
 }
 
 /// He is no user of the broker's, and may do everything.

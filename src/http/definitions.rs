@@ -6,13 +6,14 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, Query as QueryOf, State};
-use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue};
-use axum::response::Response;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, WARNING};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde_json::Value;
 
 use super::access::Administrator;
 use super::body::unread;
+use super::caller::Caller;
 use super::listing::{Query, json_of};
 use super::problem::Problem;
 use super::site::Site;
@@ -59,12 +60,12 @@ pub(super) async fn export_vhost(
 /// `POST /api/definitions`: adds and replaces, and deletes nothing.
 pub(super) async fn import(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(unread)?;
-    put_in_force(&site, move || {
+    put_in_force(&site, caller, move || {
         Definitions::read(&read(&headers, &body)?).map_err(|error| invalid(&error))
     })
     .await
@@ -73,14 +74,14 @@ pub(super) async fn import(
 /// `POST /api/definitions/{vhost}`.
 pub(super) async fn import_vhost(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path(vhost): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(unread)?;
     let vhost = site.vhost(&vhost).map_err(|_| Problem::missing("vhost_not_found"))?;
-    put_in_force(&site, move || {
+    put_in_force(&site, caller, move || {
         Definitions::read_for_vhost(&read(&headers, &body)?, vhost.name())
             .map_err(|error| invalid(&error))
     })
@@ -94,13 +95,36 @@ fn invalid(error: &InvalidDefinitions) -> Problem {
 /// Reads definitions and puts them in force; both may take long.
 async fn put_in_force(
     site: &Arc<Site>,
+    caller: Caller,
     read: impl FnOnce() -> Result<Definitions, Problem> + Send + 'static,
 ) -> Result<Response, Problem> {
-    site.change(move |site| {
-        let imported = site.host().import_definitions(read()?, site.now());
+    let imported = site.make(move |site| {
+        let imported = caller.acting(site).import_definitions(read()?, site.now());
         imported.map_err(|error| Problem::bad_request(error.to_string()))
-    })
-    .await
+    });
+    let warnings = warnings(&imported.await?.warnings);
+    Ok((StatusCode::NO_CONTENT, AppendHeaders(warnings)).into_response())
+}
+
+/// Warnings that an answer has room for: clients take a hundred headers.
+const WARNINGS_MAX: usize = 32;
+
+/// Bytes of one of them.
+const WARNING_BYTES_MAX: usize = 512;
+
+/// As headers of the answer, which RabbitMQ's clients pass over (RFC 7234, section 5.5). The log has all.
+fn warnings(all: &[String]) -> Vec<(HeaderName, HeaderValue)> {
+    let left_out = all.len().saturating_sub(WARNINGS_MAX);
+    let rest = (left_out > 0).then(|| format!("and {left_out} more, which are in the log"));
+    let shown = all.iter().take(WARNINGS_MAX).map(String::as_str).chain(rest.as_deref());
+    let header = |text: &str| {
+        // Names are anybody's text: what is not ASCII, or ends a line, is spelt out.
+        let mut text = text.escape_default().to_string().replace("\\'", "'");
+        text.truncate(WARNING_BYTES_MAX);
+        let value = HeaderValue::from_str(&format!("299 leveret \"{text}\"")).ok()?;
+        Some((WARNING, value))
+    };
+    shown.filter_map(header).collect()
 }
 
 /// The document: the body, or the file in a form as browsers send it.

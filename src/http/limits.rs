@@ -44,22 +44,25 @@ pub(super) async fn of_one_vhost(
 /// `PUT /api/vhost-limits/{vhost}/{limit}`.
 pub(super) async fn put_of_vhost(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path((vhost, limit)): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, Problem> {
     let value = body.value()?;
-    site.change(move |site| Ok(site.host().set_vhost_limit(&vhost, &limit, Some(&value))?)).await
+    site.change(move |site| {
+        Ok(caller.acting(site).set_vhost_limit(&vhost, &limit, Some(&value))?)
+    })
+    .await
 }
 
 /// `DELETE /api/vhost-limits/{vhost}/{limit}`.
 pub(super) async fn delete_of_vhost(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path((vhost, limit)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     site.vhost(&vhost)?;
-    site.change(move |site| Ok(site.host().set_vhost_limit(&vhost, &limit, None)?)).await
+    site.change(move |site| Ok(caller.acting(site).set_vhost_limit(&vhost, &limit, None)?)).await
 }
 
 fn of_user(user: &Arc<User>) -> Option<Value> {
@@ -94,20 +97,21 @@ pub(super) async fn of_one_user(
 /// `PUT /api/user-limits/{user}/{limit}`.
 pub(super) async fn put_of_user(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path((user, limit)): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, Problem> {
     let value = body.value()?;
-    site.change(move |site| Ok(site.host().set_user_limit(&user, &limit, Some(&value))?)).await
+    site.change(move |site| Ok(caller.acting(site).set_user_limit(&user, &limit, Some(&value))?))
+        .await
 }
 
 /// `DELETE /api/user-limits/{user}/{limit}`.
 pub(super) async fn delete_of_user(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path((user, limit)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
     site.host().user(&user).ok_or_else(Problem::not_found)?;
-    site.change(move |site| Ok(site.host().set_user_limit(&user, &limit, None)?)).await
+    site.change(move |site| Ok(caller.acting(site).set_user_limit(&user, &limit, None)?)).await
 }

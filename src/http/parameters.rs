@@ -110,8 +110,8 @@ pub(super) async fn put(
         return Err(Problem::bad_request("policies may not be set using this method"));
     }
     let parameter = Parameter { component, name, value: body.value()? };
-    here.change(move |Entered { site, .. }| {
-        Ok(site.host().put_parameter(&vhost, parameter, site.now())?)
+    here.change(move |Entered { site, caller, .. }| {
+        Ok(caller.acting(site).put_parameter(&vhost, parameter, site.now())?)
     })
     .await
 }
@@ -122,8 +122,9 @@ pub(super) async fn delete(
     Path((component, vhost, name)): OnePath,
 ) -> Result<Response, Problem> {
     must_set(&here, &component)?;
-    here.change(move |Entered { site, .. }| {
-        let deleted = site.host().delete_parameter(&vhost, (&component, &name), site.now())?;
+    here.change(move |Entered { site, caller, .. }| {
+        let deleted =
+            caller.acting(site).delete_parameter(&vhost, (&component, &name), site.now())?;
         Changed::deleted(deleted)
     })
     .await
@@ -167,7 +168,7 @@ pub(super) async fn put_global(
 ) -> Result<Response, Problem> {
     must_set_global(&caller, &name)?;
     let parameter = GlobalParameter { name, value: body.value()? };
-    site.change(move |site| Ok(site.host().put_global_parameter(parameter))).await
+    site.change(move |site| Ok(caller.acting(site).put_global_parameter(parameter))).await
 }
 
 /// `DELETE /api/global-parameters/{name}`.
@@ -177,7 +178,8 @@ pub(super) async fn delete_global(
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     must_set_global(&caller, &name)?;
-    site.change(move |site| Changed::deleted(site.host().delete_global_parameter(&name))).await
+    site.change(move |site| Changed::deleted(caller.acting(site).delete_global_parameter(&name)))
+        .await
 }
 
 impl Site {
@@ -192,14 +194,14 @@ impl Site {
 /// `PUT /api/cluster-name`.
 pub(super) async fn name_cluster(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     body: Body,
 ) -> Result<Response, Problem> {
     body.must_have(&["name"])?;
     let value = body.text("name")?.unwrap_or_default().into();
     let parameter = GlobalParameter { name: CLUSTER_NAME.to_owned(), value };
     site.change(move |site| {
-        site.host().put_global_parameter(parameter);
+        caller.acting(site).put_global_parameter(parameter);
         Ok(())
     })
     .await

@@ -20,7 +20,7 @@ use crate::auth::{
     AccessDefinition, InvalidPermission, Permissions, Put, TopicPermissions, TopicPermissionsOf,
     UserPermissions,
 };
-use crate::session::{AdminError, Host};
+use crate::session::{Acting, AdminError, Host};
 
 type Shared = State<Arc<Site>>;
 
@@ -36,10 +36,10 @@ pub(super) trait Granted: Sized + Send + 'static {
     fn shown(self) -> Value;
 
     /// Puts what a body says in force for a user in a vhost.
-    fn put(host: &Host, of: (&str, &str), body: &Body) -> Result<Put, Problem>;
+    fn put(by: Acting<'_>, of: (&str, &str), body: &Body) -> Result<Put, Problem>;
 
     /// Takes them away from a user in a vhost; `false` where there were none.
-    fn clear(host: &Host, of: (&str, &str)) -> bool;
+    fn clear(by: Acting<'_>, of: (&str, &str)) -> bool;
 }
 
 impl Granted for UserPermissions {
@@ -59,16 +59,16 @@ impl Granted for UserPermissions {
         AccessDefinition::Permissions(self).to_json().into()
     }
 
-    fn put(host: &Host, (user, vhost): (&str, &str), body: &Body) -> Result<Put, Problem> {
+    fn put(by: Acting<'_>, (user, vhost): (&str, &str), body: &Body) -> Result<Put, Problem> {
         body.must_have(&["configure", "write", "read"])?;
         let right = |key: &str| body.text(key).map(Option::unwrap_or_default);
         let permissions = Permissions::new(&right("configure")?, &right("write")?, &right("read")?);
         let permissions = permissions.map_err(|error| invalid(&error))?;
-        host.set_permissions(user, vhost, permissions).map_err(refused)
+        by.set_permissions(user, vhost, permissions).map_err(refused)
     }
 
-    fn clear(host: &Host, (user, vhost): (&str, &str)) -> bool {
-        host.clear_permissions(user, vhost)
+    fn clear(by: Acting<'_>, (user, vhost): (&str, &str)) -> bool {
+        by.clear_permissions(user, vhost)
     }
 }
 
@@ -89,18 +89,18 @@ impl Granted for TopicPermissionsOf {
         AccessDefinition::TopicPermissions(self).to_json().into()
     }
 
-    fn put(host: &Host, (user, vhost): (&str, &str), body: &Body) -> Result<Put, Problem> {
+    fn put(by: Acting<'_>, (user, vhost): (&str, &str), body: &Body) -> Result<Put, Problem> {
         body.must_have(&["exchange", "write", "read"])?;
         let text = |key: &str| body.text(key).map(Option::unwrap_or_default);
         let permissions = TopicPermissions::new(text("write")?, text("read")?);
         let permissions = permissions.map_err(|error| invalid(&error))?;
         let exchange = text("exchange")?;
         let exchange = if exchange == DEFAULT_EXCHANGE { "" } else { exchange.as_str() };
-        host.set_topic_permissions(user, vhost, exchange, permissions).map_err(refused)
+        by.set_topic_permissions(user, vhost, exchange, permissions).map_err(refused)
     }
 
-    fn clear(host: &Host, (user, vhost): (&str, &str)) -> bool {
-        host.clear_topic_permissions(user, vhost, None)
+    fn clear(by: Acting<'_>, (user, vhost): (&str, &str)) -> bool {
+        by.clear_topic_permissions(user, vhost, None)
     }
 }
 
@@ -157,20 +157,20 @@ pub(super) async fn of_vhost<G: Granted>(
 /// `PUT .../{vhost}/{user}`.
 pub(super) async fn put<G: Granted>(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path((vhost, user)): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, Problem> {
-    site.change(move |site| G::put(site.host(), (&user, &vhost), &body)).await
+    site.change(move |site| G::put(caller.acting(site), (&user, &vhost), &body)).await
 }
 
 /// `DELETE .../{vhost}/{user}`: of topic permissions, those on all exchanges.
 pub(super) async fn delete<G: Granted>(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path((vhost, user)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    site.change(move |site| Changed::deleted(G::clear(site.host(), (&user, &vhost)))).await
+    site.change(move |site| Changed::deleted(G::clear(caller.acting(site), (&user, &vhost)))).await
 }
 
 /// `GET /api/permissions/{vhost}/{user}`.
@@ -203,11 +203,15 @@ pub(super) async fn get_topics(
 /// `DELETE /api/topic-permissions/{vhost}/{user}/{exchange}`.
 pub(super) async fn delete_topics_of_exchange(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path((vhost, user, exchange)): Path<(String, String, String)>,
 ) -> Result<Response, Problem> {
     site.change(move |site| {
-        Changed::deleted(site.host().clear_topic_permissions(&user, &vhost, Some(&exchange)))
+        Changed::deleted(caller.acting(site).clear_topic_permissions(
+            &user,
+            &vhost,
+            Some(&exchange),
+        ))
     })
     .await
 }

@@ -92,11 +92,12 @@ impl Whose {
     ) -> Result<Response, Problem> {
         self.must_be_let(&here)?;
         let policy = read(&name, &body)?;
-        here.change(move |Entered { site, vhost, .. }| {
+        here.change(move |Entered { site, caller, vhost, .. }| {
             let was_there = self.find(vhost, &name).is_ok();
+            let acting = caller.acting(site);
             match self {
-                Self::Users => site.host().set_policy(vhost, policy, site.now()),
-                Self::Operators => site.host().set_operator_policy(vhost, policy, site.now())?,
+                Self::Users => acting.set_policy(vhost, policy, site.now()),
+                Self::Operators => acting.set_operator_policy(vhost, policy, site.now())?,
             }
             Ok(Changed::put(was_there))
         })
@@ -110,10 +111,11 @@ impl Whose {
         Path((_, name)): Path<(String, String)>,
     ) -> Result<Response, Problem> {
         self.must_be_let(&here)?;
-        here.change(move |Entered { site, vhost, .. }| {
+        here.change(move |Entered { site, caller, vhost, .. }| {
+            let acting = caller.acting(site);
             Changed::deleted(match self {
-                Self::Users => site.host().delete_policy(vhost, &name, site.now()),
-                Self::Operators => site.host().delete_operator_policy(vhost, &name, site.now()),
+                Self::Users => acting.delete_policy(vhost, &name, site.now()),
+                Self::Operators => acting.delete_operator_policy(vhost, &name, site.now()),
             })
         })
         .await

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_LENGTH;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 
@@ -18,8 +18,9 @@ use super::policies::Whose;
 use super::problem::Problem;
 use super::site::Site;
 use super::{
-    bindings, channels, connections, consumers, definitions, exchanges, health, limits, messages,
-    nodes, openapi, overview, parameters, peek, permissions, queues, settings, users, vhosts,
+    bindings, caller, channels, connections, consumers, definitions, exchanges, health, limits,
+    messages, nodes, openapi, overview, parameters, peek, permissions, queues, settings, users,
+    vhosts,
 };
 use crate::auth::{TopicPermissionsOf, UserPermissions};
 
@@ -76,6 +77,12 @@ pub(super) fn management(site: Arc<Site>) -> Router {
         router = router.route(path, get(no_script));
     }
     limited(router.with_state(site), body_max)
+}
+
+/// The management API for who runs the broker, and nobody else.
+pub(super) fn local(site: Arc<Site>) -> Router {
+    let only_him = from_fn_with_state(Arc::clone(&site), caller::must_run_the_broker);
+    management(site).layer(only_him)
 }
 
 /// `/cli/rabbitmqadmin`, from where scripts fetch RabbitMQ's tool. It has its own licence and needs Python; what

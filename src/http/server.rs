@@ -1,7 +1,6 @@
 //! Listens for HTTP, within limits: what a client may send, how long it may take, how many there may be.
 
-use std::cell::LazyCell;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -17,13 +16,14 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::Place;
 use super::caller::From;
 use super::rates;
-use super::router::{management, metrics};
+use super::router::{local, management, metrics};
 use super::site::Site;
 use super::tls::secure;
 use crate::auth::Origin;
-use crate::session::{Arrival, Refusals};
+use crate::session::{Refusals, is_of_client};
 use crate::tls::ServerTls;
 
 /// How long a client may take to send the head of a request, or to begin another one; and for its TLS
@@ -49,6 +49,9 @@ pub enum Service {
     Management,
     /// The metrics.
     Metrics,
+    /// The management API for who runs the broker, where clients from elsewhere need a certificate: nobody else gets an
+    /// answer, not even of its health.
+    Local,
 }
 
 /// A socket, and what is served on it.
@@ -71,6 +74,7 @@ impl Endpoint {
             (Service::Management, Some(_)) => "https",
             (Service::Metrics, None) => "http/prometheus",
             (Service::Metrics, Some(_)) => "https/prometheus",
+            (Service::Local, _) => "local",
         }
     }
 }
@@ -86,11 +90,12 @@ impl Server {
     /// Serves on these sockets. Needs a tokio runtime.
     pub fn start(site: &Arc<Site>, endpoints: Vec<Endpoint>) -> Self {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let log = Arc::new(Refusals::default());
+        let (log, routers) = (Arc::new(Refusals::default()), Arc::new(Routers::default()));
         for endpoint in endpoints {
             let (site, log) = (Arc::clone(site), Arc::clone(&log));
             let (shutdown, of_clients) = (shutdown.clone(), tasks.clone());
-            let acceptor = Acceptor { endpoint, site, log, shutdown, tasks: of_clients };
+            let routers = Arc::clone(&routers);
+            let acceptor = Acceptor { endpoint, site, routers, log, shutdown, tasks: of_clients };
             tasks.spawn(acceptor.run());
         }
         let sampler = rates::sample(Arc::clone(site));
@@ -119,9 +124,29 @@ impl Drop for Server {
     }
 }
 
+/// What leads requests to handlers, for all sockets of a service. A broker that nobody asks this way pays for none
+/// of it: it is a megabyte and a half.
+#[derive(Debug, Default)]
+struct Routers {
+    management: OnceLock<Router>,
+    metrics: OnceLock<Router>,
+    local: OnceLock<Router>,
+}
+
+impl Routers {
+    fn get(&self, service: Service, site: &Arc<Site>) -> &Router {
+        match service {
+            Service::Management => self.management.get_or_init(|| management(Arc::clone(site))),
+            Service::Metrics => self.metrics.get_or_init(|| metrics(Arc::clone(site))),
+            Service::Local => self.local.get_or_init(|| local(Arc::clone(site))),
+        }
+    }
+}
+
 struct Acceptor {
     endpoint: Endpoint,
     site: Arc<Site>,
+    routers: Arc<Routers>,
     log: Arc<Refusals>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
@@ -129,12 +154,6 @@ struct Acceptor {
 
 impl Acceptor {
     async fn run(self) {
-        let (site, service) = (Arc::clone(&self.site), self.endpoint.service);
-        // A broker that nobody asks this way pays for none of it: it is a megabyte and a half.
-        let router = LazyCell::new(move || match service {
-            Service::Management => management(site),
-            Service::Metrics => metrics(site),
-        });
         loop {
             let accepted = tokio::select! {
                 () = self.shutdown.cancelled() => return,
@@ -146,8 +165,12 @@ impl Acceptor {
                     let Ok(local) = stream.local_addr() else { continue };
                     let from = From { peer, local };
                     if let Some(place) = self.admit(from) {
-                        self.serve(stream, Client::new(from, &router, &self.shutdown), place);
+                        let router = self.routers.get(self.endpoint.service, &self.site);
+                        self.serve(stream, Client::new(from, router, &self.shutdown), place);
                     }
+                }
+                Err(error) if is_of_client(&error) => {
+                    tracing::debug!("HTTP: a connection was gone before it was accepted: {error}");
                 }
                 Err(error) => {
                     if let Some(line) = self.log.failed.take(self.site.now()) {
@@ -160,7 +183,7 @@ impl Acceptor {
     }
 
     /// A place for a client, unless there are too many already. It is not told: what it costs ends here.
-    fn admit(&self, from: From) -> Option<Arrival> {
+    fn admit(&self, from: From) -> Option<Place> {
         let admitted = self.site.admission(self.endpoint.service).admit(from);
         let refused = match admitted {
             Ok(place) => return Some(place),
@@ -174,7 +197,7 @@ impl Acceptor {
         None
     }
 
-    fn serve(&self, stream: TcpStream, client: Client, place: Arrival) {
+    fn serve(&self, stream: TcpStream, client: Client, place: Place) {
         match self.endpoint.tls.clone() {
             None => self.tasks.spawn(client.serve_plain(stream, place)),
             Some(tls) => self.tasks.spawn(client.serve_tls(stream, tls, place)),
@@ -195,33 +218,42 @@ impl Client {
     }
 
     /// Serves it until it is gone; its place is given back then.
-    async fn serve_plain(self, stream: TcpStream, _place: Arrival) {
+    async fn serve_plain(self, stream: TcpStream, place: Place) {
         // It costs a little latency where it can't be set.
         let _ = stream.set_nodelay(true);
-        self.serve(stream).await;
+        self.serve(stream, &Arc::new(place)).await;
     }
 
     /// The same over TLS.
-    async fn serve_tls(self, stream: TcpStream, tls: ServerTls, _place: Arrival) {
+    async fn serve_tls(self, stream: TcpStream, tls: ServerTls, place: Place) {
+        let place = Arc::new(place);
         let _ = stream.set_nodelay(true);
         let peer = self.from.peer;
         let secured = tokio::select! {
             secured = tokio::time::timeout(HEAD_TIMEOUT, secure(stream, peer, &tls)) => secured,
             () = self.shutdown.cancelled() => return,
+            () = place.lost() => return,
         };
         match secured {
-            Ok(Some(secured)) => self.serve(secured).await,
+            Ok(Some(secured)) => self.serve(secured, &place).await,
             Ok(None) => {}
             Err(_) => tracing::debug!("HTTPS: TLS handshake with {peer} timed out"),
         }
     }
 
-    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin, place: &Arc<Place>) {
         let Self { from, router, shutdown } = self;
         let router = TowerToHyperService::new(router);
+        let of_requests = Arc::clone(place);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(from);
-            router.call(request)
+            of_requests.is_asked();
+            let (answered, place) = (router.call(request), Arc::clone(&of_requests));
+            async move {
+                let answer = answered.await;
+                place.has_answered();
+                answer
+            }
         });
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(WRITE_TIMEOUT));
@@ -238,6 +270,10 @@ impl Client {
                     if let Err(error) = served {
                         tracing::debug!("HTTP: {error}");
                     }
+                    return;
+                }
+                () = place.lost() => {
+                    tracing::debug!(peer = %from.peer, "HTTP: an idle connection makes room");
                     return;
                 }
                 () = shutdown.cancelled(), if !stopping => {

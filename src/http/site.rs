@@ -125,7 +125,7 @@ impl Site {
     /// Who may be connected to a service.
     pub(super) fn admission(&self, service: Service) -> &Admission {
         match service {
-            Service::Management => &self.places.management,
+            Service::Management | Service::Local => &self.places.management,
             Service::Metrics => &self.places.metrics,
         }
     }

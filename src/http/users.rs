@@ -59,7 +59,7 @@ pub(super) async fn get(
 /// `PUT /api/users/{user}`.
 pub(super) async fn put(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -69,7 +69,7 @@ pub(super) async fn put(
             .map_err(|error| Problem::bad_request(error.to_string()))?,
     };
     let user = NewUser { name, password: password(&body)?, tags };
-    site.change(move |site| Ok(site.host().put_user(user)?)).await
+    site.change(move |site| Ok(caller.acting(site).put_user(user)?)).await
 }
 
 /// Without a word of it there is none, and the user can't log in with one.
@@ -101,16 +101,16 @@ fn algorithm(body: &Body) -> Result<HashingAlgorithm, Problem> {
 /// `DELETE /api/users/{user}`.
 pub(super) async fn delete(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    site.change(move |site| Changed::deleted(site.host().delete_user(&name))).await
+    site.change(move |site| Changed::deleted(caller.acting(site).delete_user(&name))).await
 }
 
 /// `POST /api/users/bulk-delete`: all of a list, or none if one of them is not there.
 pub(super) async fn delete_many(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     body: Body,
 ) -> Result<Response, Problem> {
     body.must_have(&["users"])?;
@@ -123,7 +123,7 @@ pub(super) async fn delete_many(
             return Err(Problem::bad_request(json!(["no_such_user", missing])));
         }
         for name in &names {
-            site.host().delete_user(name);
+            caller.acting(site).delete_user(name);
         }
         Ok(())
     })
@@ -136,6 +136,7 @@ pub(super) async fn hash_password(
     _: Administrator,
     Path(password): Path<String>,
 ) -> Response {
-    let hash = site.host().hash_password(password.as_bytes(), HashingAlgorithm::default());
+    let host = site.host();
+    let hash = host.hash_password(password.as_bytes(), host.password_hashing());
     json_of(&json!({ "ok": hash.to_base64() }))
 }

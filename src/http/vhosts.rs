@@ -103,10 +103,10 @@ pub(super) async fn put(
 ) -> Result<Response, Problem> {
     let metadata = metadata(&body)?;
     site.change(move |site| {
-        let put = site.host().put_vhost(&name, metadata)?;
+        let put = caller.acting(site).put_vhost(&name, metadata)?;
         // Who runs the broker is no user, and needs no permission.
         if put == Put::Created && !caller.is_local() {
-            site.host().set_permissions(caller.name(), &name, Permissions::all())?;
+            caller.acting(site).set_permissions(caller.name(), &name, Permissions::all())?;
         }
         Ok(put)
     })
@@ -138,11 +138,11 @@ fn metadata(body: &Body) -> Result<VHostMetadata, Problem> {
 /// `DELETE /api/vhosts/{vhost}`.
 pub(super) async fn delete(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
     site.change(move |site| {
-        let deleted = site.host().delete_vhost(&name, site.now());
+        let deleted = caller.acting(site).delete_vhost(&name, site.now());
         Changed::deleted(deleted.map_err(|error| match error {
             AdminError::ProtectedVHost(_) => {
                 let status = StatusCode::PRECONDITION_FAILED;
@@ -157,25 +157,32 @@ pub(super) async fn delete(
 /// `POST /api/vhosts/{vhost}/deletion/protection`: it can't be deleted from now on.
 pub(super) async fn protect(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    site.change(move |site| site.set_protected(&name, true)).await
+    site.change(move |site| site.set_protected(&caller, &name, true)).await
 }
 
 /// `DELETE /api/vhosts/{vhost}/deletion/protection`: it can be deleted again.
 pub(super) async fn unprotect(
     State(site): Shared,
-    _: Administrator,
+    Administrator(caller): Administrator,
     Path(name): Path<String>,
 ) -> Result<Response, Problem> {
-    site.change(move |site| site.set_protected(&name, false)).await
+    site.change(move |site| site.set_protected(&caller, &name, false)).await
 }
 
 impl Site {
-    fn set_protected(&self, name: &str, protected_from_deletion: bool) -> Result<(), Problem> {
+    fn set_protected(
+        &self,
+        caller: &Caller,
+        name: &str,
+        protected_from_deletion: bool,
+    ) -> Result<(), Problem> {
         let metadata = VHostMetadata::clone(&self.vhost(name)?.metadata());
-        self.host().put_vhost(name, VHostMetadata { protected_from_deletion, ..metadata })?;
+        caller
+            .acting(self)
+            .put_vhost(name, VHostMetadata { protected_from_deletion, ..metadata })?;
         Ok(())
     }
 }

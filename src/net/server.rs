@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +16,7 @@ use super::connection::{Accepted, serve};
 use super::tls::{self, TlsListener};
 use super::{listener, timers};
 use crate::auth::Origin;
-use crate::session::{Host, Refusals};
+use crate::session::{Host, Refusals, is_of_client};
 
 /// How long clients are given to take in the goodbye when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -27,7 +28,7 @@ const ACCEPT_REST: Duration = Duration::from_millis(100);
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// An address could not be listened on.
-    #[error("cannot listen on {address}: {source}; choose another with --bind or {flag}")]
+    #[error("cannot listen on {address}: {source}; {}", advice(source, flag))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -36,6 +37,37 @@ pub enum ServerError {
         /// The flag that chooses the port.
         flag: &'static str,
     },
+}
+
+impl ServerError {
+    /// Whether the process has too few descriptors.
+    #[must_use]
+    pub fn is_for_want_of_files(&self) -> bool {
+        let Self::Listen { source, .. } = self;
+        is_for_want_of_files(source)
+    }
+}
+
+fn is_for_want_of_files(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+}
+
+/// What to do about a socket that can't listen.
+fn advice(error: &io::Error, flag: &str) -> String {
+    match error.kind() {
+        _ if is_for_want_of_files(error) => {
+            "let more files be open, with 'ulimit -n 1024' or LimitNOFILE".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => format!(
+            "ports below 1024 are not for everybody: choose another with {flag}, or give the program \
+             CAP_NET_BIND_SERVICE"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            "no interface of this machine has it: choose another with --bind".to_owned()
+        }
+        _ => format!("choose another with --bind or {flag}"),
+    }
 }
 
 /// Where to listen.
@@ -167,12 +199,6 @@ struct Acceptor {
     accepting: watch::Receiver<bool>,
 }
 
-/// The client's doing, or the network's: the next one may be accepted at once.
-fn is_of_client(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
-}
-
 impl Acceptor {
     async fn run(mut self, mut listener: TcpListener) {
         loop {
@@ -246,5 +272,29 @@ impl Acceptor {
             None => self.tasks.spawn(serve(accepted, host, shutdown)),
             Some(listener) => self.tasks.spawn(tls::serve(accepted, listener, host, shutdown)),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_done_about_a_port_depends_on_what_is_wrong() {
+        for (errno, expected) in [
+            (Errno::ADDRINUSE, "choose another with --bind or --port"),
+            (
+                Errno::ACCESS,
+                "ports below 1024 are not for everybody: choose another with --port, or",
+            ),
+            (
+                Errno::ADDRNOTAVAIL,
+                "no interface of this machine has it: choose another with --bind",
+            ),
+            (Errno::MFILE, "let more files be open, with 'ulimit -n 1024' or LimitNOFILE"),
+        ] {
+            let advice = advice(&errno.into(), "--port");
+            assert!(advice.starts_with(expected), "{advice}");
+        }
     }
 }

@@ -157,7 +157,7 @@ mod tests {
         let (host, now) = (plain_host(), origin());
         let password = NewPassword::Plain(b"pw".to_vec());
         let user = NewUser { name: "u".to_owned(), password, tags: Tags::default() };
-        host.put_user(user).unwrap();
+        host.acting_by_itself().put_user(user).unwrap();
         let login = |name, password: &str, address: [u8; 4]| {
             host.authenticate(name, password.as_bytes(), address.into(), now).map(|_| ())
         };

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,6 +14,14 @@ use parking_lot::Mutex;
 
 use crate::auth::Origin;
 use crate::config::Capacity;
+
+/// Whether a connection could not be accepted by the client's doing, or the network's: the next one may be
+/// accepted at once. After anything else, as when the system has no more descriptors, accepting has to rest.
+#[must_use]
+pub fn is_of_client(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
+}
 
 /// How many may be connected. 0 is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,13 +113,25 @@ impl Arrivals {
     /// # Errors
     /// [`ArrivalRefused`]: there are too many already.
     pub fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Arrival, ArrivalRefused> {
+        self.room(address).inspect_err(|refused| self.refuse(refused))
+    }
+
+    /// The same for who has another way if there is no room: it is not counted as refused before
+    /// [`Arrivals::refuse`].
+    ///
+    /// # Errors
+    /// [`ArrivalRefused`]: there are too many already.
+    pub fn room(self: &Arc<Self>, address: IpAddr) -> Result<Arrival, ArrivalRefused> {
         let origin = Origin::from(address);
         let origin = (self.limits.count_loopback || !origin.is_loopback()).then_some(origin);
-        self.counts.lock().add(origin, &self.limits).inspect_err(|refused| {
-            self.refused[refused.number()].fetch_add(1, Ordering::Relaxed);
-        })?;
+        self.counts.lock().add(origin, &self.limits)?;
         let is_stranger = AtomicBool::new(true);
         Ok(Arrival { arrivals: Arc::clone(self), origin, is_stranger })
+    }
+
+    /// Counts somebody who was refused.
+    pub fn refuse(&self, refused: &ArrivalRefused) {
+        self.refused[refused.number()].fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many were refused so far, by [`ArrivalRefused::reason`].
@@ -196,6 +217,22 @@ impl Drop for Arrival {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accepting_rests_after_what_is_not_the_clients_doing() {
+        use io::ErrorKind;
+        for (error, is_clients) in [
+            (io::Error::from(ErrorKind::ConnectionAborted), true),
+            (io::Error::from(ErrorKind::ConnectionReset), true),
+            (io::Error::from(ErrorKind::Interrupted), true),
+            // EMFILE, ENFILE, ENOBUFS
+            (io::Error::from_raw_os_error(24), false),
+            (io::Error::from_raw_os_error(23), false),
+            (io::Error::from_raw_os_error(105), false),
+        ] {
+            assert_eq!(is_of_client(&error), is_clients, "{error}");
+        }
+    }
 
     fn arrivals(
         limits: ArrivalLimits,

@@ -117,7 +117,7 @@ pub(super) struct Session {
     pub(super) rights: Rights,
     pub(super) outbox: Arc<Outbox>,
     pub(super) capabilities: ClientCapabilities,
-    pub(super) channels: HashMap<ChannelId, SessionChannel, FxBuildHasher>,
+    pub(super) channels: HashMap<ChannelId, Box<SessionChannel>, FxBuildHasher>,
     pub(super) exclusive_queues: Vec<Arc<QueueCell>>,
     pub(super) batch: PublishBatch,
     pub(super) settlements: SettleBatch,
@@ -585,7 +585,7 @@ impl Session {
         self.last_serial = self.last_serial.wrapping_add(1);
         let serial = self.last_serial;
         self.host.churn.channels_opened.add(1);
-        self.channels.insert(id, SessionChannel { serial, ..SessionChannel::default() });
+        self.channels.insert(id, Box::new(SessionChannel { serial, ..SessionChannel::default() }));
         self.tell_channel_opened(id);
         Ok(())
     }
@@ -725,7 +725,7 @@ impl Session {
             self.host.registry.close_channels(&self.user, 1);
             for (tag, slot) in std::mem::take(&mut channel.consumers) {
                 let Some(source) = channel.sources.get(slot) else { continue };
-                self.tell_consumer("consumer.deleted", id, &source.queue.name, &tag);
+                self.tell_consumer_deleted(id, &source.queue.name, &tag);
             }
             self.tell_channel_closed(id);
         }

@@ -117,7 +117,7 @@ impl Session {
                 return Err(refusal(&queue, refused).into());
             }
         }
-        self.tell_consumer("consumer.created", id, &queue.name, &tag);
+        self.tell_consumer_created(id, &queue.name, &consume, &tag);
         if !consume.no_wait {
             output.method(id, basic::ConsumeOk { consumer_tag: tag });
         }
@@ -153,7 +153,7 @@ impl Session {
                 channel.sources.retire(slot);
             }
             self.carry_out(&queue, &mut effects, now);
-            self.tell_consumer("consumer.deleted", id, &queue.name, &cancel.consumer_tag);
+            self.tell_consumer_deleted(id, &queue.name, &cancel.consumer_tag);
         }
         if !cancel.no_wait {
             let consumer_tag = cancel.consumer_tag.clone();
@@ -359,7 +359,7 @@ impl Session {
         channel.sources.retire(slot);
         let known = channel.consumers.remove(&tag).is_some() && !channel.closing;
         if known {
-            self.tell_consumer("consumer.deleted", id, &queue.name, &tag);
+            self.tell_consumer_deleted(id, &queue.name, &tag);
         }
         if known && self.capabilities.consumer_cancel_notify {
             output.method(id, basic::Cancel { consumer_tag: tag, no_wait: true });
@@ -370,7 +370,7 @@ impl Session {
     fn taken_back(&mut self, subscription: Subscription, numbers: &[u64], now: Instant) {
         let Subscription { channel: id, slot } = subscription;
         let Some(channel) = self.channels.get_mut(&id) else { return };
-        let SessionChannel { unacked, sources, credit, unanswered, .. } = channel;
+        let SessionChannel { unacked, sources, credit, unanswered, .. } = &mut **channel;
         let mut taken_back = 0;
         for delivered in unacked.iter_mut() {
             if delivered.slot == slot && numbers.binary_search(&delivered.number).is_ok() {

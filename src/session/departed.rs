@@ -83,10 +83,10 @@ mod tests {
         let host = plain_host();
         let published = || host.traffic().publishes.published;
         for round in 0..3 {
-            host.put_vhost("v", VHostMetadata::default()).unwrap();
+            host.acting_by_itself().put_vhost("v", VHostMetadata::default()).unwrap();
             let of_client = host.existing_vhost("v").unwrap();
             publish(&of_client);
-            assert!(host.delete_vhost("v", origin()).unwrap());
+            assert!(host.acting_by_itself().delete_vhost("v", origin()).unwrap());
             assert_eq!(published(), 2 * round + 1);
             // A client that does not know yet.
             publish(&of_client);

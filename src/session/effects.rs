@@ -15,6 +15,7 @@ use crate::broker::message::Message;
 use crate::broker::queue::{DeadLetter, DeadLetters};
 use crate::broker::queue_cell::QueueCell;
 use crate::broker::queue_settings::DeadLetterTarget;
+use crate::broker::requester::INTERNAL_USER;
 use crate::broker::routing::{Publication, QueueSet, Router};
 use crate::broker::time::Timestamp;
 use crate::broker::vhost::{DeleteConditions, VHost};
@@ -80,7 +81,7 @@ impl Host {
         let mut effects = Effects::default();
         // It goes with its bindings, or not at all.
         let _unit = self.store.nested_unit();
-        let _ = vhost.delete_as_broker(queue, conditions, &mut effects);
+        let _ = vhost.delete_for(queue, conditions, INTERNAL_USER, &mut effects);
         self.account(&mut effects);
         if effects.deleted {
             self.timers.forget(queue);

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use amqp_codec::method::basic;
 use amqp_codec::{ChannelId, FieldTable, FieldValue, ShortString};
 
 use super::client::{Client, Session};
@@ -12,7 +13,8 @@ use super::host::Host;
 use super::own_messages::OwnMessage;
 use crate::auth::Certificate;
 use crate::broker::event_log::{
-    EVENT_EXCHANGE, EVENT_VHOST, Event, event_headers as headers, event_text as text,
+    EVENT_EXCHANGE, EVENT_VHOST, Event, event_headers as headers, event_headers_by as headers_by,
+    event_text as text,
 };
 
 /// Events published by one call: others want the thread, too.
@@ -24,10 +26,10 @@ impl Host {
         self.vhost_options.events.emit(key, headers);
     }
 
-    /// The memory alarm.
-    pub(super) fn tell_alarm(&self, key: &'static str) {
+    /// An alarm, of `memory` or `disk`.
+    pub(super) fn tell_alarm(&self, key: &'static str, source: &str) {
         self.emit(key, || {
-            headers([("source", text("memory")), ("node", text(&self.connection.cluster_name))])
+            headers([("source", text(source)), ("node", text(&self.connection.cluster_name))])
         });
     }
 
@@ -45,7 +47,7 @@ impl Host {
         let Some(vhost) = self.vhost(&ShortString::truncated(EVENT_VHOST)) else { return };
         let at = self.epoch.timestamp(now).0;
         for Event { key, mut headers } in taken {
-            let milliseconds = FieldValue::I64(i64::try_from(at).unwrap_or(i64::MAX));
+            let milliseconds = of_number(at);
             headers.insert(ShortString::truncated("timestamp_in_ms"), milliseconds);
             let own = OwnMessage {
                 exchange: EVENT_EXCHANGE,
@@ -61,19 +63,25 @@ impl Host {
     }
 }
 
+fn of_number(number: u64) -> FieldValue {
+    FieldValue::I64(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
 impl Client {
     pub(super) fn tell_opened(&self) {
         let Some(session) = &self.session else { return };
         self.host.emit("connection.created", || {
-            let mut all = self.about();
-            for (name, value) in [
+            let mut all = self.about_peer();
+            for (name, value) in self.about_client().into_iter().chain([
                 ("user", text(&self.user)),
+                ("auth_mechanism", text(self.about.mechanism)),
+                ("connected_at", of_number(self.about.connected_at.0)),
                 ("user_who_performed_action", text(&self.user)),
                 ("vhost", text(session.vhost.name().as_bytes())),
                 ("channel_max", FieldValue::I32(self.connection.limits().channel_max.into())),
                 ("frame_max", FieldValue::I64(self.connection.limits().frame_max.into())),
                 ("timeout", FieldValue::I32(self.connection.limits().heartbeat.into())),
-            ] {
+            ]) {
                 all.insert(ShortString::truncated(name), value);
             }
             all
@@ -82,11 +90,12 @@ impl Client {
 
     pub(super) fn tell_closed(&self) {
         self.host.emit("connection.closed", || {
-            headers([
+            let about = [
                 ("name", text(self.peer.name())),
                 ("pid", text(self.pid())),
                 ("node", text(&self.host.connection.cluster_name)),
-            ])
+            ];
+            headers(about.into_iter().chain(self.about_client()))
         });
     }
 
@@ -97,7 +106,8 @@ impl Client {
             Some(_) => "user.authentication.failure",
         };
         self.host.emit(key, || {
-            let mut all = self.about();
+            let mut all = self.about_peer();
+            all.insert(ShortString::truncated("connection_type"), text("network"));
             all.insert(ShortString::truncated("name"), text(user));
             all.insert(ShortString::truncated("connection_name"), text(self.peer.name()));
             all.insert(ShortString::truncated("auth_mechanism"), text(mechanism));
@@ -109,8 +119,16 @@ impl Client {
         });
     }
 
+    /// What the client says of itself.
+    fn about_client(&self) -> Vec<(&'static str, FieldValue)> {
+        let properties = FieldTable::clone(&self.about.client_properties);
+        let name =
+            self.introduction.name.as_ref().map(|it| ("user_provided_name", text(it.as_bytes())));
+        [("client_properties", FieldValue::Table(properties))].into_iter().chain(name).collect()
+    }
+
     /// What is known of a connection before its login.
-    fn about(&self) -> FieldTable {
+    fn about_peer(&self) -> FieldTable {
         let (address, local) = (self.peer.address, self.peer.local);
         let encryption = self.peer.encryption.as_deref();
         let of_tls =
@@ -145,42 +163,81 @@ impl Session {
     pub(super) fn tell_channel_opened(&self, id: ChannelId) {
         self.host.emit("channel.created", || {
             let connection = self.peer.name();
-            headers([
-                ("name", text(format!("{connection} ({id})"))),
-                ("connection", text(connection)),
-                ("number", FieldValue::I32(id.0.into())),
-                ("user", text(&self.user)),
-                ("vhost", text(self.vhost.name().as_bytes())),
-                ("user_who_performed_action", text(&self.user)),
-            ])
+            headers_by(
+                &self.user,
+                [
+                    ("name", text(format!("{connection} ({id})"))),
+                    ("pid", text(self.channel_pid(id))),
+                    ("connection", text(connection)),
+                    ("number", FieldValue::I32(id.0.into())),
+                    ("user", text(&self.user)),
+                    ("vhost", text(self.vhost.name().as_bytes())),
+                ],
+            )
         });
     }
 
     pub(super) fn tell_channel_closed(&self, id: ChannelId) {
         self.host.emit("channel.closed", || {
-            headers([
-                ("name", text(format!("{} ({id})", self.peer.name()))),
-                ("user_who_performed_action", text(&self.user)),
-            ])
+            headers_by(
+                &self.user,
+                [
+                    ("name", text(format!("{} ({id})", self.peer.name()))),
+                    ("pid", text(self.channel_pid(id))),
+                ],
+            )
         });
     }
 
-    /// A consumer came, or went.
-    pub(super) fn tell_consumer(
+    /// A consumer came.
+    pub(super) fn tell_consumer_created(
         &self,
-        key: &'static str,
+        id: ChannelId,
+        queue: &ShortString,
+        consume: &basic::Consume,
+        tag: &ShortString,
+    ) {
+        self.host.emit("consumer.created", || {
+            let channel = self.channels.get(&id);
+            let prefetch = channel.map_or(0, |channel| channel.prefetch);
+            let about = self.about_consumer(id, queue, tag);
+            let asked = [
+                ("ack_required", FieldValue::Bool(!consume.no_ack)),
+                ("exclusive", FieldValue::Bool(consume.exclusive)),
+                ("prefetch_count", FieldValue::I32(prefetch.into())),
+                ("arguments", FieldValue::Table(consume.arguments.clone())),
+            ];
+            headers_by(&self.user, about.into_iter().chain(asked))
+        });
+    }
+
+    /// A consumer went.
+    pub(super) fn tell_consumer_deleted(
+        &self,
         id: ChannelId,
         queue: &ShortString,
         tag: &ShortString,
     ) {
-        self.host.emit(key, || {
-            headers([
-                ("consumer_tag", text(tag.as_bytes())),
-                ("queue", text(queue.as_bytes())),
-                ("vhost", text(self.vhost.name().as_bytes())),
-                ("channel", text(format!("{} ({id})", self.peer.name()))),
-                ("user_who_performed_action", text(&self.user)),
-            ])
-        });
+        let about = || headers_by(&self.user, self.about_consumer(id, queue, tag));
+        self.host.emit("consumer.deleted", about);
+    }
+
+    fn about_consumer(
+        &self,
+        id: ChannelId,
+        queue: &ShortString,
+        tag: &ShortString,
+    ) -> [(&'static str, FieldValue); 4] {
+        [
+            ("consumer_tag", text(tag.as_bytes())),
+            ("queue", text(queue.as_bytes())),
+            ("vhost", text(self.vhost.name().as_bytes())),
+            ("channel", text(format!("{} ({id})", self.peer.name()))),
+        ]
+    }
+
+    /// As RabbitMQ would write it.
+    fn channel_pid(&self, id: ChannelId) -> String {
+        format!("<0.{}.{id}>", self.id.0)
     }
 }

@@ -14,6 +14,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::Value;
 
 use super::access::Access;
+use super::admin::NewVHosts;
 use super::arrivals::{ArrivalLimits, Arrivals};
 use super::departed::Departed;
 use super::log_allowance::{Line, LogAllowance};
@@ -22,18 +23,16 @@ use super::registry::Registry;
 use super::reply_to::ReplyAddresses;
 use super::stats::ChurnCounters;
 use super::timers::Timers;
-use crate::auth::{AccessDefinition, InvalidAccessDefinition};
+use crate::auth::{AccessDefinition, HashingAlgorithm, InvalidAccessDefinition};
 use crate::broker::definition::{DefinitionError, Recovered};
 use crate::broker::effect::Effects;
 use crate::broker::memory::{Alarm, MemoryGauge};
-use crate::broker::parameter::VHostLimits;
 use crate::broker::persist::Persist;
 use crate::broker::queue::Queue;
 use crate::broker::queue_cell::ConnectionId;
 use crate::broker::time::Epoch;
 use crate::broker::vhost::{VHost, VHostOptions};
 use crate::config::{Capacity, CertificateLogin};
-use crate::pattern::Pattern;
 use crate::protocol::connection::Settings;
 use crate::store::Store;
 
@@ -50,8 +49,10 @@ pub struct HostSettings {
     pub certificate_login: CertificateLogin,
     /// How many there may be of what clients make; 0 is no limit.
     pub capacity: Capacity,
-    /// What new vhosts are limited to whose names match; of several the first counts.
-    pub vhost_limits: Vec<(Pattern, VHostLimits)>,
+    /// What new vhosts begin with.
+    pub new_vhosts: NewVHosts,
+    /// How new passwords are hashed.
+    pub password_hashing: HashingAlgorithm,
     /// How many descriptors connections may have; 0 is no limit.
     pub descriptors_max: usize,
     /// The node's name: `rabbit@host`.
@@ -90,7 +91,8 @@ pub struct Host {
     pub(super) anonymous_user: String,
     pub(super) certificate_login: CertificateLogin,
     pub(super) capacity: Capacity,
-    pub(super) vhost_limits: Vec<(Pattern, VHostLimits)>,
+    pub(super) new_vhosts: NewVHosts,
+    pub(super) password_hashing: HashingAlgorithm,
     pub(super) node_name: String,
     pub(super) arrivals: Arc<Arrivals>,
     pub(super) memory: Arc<MemoryGauge>,
@@ -144,7 +146,8 @@ impl Host {
                 settings.descriptors_max,
             ))),
             capacity: settings.capacity,
-            vhost_limits: settings.vhost_limits,
+            new_vhosts: settings.new_vhosts,
+            password_hashing: settings.password_hashing,
             node_name: settings.node_name,
             memory,
             pages: Pages::default(),
@@ -279,14 +282,19 @@ impl Host {
                     used = self.memory.used(),
                     "memory high watermark reached: publishers are blocked until consumers catch up"
                 );
-                self.tell_alarm("alarm.set");
+                self.tell_alarm("alarm.set", "memory");
             }
             Alarm::Cleared => {
                 tracing::info!(used = self.memory.used(), "memory alarm cleared: publishers go on");
-                self.tell_alarm("alarm.cleared");
+                self.tell_alarm("alarm.cleared", "memory");
                 self.registry.unblock_all();
             }
         }
+    }
+
+    /// The disk is low, or no more.
+    pub fn disk_alarm(&self, is_low: bool) {
+        self.tell_alarm(if is_low { "alarm.set" } else { "alarm.cleared" }, "disk");
     }
 
     /// The store has room again: publishers that waited for it go on.

@@ -20,7 +20,7 @@ const TLS_HANDSHAKE: u8 = 22;
 #[derive(Debug, Default)]
 pub(super) struct Introduction {
     /// What it wants to be called.
-    name: Option<Box<str>>,
+    pub(super) name: Option<Box<str>>,
     /// The library it uses, with its version.
     product: Option<Box<str>>,
     told: Told,
@@ -133,6 +133,7 @@ impl Client {
         let (text, channel) = (OneLine(&exception.text), failure.channel.0);
         if exception.scope(failure.channel) != Scope::Connection {
             tracing::error!(
+                target: "leveret::channel",
                 connection = self.id.0,
                 channel,
                 "Channel error on connection {} ({}{}), channel {channel}: operation {method} \
@@ -210,7 +211,7 @@ impl Client {
 
     /// Its number, as RabbitMQ would write it.
     pub(super) fn pid(&self) -> String {
-        format!("<0.{}.0>", self.id.0)
+        self.id.pid()
     }
 
     /// Addresses, and what it wants to be called.

@@ -21,7 +21,6 @@ mod outbox;
 mod own_messages;
 mod pages;
 mod peer;
-mod policies;
 mod progress;
 mod publish;
 mod registry;
@@ -41,10 +40,11 @@ mod topology;
 mod transaction;
 
 pub use self::admin::{
-    AdminError, Decision, Defaults, Definitions, Fetch, ImportError, InvalidDefinitions,
-    NewPassword, NewUser, Publish, Published, Refused, Taken, Visitor,
+    Acting, AdminError, Decision, Defaults, Definitions, Fetch, ImportError, Imported, InitialUser,
+    InvalidDefinitions, NewPassword, NewUser, NewVHosts, Publish, Published, Refused, Taken,
+    Visitor,
 };
-pub use self::arrivals::{Arrival, ArrivalLimits, ArrivalRefused, Arrivals};
+pub use self::arrivals::{Arrival, ArrivalLimits, ArrivalRefused, Arrivals, is_of_client};
 pub use self::client::{Client, Reading};
 pub use self::departed::Counted;
 pub use self::host::{Host, HostSettings, RestoreError};

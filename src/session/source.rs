@@ -70,6 +70,10 @@ impl Sources {
             self.slots[slot as usize] = Some(source);
             return slot;
         }
+        if self.slots.is_empty() {
+            // Most channels consume once, from one queue: no room for three more.
+            self.slots.reserve_exact(1);
+        }
         self.slots.push(Some(source));
         u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 sources fit in memory")
     }

@@ -13,7 +13,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 
 use super::outbox::{Outbox, Wake};
-use super::{Client, Defaults, Host, HostSettings, Peer, Reading};
+use super::{Client, Defaults, Host, HostSettings, NewVHosts, Peer, Reading};
+use crate::auth::HashingAlgorithm;
 use crate::broker::definition::{Definition, QueueDefinition};
 use crate::broker::effect::{DeliverySink, Effects, Wanted};
 use crate::broker::memory::MemoryGauge;
@@ -46,7 +47,9 @@ fn host(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) -> Arc
 
 fn started(settings: HostSettings) -> Arc<Host> {
     let host = Host::new(settings).expect("nothing that can't be restored");
-    host.make_defaults(Defaults::new("guest", "guest", "/")).expect("short names");
+    host.acting_by_itself()
+        .make_defaults(Defaults::new("guest", "guest", "/"))
+        .expect("short names");
     host
 }
 
@@ -66,7 +69,8 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
         anonymous_user: String::new(),
         certificate_login: CertificateLogin::default(),
         capacity: Capacity::default(),
-        vhost_limits: Vec::new(),
+        new_vhosts: NewVHosts::default(),
+        password_hashing: HashingAlgorithm::default(),
         descriptors_max: 0,
         node_name: "rabbit@test".to_owned(),
         outbox_bytes_max,

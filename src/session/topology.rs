@@ -16,6 +16,7 @@ use crate::broker::exchange::{ExchangeKind, ExchangeProperties};
 use crate::broker::policy::QueueKind;
 use crate::broker::queue_cell::{QueueCell, QueueProperties};
 use crate::broker::replay::Replay;
+use crate::broker::requester::Requester;
 use crate::broker::vhost::{DeleteConditions, VHost};
 use crate::protocol::exception::Exception;
 
@@ -44,7 +45,7 @@ impl Session {
                 arguments: declare.arguments,
             };
             self.must_last = properties.durable;
-            self.vhost.declare_exchange(&name, properties)?;
+            self.vhost.declare_exchange(&name, properties, &self.user)?;
         }
         Ok((!declare.no_wait).then(|| exchange::DeclareOk {}.into()))
     }
@@ -59,7 +60,7 @@ impl Session {
         self.must_last = true;
         // It goes with its bindings, or not at all.
         let _unit = self.host.store.unit();
-        self.vhost.delete_exchange(&name, delete.if_unused)?;
+        self.vhost.delete_exchange(&name, delete.if_unused, &self.user)?;
         Ok((!delete.no_wait).then(|| exchange::DeleteOk {}.into()))
     }
 
@@ -93,7 +94,8 @@ impl Session {
         self.must_last = true;
         // An auto-delete exchange goes with its last binding.
         let _unit = self.host.store.unit();
-        self.vhost.unbind(&source, &destination, &unbind.routing_key, &unbind.arguments)?;
+        let (key, arguments) = (&unbind.routing_key, &unbind.arguments);
+        self.vhost.unbind(&source, &destination, key, arguments, &self.user)?;
         Ok((!unbind.no_wait).then(|| exchange::UnbindOk {}.into()))
     }
 
@@ -154,16 +156,20 @@ impl Session {
             }
             let name = self.host.unique_name("amq.gen-");
             self.caller().may_declare_queue(&name, &properties.arguments)?;
-            self.vhost.declare_named(&name, properties, self.id, now)?
+            self.vhost.declare_named(&name, properties, self.requester(), now)?
         } else {
             VHost::check_queue_name(&name)?;
             self.caller().may_declare_queue(&name, &properties.arguments)?;
-            self.vhost.declare_queue(&name, properties, self.id, now)?
+            self.vhost.declare_queue(&name, properties, self.requester(), now)?
         };
         if owner.is_some() && !self.exclusive_queues.iter().any(|known| known.id == queue.id) {
             self.own_exclusively(&queue);
         }
         Ok(queue)
+    }
+
+    fn requester(&self) -> Requester<'_> {
+        Requester { connection: self.id, user: &self.user }
     }
 
     /// Remembers a queue that goes with the connection. Those that expired meanwhile are forgotten each
@@ -203,7 +209,7 @@ impl Session {
 
     /// Binds, and enqueues what a recent-history exchange has for the destination.
     fn bind(&mut self, binding: Binding, now: Instant) -> Result<(), BrokerError> {
-        for Replay { queue, messages } in self.vhost.bind(binding, self.id, now)? {
+        for Replay { queue, messages } in self.vhost.bind(binding, self.requester(), now)? {
             for message in &messages {
                 message.enter(1);
                 self.host.use_memory(message.memory());
@@ -245,7 +251,7 @@ impl Session {
         }
         // An auto-delete exchange goes with its last binding.
         let _unit = self.host.store.unit();
-        self.vhost.unbind(source, &destination, routing_key, arguments)
+        self.vhost.unbind(source, &destination, routing_key, arguments, &self.user)
     }
 
     pub(super) fn purge_queue(
@@ -286,7 +292,7 @@ impl Session {
                 let ready = {
                     // It goes with its bindings, or not at all.
                     let _unit = self.host.store.unit();
-                    self.vhost.delete_queue(&queue, conditions, self.id, &mut effects)?
+                    self.vhost.delete_queue(&queue, conditions, self.requester(), &mut effects)?
                 };
                 self.host.carry_out(&queue, &mut effects, now);
                 self.exclusive_queues.retain(|owned| owned.id != queue.id);

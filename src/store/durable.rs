@@ -74,6 +74,7 @@ pub(super) struct Shared {
     /// The index is so far behind the log that publishers wait for it.
     behind: AtomicBool,
     pub(super) on_relief: OnceLock<Callback<()>>,
+    pub(super) on_disk_alarm: OnceLock<Callback<bool>>,
     on_failure: OnceLock<Callback<Arc<StoreError>>>,
     failure: OnceLock<Arc<StoreError>>,
 }
@@ -89,6 +90,7 @@ impl Shared {
             behind: AtomicBool::new(false),
             snapshot: OnceLock::new(),
             on_relief: OnceLock::new(),
+            on_disk_alarm: OnceLock::new(),
             on_failure: OnceLock::new(),
             failure: OnceLock::new(),
         }
@@ -133,6 +135,9 @@ impl Shared {
     pub(super) fn set_disk_low(&self, low: bool, why: &str) {
         if self.disk_low.swap(low, Ordering::AcqRel) == low {
             return;
+        }
+        if let Some(on_disk_alarm) = self.on_disk_alarm.get() {
+            on_disk_alarm(low);
         }
         if low {
             tracing::warn!(
@@ -222,6 +227,11 @@ impl DurableStore {
     /// `told` is called when publishers that had to wait may go on.
     pub fn on_relief(&self, told: impl Fn() + Send + Sync + 'static) {
         let _ = self.shared.on_relief.set(Box::new(move |()| told()));
+    }
+
+    /// `told` is called when publishers have to wait for room on the disk, and when there is some again.
+    pub fn on_disk_alarm(&self, told: impl Fn(bool) + Send + Sync + 'static) {
+        let _ = self.shared.on_disk_alarm.set(Box::new(told));
     }
 
     /// `told` is called when the store can't go on: the process should end, and what is not confirmed

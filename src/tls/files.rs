@@ -1,6 +1,5 @@
 //! From files to what rustls serves with.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +7,6 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
@@ -19,6 +17,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::error::TlsError;
+use super::pem::{self, PemError};
 use crate::auth::{Certificate, shown_time};
 use crate::config::{TlsOptions, TlsVerify, TlsVersions};
 
@@ -213,33 +212,22 @@ impl ClientCertVerifier for ShallowVerifier {
     }
 }
 
-/// The certificates in a file: one at least.
 fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read(key, path)?;
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    certificates
-        .ok()
-        .filter(|certificates| !certificates.is_empty())
-        .ok_or_else(|| TlsError::NoCertificate { key, path: path.to_owned() })
-}
-
-/// The first private key in a file.
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = read(KEY_FILE, path)?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
-        let path = path.to_owned();
-        let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
-        // PKCS #8, and the older form of OpenSSL.
-        if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
-            TlsError::EncryptedKey { path }
-        } else {
-            TlsError::NoKey { path }
-        }
+    pem::certificates(path).map_err(|error| match error {
+        PemError::Unreadable(source) => TlsError::Unreadable { key, path: path.to_owned(), source },
+        _ => TlsError::NoCertificate { key, path: path.to_owned() },
     })
 }
 
-fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|source| TlsError::Unreadable { key, path: path.to_owned(), source })
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    pem::private_key(path).map_err(|error| {
+        let path = path.to_owned();
+        match error {
+            PemError::Unreadable(source) => TlsError::Unreadable { key: KEY_FILE, path, source },
+            PemError::Encrypted => TlsError::EncryptedKey { path },
+            PemError::Missing => TlsError::NoKey { path },
+        }
+    })
 }
 
 #[cfg(test)]

@@ -13,12 +13,17 @@ const QUEUE: &str = "kept";
 
 /// The exit code for what can't be had: `EX_UNAVAILABLE` of sysexits.h.
 const UNAVAILABLE: i32 = 69;
+const CANNOT_CREATE: i32 = 73;
 
 /// The one line that a broker says when it can't start.
 async fn refusal(data: &Path, flags: &[&str]) -> String {
+    refusal_with(UNAVAILABLE, data, flags).await
+}
+
+async fn refusal_with(code: i32, data: &Path, flags: &[&str]) -> String {
     let output = refused(data, flags).await;
     let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(UNAVAILABLE), "{said}");
+    assert_eq!(output.status.code(), Some(code), "{said}");
     let line = said.strip_suffix('\n').unwrap_or(&said).to_owned();
     assert!(line.starts_with("leveret: ") && !line.contains('\n'), "not one line: {said:?}");
     assert!(!String::from_utf8_lossy(&output.stdout).contains("Server startup complete"));
@@ -105,7 +110,7 @@ async fn a_directory_that_cannot_be_made_is_one_clear_line() {
     fs::write(&file, "").unwrap();
     // For root, too, there is nothing below a file.
     let data = file.join("data");
-    let line = refusal(&data, &[]).await;
+    let line = refusal_with(CANNOT_CREATE, &data, &[]).await;
     assert!(line.starts_with(&format!("leveret: cannot create {}: ", data.display())), "{line}");
 }
 

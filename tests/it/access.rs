@@ -246,7 +246,15 @@ async fn routing_keys_decide_on_topic_exchanges_that_have_topic_permissions() {
         assert_eq!(publish_outcome(&server, to_exchange(exchange, key), "").await, told);
     }
     assert_eq!(outcome(&server, bind_queue("q", "x", "/-r.*").into()).await, "ok");
-    assert_eq!(outcome(&server, bind_queue("q", "x", "k").into()).await, topic("read", "k"));
+    // Unbinding asks the same, and so do bindings between exchanges.
+    for request in [
+        Method::from(bind_queue("q", "x", "k")),
+        unbind_queue("q", "x", "k").into(),
+        bind_exchange("d", "x", "k").into(),
+        unbind_exchange("d", "x", "k").into(),
+    ] {
+        assert_eq!(outcome(&server, request.clone()).await, topic("read", "k"), "{request:?}");
+    }
 }
 
 /// A publish with more than one key needs all of them: RabbitMQ looks at the first alone, so that `CC` goes
@@ -349,7 +357,7 @@ async fn limits_of_vhosts_are_kept() {
     allow(&server, [".*"; 3]);
     let host = admin(&server).host();
     let limit = |key: &str, value: i64| {
-        host.set_vhost_limit("/", key, Some(&value.into())).expect("a limit");
+        host.acting_by_itself().set_vhost_limit("/", key, Some(&value.into())).expect("a limit");
     };
     limit("max-queues", 2);
     assert_eq!(outcome(&server, declare_queue("second").into()).await, "ok");
@@ -372,7 +380,7 @@ async fn limits_of_users_are_kept() {
     allow(&server, [".*"; 3]);
     let host = admin(&server).host();
     let limit = |key: &str, value: i64| {
-        host.set_user_limit("u", key, Some(&value.into())).expect("a limit");
+        host.acting_by_itself().set_user_limit("u", key, Some(&value.into())).expect("a limit");
     };
     limit("max-connections", 1);
     limit("max-channels", 2);

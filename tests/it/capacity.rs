@@ -135,8 +135,9 @@ async fn the_number_of_queues_and_exchanges_of_all_vhosts_is_a_setting() {
     };
     let Some(server) = TestServer::configured(configure).await else { return };
     let host = server.broker().unwrap().host();
-    host.put_vhost("v", VHostMetadata::default()).unwrap();
-    let refused = host.put_vhost("w", VHostMetadata::default()).unwrap_err().to_string();
+    host.acting_by_itself().put_vhost("v", VHostMetadata::default()).unwrap();
+    let refused =
+        host.acting_by_itself().put_vhost("w", VHostMetadata::default()).unwrap_err().to_string();
     assert_eq!(refused, "cannot create vhost 'w': vhost limit of 2 is reached");
     server.broker().unwrap().set_permissions("guest", "v", [".*", ".*", ".*"]).unwrap();
 
@@ -187,7 +188,7 @@ async fn new_vhosts_begin_with_the_limits_for_their_names() {
     };
     let Some(server) = TestServer::configured(configure).await else { return };
     let host = server.broker().unwrap().host();
-    host.put_vhost("dev.a", VHostMetadata::default()).unwrap();
+    host.acting_by_itself().put_vhost("dev.a", VHostMetadata::default()).unwrap();
     let limits = |name| host.existing_vhost(name).unwrap().limits();
     assert_eq!((limits("dev.a").max_connections, limits("dev.a").max_queues), (Some(7), Some(1)));
     assert_eq!((limits("/").max_connections, limits("/").max_queues), (Some(7), None));

@@ -12,7 +12,7 @@ async fn watched() -> Option<(TestServer, RawClient, RawClient)> {
     watcher.call(1, bind_queue("copies", "amq.rabbitmq.trace", "#")).await;
     let mut client = server.channel().await;
     client.call(1, declare_queue("q")).await;
-    server.broker()?.host().set_tracing("/", true).unwrap();
+    server.broker()?.host().acting_by_itself().set_tracing("/", true).unwrap();
     Some((server, watcher, client))
 }
 
@@ -99,7 +99,7 @@ async fn copies_are_not_copied_and_there_are_none_without_tracing() {
     assert_eq!(watcher.drain(1, "copies").await, ["one"]);
     assert_eq!(watcher.drain(1, "copies").await, Vec::<String>::new());
 
-    server.broker().unwrap().host().set_tracing("/", false).unwrap();
+    server.broker().unwrap().host().acting_by_itself().set_tracing("/", false).unwrap();
     client.publish(1, to_queue("q"), "two").await;
     client.call(1, check_queue("q")).await;
     assert_eq!(watcher.drain(1, "copies").await, Vec::<String>::new());

@@ -2,7 +2,7 @@
 
 use leveret::Broker;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{Api, broker, run};
 
@@ -177,5 +177,30 @@ fn who_looks_for_rabbitmqadmin_is_told_what_there_is_instead() {
         let answer = Api::of(&broker).get("/cli/rabbitmqadmin").await;
         assert_eq!(answer.status, 404);
         assert!(answer.body.contains("ln -s leveret rabbitmqadmin"), "{answer:?}");
+    });
+}
+
+/// Goal: who holds all of this machine's places and asks for nothing keeps no health check out.
+#[test]
+fn a_health_check_gets_through_however_many_connections_wait() {
+    run(async {
+        let broker = broker().await;
+        let api = Api::of(&broker);
+        let (mut held, quarter) = (Vec::new(), 256);
+        for number in 0..quarter {
+            let mut stream = api.connect().await;
+            if number % 2 == 0 {
+                stream.write_all(b"GET /api/whoami HTTP/1.1\r\nX-").await.unwrap();
+            }
+            held.push(stream);
+        }
+        let health = "/api/health/checks/local-alarms";
+        for _ in 0..3 {
+            assert_eq!(api.get(health).await.status, 200);
+        }
+        // The longest of them has made room.
+        let mut said = Vec::new();
+        let _ = held[0].read_to_end(&mut said).await;
+        assert!(said.is_empty());
     });
 }

@@ -6,6 +6,7 @@
 mod access;
 mod bounds;
 mod clients;
+mod events;
 mod library;
 mod messages;
 mod metrics;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use amqp_codec::method::{basic, channel, exchange, queue};
 use amqp_codec::{FieldTable, FieldValue};
 use bytes::Bytes;
+use leveret::auth::HashingAlgorithm;
 use leveret::broker::effect::Position;
 use leveret::broker::memory::MemoryGauge;
 use leveret::broker::policy::Policy;
@@ -17,7 +18,7 @@ use leveret::broker::vhost::VHostOptions;
 use leveret::config::{Capacity, CertificateLogin};
 use leveret::protocol::connection::Settings;
 use leveret::protocol::handshake::Limits;
-use leveret::session::{Defaults, Host, HostSettings};
+use leveret::session::{Defaults, Host, HostSettings, NewVHosts};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -158,7 +159,8 @@ impl World {
             anonymous_user: String::new(),
             certificate_login: CertificateLogin::default(),
             capacity: Capacity::default(),
-            vhost_limits: Vec::new(),
+            new_vhosts: NewVHosts::default(),
+            password_hashing: HashingAlgorithm::default(),
             descriptors_max: 0,
             node_name: "rabbit@simulation".to_owned(),
             outbox_bytes_max: [1, 2000, 20_000, 1 << 20][rng.random_range(0..4)],
@@ -173,7 +175,9 @@ impl World {
             seed: Some(seed),
         });
         let host = host.expect("nothing to restore");
-        host.make_defaults(Defaults::new("guest", "guest", "/")).expect("short names");
+        host.acting_by_itself()
+            .make_defaults(Defaults::new("guest", "guest", "/"))
+            .expect("short names");
         let clients_max = rng.random_range(1..=6);
         let all_persistent = rng.random_bool(0.5);
         let ledger = Ledger::default();
@@ -425,22 +429,23 @@ impl World {
             5 => vec![length(2), overflow("reject-publish-dlx"), to_dead(), key()],
             6 => vec![("delayed-retry-type", text("all")), ("delayed-retry-min", number(300))],
             7 => {
-                shared.host.delete_policy(&vhost, "limits", shared.now);
+                shared.host.acting_by_itself().delete_policy(&vhost, "limits", shared.now);
                 return;
             }
             _ if shared.chance(0.5) => {
-                shared.host.delete_operator_policy(&vhost, "most", shared.now);
+                shared.host.acting_by_itself().delete_operator_policy(&vhost, "most", shared.now);
                 return;
             }
             _ => {
                 let most = [("max-length", 4), ("message-ttl", 3_000)];
                 let policy = Policy::new("most", "^policed$", most).expect("a valid policy");
-                let set = shared.host.set_operator_policy(&vhost, policy, shared.now);
+                let set =
+                    shared.host.acting_by_itself().set_operator_policy(&vhost, policy, shared.now);
                 return set.expect("operators may set this");
             }
         };
         let policy = Policy::new("limits", "^policed$", definition).expect("a valid policy");
-        shared.host.set_policy(&vhost, policy, shared.now);
+        shared.host.acting_by_itself().set_policy(&vhost, policy, shared.now);
     }
 
     /// Lets all bytes arrive that can.

@@ -26,7 +26,7 @@ fn exchanges_are_declared_listed_bound_and_deleted() {
     assert_eq!(broker.json("leveret exchange bindings orders"), json!([]));
     broker.ok("leveret exchange delete orders --if-unused");
     let (code, text) = broker.fails("leveret exchange delete orders");
-    assert_eq!(code, 66, "{text}");
+    assert_eq!((code, &*text), (66, "leveret: there is no exchange 'orders' in vhost '/'\n"));
 }
 
 #[test]
@@ -261,6 +261,25 @@ fn who_is_not_there_is_named_with_what_to_do() {
     let url = broker.url().replace("http://", "https://");
     let (code, text) = broker.fails(&format!("leveret queue list --insecure --url {url}"));
     assert_eq!((code, text.contains("does not speak TLS")), (76, true), "{text}");
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let broker = Broker::start();
+    for (line, missing) in [
+        ("queue delete q", "no queue 'q' in vhost '/'"),
+        ("queue list -V nope", "no vhost 'nope'"),
+        ("queue declare q -V nope", "no vhost 'nope'"),
+        ("get q", "no queue 'q' in vhost '/'"),
+        ("user delete joe", "no user 'joe'"),
+        ("permission set joe", "no vhost '/' or no user 'joe'"),
+        ("connection close c", "no connection 'c'"),
+        ("binding declare e q", "no exchange 'e' or no queue 'q' in vhost '/'"),
+        ("policy delete p", "no policy 'p' in vhost '/'"),
+    ] {
+        let (code, text) = broker.fails(&format!("leveret {line}"));
+        assert_eq!((code, text), (66, format!("leveret: there is {missing}\n")), "{line}");
+    }
 }
 
 #[test]

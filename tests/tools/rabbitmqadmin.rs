@@ -198,3 +198,62 @@ fn host_port_and_login_may_be_options_or_in_a_file() {
         (1, "*** Access refused: /api/queues?columns=name%2Cmessages\n")
     );
 }
+
+#[test]
+fn the_second_versions_variables_say_who_asks_and_where() {
+    let broker = Broker::start();
+    let port = broker.http.to_string();
+    let mut variables = vec![
+        ("LEVERET_URL", "http://127.0.0.1:1"),
+        ("RABBITMQADMIN_TARGET_HOST", "127.0.0.1"),
+        ("RABBITMQADMIN_TARGET_PORT", &port),
+        ("RABBITMQADMIN_API_PATH_PREFIX", "/api"),
+        ("RABBITMQADMIN_USERNAME", "guest"),
+        ("RABBITMQADMIN_PASSWORD", "guest"),
+    ];
+    let line = "rabbitmqadmin --timeout 30 -f bash list vhosts name";
+    assert_eq!(broker.run_with(line, "", &variables).stdout, "/\n");
+    variables.push(("RABBITMQADMIN_PASSWORD", "wrong"));
+    assert_eq!(broker.run_with(line, "", &variables).code, 1);
+}
+
+#[test]
+fn many_objects_are_deleted_and_changed_at_once() {
+    let broker = Broker::start();
+    for name in ["a1", "a2", "b1"] {
+        broker.ok(&format!("rabbitmqadmin declare queue name={name}"));
+        let policy = format!(
+            "rabbitmqadmin policies declare --name {name} --pattern ^{name} --definition '{{\"max-length\":1}}'"
+        );
+        broker.ok(&policy);
+    }
+    let names = |broker: &Broker| broker.ok("rabbitmqadmin -f bash list queues name");
+    let delete = "rabbitmqadmin queues delete_multiple --name-pattern ^a";
+    // Nobody deletes by a slip.
+    let (code, text) = broker.fails(delete);
+    assert_eq!((code, text.contains("--approve")), (1, true), "{text}");
+    assert_eq!(broker.ok(&format!("{delete} --dry-run -f bash")), "a1 a2\n");
+    assert_eq!(names(&broker), "a1 a2 b1\n");
+    assert_eq!(broker.ok(&format!("{delete} --approve")), "2 queues deleted\n");
+    assert_eq!(names(&broker), "b1\n");
+    broker.ok("rabbitmqadmin declare vhost name=v1");
+    let vhosts = "rabbitmqadmin vhosts delete_multiple --name-pattern .* --non-interactive";
+    broker.ok(vhosts);
+    assert_eq!(broker.ok("rabbitmqadmin -f bash list vhosts name"), "/\n");
+
+    let set = "rabbitmqadmin policies update_definitions_of_all_in --definition-key max-length --new-value 7";
+    assert_eq!(broker.ok(set), "3 policies changed\n");
+    broker.ok("rabbitmqadmin policies patch --name a1 --definition '{\"expires\":5000}'");
+    let remove =
+        "rabbitmqadmin policies delete_definition_keys_from_all --definition-keys max-length";
+    assert_eq!(broker.ok(remove), "1 policies changed\n");
+    let left = broker.json("leveret policy list");
+    let of = |name: &str| {
+        let mut policies = left.as_array().unwrap().iter();
+        policies.find(|it| it["name"] == name).unwrap()["definition"].clone()
+    };
+    assert_eq!(of("a1"), serde_json::json!({"expires": 5000}));
+    assert_eq!(of("b1"), serde_json::json!({"max-length": 7}));
+    let (_, text) = broker.fails("rabbitmqadmin policies declare_blanket --name p");
+    assert!(text.contains("policies declare_blanket is not understood here"), "{text}");
+}

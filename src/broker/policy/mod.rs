@@ -151,7 +151,7 @@ impl Policy {
     ///
     /// # Errors
     /// [`PolicyError::UnknownKeys`], with those that it may not.
-    fn check_operator(&self) -> Result<(), PolicyError> {
+    pub fn check_operator(&self) -> Result<(), PolicyError> {
         let allowed = |key: &[u8]| Key::find(key).is_some_and(|key| key.operator);
         unless_empty(self.definition.iter().filter(|(key, _)| !allowed(key.as_bytes())))
     }

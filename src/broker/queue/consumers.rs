@@ -191,6 +191,10 @@ impl ConsumerSet {
         self.arrivals += 1;
         let arrival = consumer.arrival;
         let index = self.free.pop().unwrap_or_else(|| {
+            if self.slots.is_empty() {
+                // Most queues have one consumer: no room for three more.
+                self.slots.reserve_exact(1);
+            }
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 consumers fit in memory")
         });

@@ -106,33 +106,30 @@ impl Queue {
         out: &mut Effects,
     ) {
         self.run_is_next = false;
-        let is_next = !self.deleted && self.ready.has_read(from, next);
-        let (entries, others): (Vec<_>, Vec<_>) =
-            entries.into_iter().partition(|it| is_next && self.ready.is_paged(it.position));
-        out.freed += others.iter().map(|stored| stored.message.release()).sum::<usize>();
-        if is_next {
-            self.take_page(entries, next, now, out);
+        if self.deleted || !self.ready.has_read(from, next) {
+            out.freed += entries.iter().map(|stored| stored.message.release()).sum::<usize>();
+            return;
         }
-    }
-
-    fn take_page(
-        &mut self,
-        entries: Vec<StoredEntry>,
-        next: Position,
-        now: Timestamp,
-        out: &mut Effects,
-    ) {
+        let (mut ready, mut delivered) = (Vec::with_capacity(entries.len()), Vec::new());
         // What is all dead makes room for the next at once.
-        self.hungry = entries.iter().all(|it| it.expires <= now);
-        let (delivered, ready): (Vec<_>, Vec<_>) = entries.into_iter().partition(|it| it.delivered);
-        let delivered: Vec<Entry> = delivered.into_iter().map(|it| self.entry(it)).collect();
-        for entry in &delivered {
-            self.ready.forget_paged(entry);
+        self.hungry = true;
+        for stored in entries {
+            if !self.ready.is_paged(stored.position) {
+                out.freed += stored.message.release();
+                continue;
+            }
+            self.hungry &= stored.expires <= now;
+            let came_back = stored.delivered;
+            let entry = self.entry(stored);
+            if came_back {
+                self.ready.forget_paged(&entry);
+                delivered.push(entry);
+            } else {
+                ready.push(entry);
+            }
         }
-        let ready = ready.into_iter().map(|it| self.entry(it)).collect();
-        let lost = self.ready.paged_in(ready, next);
         // Nobody will see them any more.
-        self.totals.purged += lost as u64;
+        self.totals.purged += self.ready.paged_in(ready, next) as u64;
         for entry in delivered {
             self.take_back(entry, Return::Released, now, out);
         }

@@ -17,8 +17,8 @@ const GLANCE: usize = 16;
 const LEAST: usize = 2;
 
 impl Window {
-    /// Some milliseconds of work for a fast consumer.
-    pub const WIDE: Self = Self { messages: 16 * 1024, bytes: 16 * 1024 * 1024 };
+    /// Some milliseconds of work for a fast consumer, half of which are left when more is read.
+    pub const WIDE: Self = Self { messages: 8 * 1024, bytes: 16 * 1024 * 1024 };
 
     /// Where memory is short.
     pub const NARROW: Self = Self { messages: 256, bytes: 1024 * 1024 };

@@ -10,16 +10,16 @@ impl VHost {
     /// nothing is written down any more; what its clients do otherwise leads nowhere.
     ///
     /// Cost: everything in it, each queue under its own lock.
-    pub fn close(&self, out: &mut QueueEffects) {
+    pub fn close(&self, by: &str, out: &mut QueueEffects) {
         self.topology.write().close();
         for queue in self.queues() {
             let mut effects = Effects::default();
             // Without conditions it can't be refused.
-            let _ = self.delete_as_broker(&queue, DeleteConditions::default(), &mut effects);
+            let _ = self.delete_for(&queue, DeleteConditions::default(), by, &mut effects);
             out.push((queue, effects));
         }
         let mut topology = self.topology.write();
-        topology.clear();
+        topology.clear(by);
         let (policies, definitions) = (topology.policies(), topology.definitions());
         let of = |policy: &Policy| Policy::clone(policy);
         for policy in policies.policies().list() {

@@ -64,6 +64,25 @@ impl VHost {
         Ok(())
     }
 
+    /// Sets operator policies of a vhost that nobody can find yet: there is no queue that would follow.
+    ///
+    /// # Errors
+    /// As [`VHost::set_operator_policy`].
+    pub fn begin_with_operator_policies(
+        &self,
+        begin: impl IntoIterator<Item = Policy>,
+    ) -> Result<(), PolicyError> {
+        let mut topology = self.topology.write();
+        let mut policies = topology.policies().clone();
+        for policy in begin {
+            let set = policies.set_operator(policy)?;
+            topology.definitions().put(|| Definition::OperatorPolicy(Policy::clone(&set)));
+            self.log_set(&set);
+        }
+        topology.set_policies(policies);
+        Ok(())
+    }
+
     /// Deletes an operator policy; `false` where there is none of this name.
     pub fn delete_operator_policy(&self, name: &str, now: Instant, out: &mut QueueEffects) -> bool {
         self.change_policies(now, out, |policies, definitions| {

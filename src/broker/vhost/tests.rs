@@ -48,7 +48,7 @@ impl Names {
     }
 
     pub(super) fn exchange(&self, name: &str, properties: ExchangeProperties) -> &Self {
-        self.0.declare_exchange(&short(name), properties).unwrap();
+        self.0.declare_exchange(&short(name), properties, "rmq-internal").unwrap();
         self
     }
 
@@ -104,7 +104,9 @@ impl Names {
 
     fn unbind(&self, source: &str, to: &str, key: &str, arguments: &FieldTable) {
         let destination = self.destination(to);
-        self.0.unbind(&short(source), &destination, &short(key), arguments).unwrap();
+        self.0
+            .unbind(&short(source), &destination, &short(key), arguments, "rmq-internal")
+            .unwrap();
     }
 
     fn delete_queue(&self, name: &str) {
@@ -211,10 +213,10 @@ fn an_exchange_that_is_only_a_destination_stays_and_counts_as_unused() {
     it.unbind("source", "destination", "", &FieldTable::default());
     assert!(it.exists("destination"));
     it.bind("source", "destination", "");
-    let (code, text) = refusal(it.0.delete_exchange(&short("source"), true));
+    let (code, text) = refusal(it.0.delete_exchange(&short("source"), true, "rmq-internal"));
     assert_eq!(code, ReplyCode::PreconditionFailed);
     assert_eq!(text, "exchange 'source' in vhost '/' in use");
-    assert_eq!(it.0.delete_exchange(&short("destination"), true), Ok(()));
+    assert_eq!(it.0.delete_exchange(&short("destination"), true, "rmq-internal"), Ok(()));
 }
 
 #[test]
@@ -244,7 +246,7 @@ fn deleting_removes_bindings_from_both_sides() {
     it.queue("q");
     it.fanout("a").fanout("b").bind("a", "b", "").bind("b", "q", "");
     assert_eq!(it.route("a", ""), ["q"]);
-    it.0.delete_exchange(&short("b"), false).unwrap();
+    it.0.delete_exchange(&short("b"), false, "rmq-internal").unwrap();
     it.fanout("b").bind("b", "q", "");
     assert_eq!(it.route("a", ""), [""; 0], "the binding to the old one is gone");
     assert_eq!(it.route("b", ""), ["q"]);
@@ -280,7 +282,7 @@ fn the_version_changes_with_what_could_change_a_route() {
     changed("no such binding", false);
     it.unbind("f", "q", "", &FieldTable::default());
     changed("a binding less", true);
-    it.0.delete_exchange(&short("f"), false).unwrap();
+    it.0.delete_exchange(&short("f"), false, "rmq-internal").unwrap();
     changed("an exchange less", true);
     it.delete_queue("q");
     changed("a queue less", true);
@@ -303,7 +305,8 @@ fn declarations_that_differ_are_refused_in_rabbitmqs_words() {
         "inequivalent arg 'x-message-ttl' for queue 'q' in vhost '/': received the value '5' of type \
          'signedint' but current is none"
     );
-    let exchange = |properties| refusal(it.0.declare_exchange(&short("m"), properties)).1;
+    let exchange =
+        |properties| refusal(it.0.declare_exchange(&short("m"), properties, "rmq-internal")).1;
     assert_eq!(
         exchange(exchange_of(ExchangeKind::Topic)),
         "inequivalent arg 'type' for exchange 'm' in vhost '/': received 'topic' but current is \
@@ -387,11 +390,11 @@ fn names_of_the_brokers_own_are_refused() {
     let declare = it.0.declare_queue(&short("amq.q"), QueueProperties::default(), ME, origin());
     let text = "queue name 'amq.q' contains reserved prefix 'amq.*'";
     assert_eq!(refusal(declare), (ReplyCode::AccessRefused, text.to_owned()));
-    let delete = it.0.delete_exchange(&short("amq.nonexist"), false);
+    let delete = it.0.delete_exchange(&short("amq.nonexist"), false, "rmq-internal");
     let text = "deletion of system exchange 'amq.nonexist' in vhost '/' not allowed";
     assert_eq!(refusal(delete), (ReplyCode::AccessRefused, text.to_owned()));
     let durable = ExchangeProperties { durable: true, ..exchange(ExchangeKind::Direct) };
-    assert_eq!(it.0.declare_exchange(&short("amq.direct"), durable), Ok(()));
+    assert_eq!(it.0.declare_exchange(&short("amq.direct"), durable, "rmq-internal"), Ok(()));
 }
 
 #[test]
@@ -604,7 +607,7 @@ fn a_new_destination_gets_the_recorded_messages_in_order() {
     let through = [("a".to_owned(), all(&["2", "3", "4"])), ("b".to_owned(), all(&["3"]))];
     assert_eq!(replayed(&it, "t", ""), through);
     assert!(it.0.history_memory() > 0);
-    it.0.delete_exchange(&short("x"), false).unwrap();
+    it.0.delete_exchange(&short("x"), false, "rmq-internal").unwrap();
     assert_eq!(it.0.history_memory(), 0);
 }
 

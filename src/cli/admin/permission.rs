@@ -52,7 +52,8 @@ impl Verb for PermissionCommand {
             Self::Set { user, configure, write, read } => {
                 let path = ApiPath::of(&["permissions", &session.vhost, &user]);
                 let body = json!({ "configure": configure, "write": write, "read": read });
-                Ok(session.client.put(&path, &body)?)
+                let put = session.client.put(&path, &body);
+                Ok(put.map_err(|error| error.of_permissions(&path))?)
             }
             Self::Clear { user } => {
                 let path = ApiPath::of(&["permissions", &session.vhost, &user]);

@@ -136,6 +136,18 @@ impl<'a> Session<'a> {
         Ok(print_list(self.out, self.format, columns, objects)?)
     }
 
+    /// The same objects as a table.
+    pub(super) fn table(
+        &self,
+        objects: &[Value],
+        columns: &[Column],
+    ) -> Result<String, AdminError> {
+        let columns = if self.columns.is_empty() { columns } else { &self.columns };
+        let mut table = Vec::new();
+        print_list(&mut table, Format::Table, columns, objects)?;
+        Ok(String::from_utf8_lossy(&table).into_owned())
+    }
+
     /// Prints the one object at a path.
     pub(super) fn show(&mut self, path: &ApiPath, columns: &[Column]) -> Result<(), AdminError> {
         let object = self.client.get(path)?;

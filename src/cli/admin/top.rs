@@ -1,7 +1,6 @@
 //! `leveret top`: the busiest queues, again and again.
 
 use std::cmp::Reverse;
-use std::io::{self, IsTerminal};
 use std::thread;
 use std::time::Duration;
 
@@ -12,10 +11,7 @@ use super::AdminError;
 use super::noun::Verb;
 use super::session::Session;
 use crate::cli::api::ApiPath;
-use crate::cli::output::{Column, Format, field};
-
-/// Clears a terminal, and goes to its first line.
-const CLEAR: &[u8] = b"\x1b[H\x1b[2J";
+use crate::cli::output::{Column, Format, Screen, Waited, field, plain, visible};
 
 const COLUMNS: [Column; 9] = [
     Column::new("vhost", "vhost"),
@@ -48,23 +44,59 @@ pub(in crate::cli) struct Top {
 
 impl Verb for Top {
     fn run(self, session: &mut Session<'_>) -> Result<(), AdminError> {
-        let clears = session.format == Format::Table && io::stdout().is_terminal();
+        let screen = Screen::open().filter(|_| session.format == Format::Table);
         let mut looks = 0;
         loop {
             let queues = session.client.list(&ApiPath::of(&["queues"]))?;
             let busiest = busiest(&queues, self.queues);
-            if clears {
-                session.out.write_all(CLEAR)?;
+            match &screen {
+                None => session.print(&busiest, &COLUMNS)?,
+                Some(screen) => {
+                    let overview = session.client.get(&ApiPath::of(&["overview"]))?;
+                    let table = session.table(&busiest, &COLUMNS)?;
+                    screen.show(session.out, &format!("{}\n\n{table}", summary(&overview)))?;
+                }
             }
-            session.print(&busiest, &COLUMNS)?;
             session.out.flush()?;
             looks += 1;
             if self.times.is_some_and(|times| looks >= times) {
                 return Ok(());
             }
-            thread::sleep(Duration::from_secs(self.interval));
+            let interval = Duration::from_secs(self.interval);
+            match &screen {
+                None => thread::sleep(interval),
+                Some(screen) if screen.wait(interval)? == Waited::Quit => return Ok(()),
+                Some(_) => {}
+            }
         }
     }
+}
+
+/// The whole broker in two lines.
+fn summary(overview: &Value) -> String {
+    let rate = |name: &str| {
+        let rate = field(overview, &format!("message_stats.{name}_details.rate"));
+        rate.as_f64().unwrap_or(0.0).max(0.0).round() as u64
+    };
+    let text = |path: &str| visible(&plain(field(overview, path)));
+    let count = |path: &str| field(overview, path).as_u64().unwrap_or(0);
+    format!(
+        "{} {} on {}: {} connections, {} channels, {} queues, {} consumers; q quits\n\
+         {} in/s, {} out/s, {} acks/s; {} messages, {} ready, {} unacked",
+        text("product_name"),
+        text("product_version"),
+        text("node"),
+        count("object_totals.connections"),
+        count("object_totals.channels"),
+        count("object_totals.queues"),
+        count("object_totals.consumers"),
+        rate("publish"),
+        rate("deliver_get"),
+        rate("ack"),
+        count("queue_totals.messages"),
+        count("queue_totals.messages_ready"),
+        count("queue_totals.messages_unacknowledged"),
+    )
 }
 
 /// The queues with the most messages a second in and out; among equals, with the most messages.
@@ -110,5 +142,20 @@ mod tests {
         let names: Vec<_> = busiest(&queues, 2).iter().map(|row| row["name"].clone()).collect();
         assert_eq!(names, ["busy", "long"]);
         assert_eq!(busiest(&queues, 1)[0]["in"], 10);
+    }
+
+    #[test]
+    fn the_whole_broker_is_two_lines() {
+        let overview = json!({
+            "product_name": "leveret", "product_version": "1", "node": "rabbit@h",
+            "object_totals": {"connections": 1, "channels": 2, "queues": 3, "consumers": 4},
+            "queue_totals": {"messages": 9, "messages_ready": 5, "messages_unacknowledged": 4},
+            "message_stats": {"publish_details": {"rate": 6.6}},
+        });
+        assert_eq!(
+            summary(&overview),
+            "leveret 1 on rabbit@h: 1 connections, 2 channels, 3 queues, 4 consumers; q quits\n\
+             7 in/s, 0 out/s, 0 acks/s; 9 messages, 5 ready, 4 unacked"
+        );
     }
 }

@@ -53,7 +53,8 @@ impl Verb for TopicPermissionCommand {
             Self::Set { user, exchange, write, read } => {
                 let path = ApiPath::of(&["topic-permissions", &session.vhost, &user]);
                 let body = json!({ "exchange": exchange, "write": write, "read": read });
-                Ok(session.client.put(&path, &body)?)
+                let put = session.client.put(&path, &body);
+                Ok(put.map_err(|error| error.of_permissions(&path))?)
             }
             Self::Clear { user, exchange } => {
                 let path = ["topic-permissions", &session.vhost, &user];

@@ -1,11 +1,13 @@
 //! Requests to the management API, one after another.
 
 use std::fmt;
+use std::io::{self, Write as _};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use ureq::http::header::{HeaderMap, WARNING};
 use ureq::http::{Method, Request};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, TcpConnector};
@@ -21,6 +23,17 @@ pub(in crate::cli) struct Client {
     agent: ureq::Agent,
     address: Address,
     timeout: Duration,
+}
+
+/// What the broker has to say beside its answer goes where it is in nobody's way.
+fn warn(headers: &HeaderMap) {
+    for header in headers.get_all(WARNING) {
+        let text = String::from_utf8_lossy(header.as_bytes());
+        // `299 leveret "..."`; RabbitMQ sends none.
+        let text = text.split_once('"').map_or(&*text, |(_, quoted)| quoted.trim_end_matches('"'));
+        // Who closed standard error does not want to know.
+        let _ = writeln!(io::stderr(), "warning: {text}");
+    }
 }
 
 impl fmt::Debug for Client {
@@ -68,7 +81,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`], as for every request.
     pub(in crate::cli) fn get(&self, path: &ApiPath) -> Result<Value, ApiError> {
-        self.request(Method::GET, path, None)
+        self.request(&Method::GET, path, None)
     }
 
     /// Reads a list.
@@ -87,7 +100,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`], as for every request.
     pub(in crate::cli) fn put(&self, path: &ApiPath, body: &Value) -> Result<(), ApiError> {
-        self.request(Method::PUT, path, Some(body)).map(drop)
+        self.request(&Method::PUT, path, Some(body)).map(drop)
     }
 
     /// Asks for something to be done.
@@ -95,7 +108,7 @@ impl Client {
     /// # Errors
     /// [`ApiError`], as for every request.
     pub(in crate::cli) fn post(&self, path: &ApiPath, body: &Value) -> Result<Value, ApiError> {
-        self.request(Method::POST, path, Some(body))
+        self.request(&Method::POST, path, Some(body))
     }
 
     /// Removes something.
@@ -103,7 +116,7 @@ impl Client {
     /// # Errors
     /// [`ApiError::NotFound`] if it is not there.
     pub(in crate::cli) fn delete(&self, path: &ApiPath) -> Result<(), ApiError> {
-        self.request(Method::DELETE, path, None).map(drop)
+        self.request(&Method::DELETE, path, None).map(drop)
     }
 
     /// Removes something and tells the others why.
@@ -115,9 +128,9 @@ impl Client {
         path: &ApiPath,
         reason: &str,
     ) -> Result<(), ApiError> {
-        let request = self.prepare(Method::DELETE, path).header("X-Reason", reason);
-        self.answer(self.agent.run(request.body(()).map_err(|error| self.malformed(&error))?))
-            .map(drop)
+        let request = self.prepare(&Method::DELETE, path).header("X-Reason", reason);
+        let request = request.body(()).map_err(|error| self.malformed(&error))?;
+        self.answer(self.agent.run(request), (&Method::DELETE, path)).map(drop)
     }
 
     /// Whether a user may log in, rather than who else asks.
@@ -134,7 +147,7 @@ impl Client {
 
     fn request(
         &self,
-        method: Method,
+        method: &Method,
         path: &ApiPath,
         body: Option<&Value>,
     ) -> Result<Value, ApiError> {
@@ -148,10 +161,10 @@ impl Client {
             }
             None => self.agent.run(request.body(()).map_err(|error| self.malformed(&error))?),
         };
-        self.answer(sent)
+        self.answer(sent, (method, path))
     }
 
-    fn prepare(&self, method: Method, path: &ApiPath) -> ureq::http::request::Builder {
+    fn prepare(&self, method: &Method, path: &ApiPath) -> ureq::http::request::Builder {
         let authorization = match &self.address.access {
             Access::Password { user, password } => {
                 format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.expose())))
@@ -167,13 +180,16 @@ impl Client {
     fn answer(
         &self,
         sent: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+        request: (&Method, &ApiPath),
     ) -> Result<Value, ApiError> {
         let transport =
             |error| ApiError::of_transport(error, &self.address.url, self.timeout.as_secs());
         let mut response = sent.map_err(transport)?;
+        warn(response.headers());
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         let body = body.map_err(transport)?;
-        if let Some(error) = ApiError::of_status(response.status().as_u16(), &body, self.user()) {
+        let status = response.status().as_u16();
+        if let Some(error) = ApiError::of_status(status, &body, self.user(), request) {
             return Err(error);
         }
         if body.is_empty() {

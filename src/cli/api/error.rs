@@ -3,7 +3,9 @@
 use std::io;
 
 use serde_json::Value;
+use ureq::http::Method;
 
+use super::ApiPath;
 use super::tls::explained;
 
 /// Why a request has no answer.
@@ -47,9 +49,9 @@ pub(in crate::cli) enum ApiError {
         reason: String,
     },
     /// There is no such thing.
-    #[error("there is no such object: {reason}")]
+    #[error("there is {reason}")]
     NotFound {
-        /// What the broker says.
+        /// What: "no queue 'q'".
         reason: String,
     },
     /// The broker does not take what it was given.
@@ -93,8 +95,13 @@ pub(in crate::cli) enum ApiError {
 }
 
 impl ApiError {
-    /// The error that an HTTP status stands for; none for a success.
-    pub(super) fn of_status(status: u16, body: &[u8], user: &str) -> Option<Self> {
+    /// The error that an HTTP status stands for, as the answer to a request; none for a success.
+    pub(super) fn of_status(
+        status: u16,
+        body: &[u8],
+        user: &str,
+        (method, path): (&Method, &ApiPath),
+    ) -> Option<Self> {
         let user = || user.to_owned();
         let reason = || reason(body).unwrap_or_else(|| format!("HTTP status {status}"));
         Some(match status {
@@ -104,7 +111,7 @@ impl ApiError {
                 Self::NotLoggedIn { user: user() }
             }
             401 | 403 => Self::NotAllowed { user: user(), reason: reason() },
-            404 => Self::NotFound { reason: reason() },
+            404 => Self::NotFound { reason: missing(&reason(), path, method) },
             503 => Self::Unavailable { reason: reason() },
             400..=499 => Self::Refused { status, reason: reason() },
             _ => Self::Failed { status, reason: reason() },
@@ -122,6 +129,17 @@ impl ApiError {
             Self::Failed { .. } => super::super::EXIT_SOFTWARE,
             Self::Tls { .. } | Self::Foreign { .. } => super::super::EXIT_PROTOCOL,
             Self::NotLoggedIn { .. } | Self::NotAllowed { .. } => super::super::EXIT_NO_PERMISSION,
+        }
+    }
+
+    /// The same, as the answer to who gives somebody permissions: the API says 400 where there is nobody to give
+    /// them to.
+    pub(in crate::cli) fn of_permissions(self, path: &ApiPath) -> Self {
+        match self {
+            Self::Refused { reason, .. } if reason == "vhost_or_user_not_found" => {
+                Self::NotFound { reason: missing(&reason, path, &Method::PUT) }
+            }
+            other => other,
         }
     }
 
@@ -145,6 +163,15 @@ impl ApiError {
     }
 }
 
+/// What is not there, as the broker says it, or where it says only that something is, by the path.
+fn missing(reason: &str, path: &ApiPath, method: &Method) -> String {
+    if let Some(said) = reason.strip_prefix("NOT_FOUND - ") {
+        return said.to_owned();
+    }
+    let makes = [Method::PUT, Method::POST].contains(method);
+    path.missing(makes).unwrap_or_else(|| format!("no such object: {reason}"))
+}
+
 /// What an error body of the API says: `{"error": "bad_request", "reason": "..."}`, where the reason may be
 /// an object itself.
 fn reason(body: &[u8]) -> Option<String> {
@@ -161,14 +188,18 @@ fn reason(body: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
 
+    const QUEUE: [&str; 3] = ["queues", "/", "q"];
+
     fn of(status: u16, body: &str) -> (String, u8) {
-        let error = ApiError::of_status(status, body.as_bytes(), "joe").unwrap();
+        let request = (&Method::GET, &ApiPath::of(&QUEUE));
+        let error = ApiError::of_status(status, body.as_bytes(), "joe", request).unwrap();
         (error.to_string(), error.exit_code())
     }
 
     #[test]
     fn each_status_is_an_exit_code_and_a_sentence() {
-        assert!(ApiError::of_status(204, b"", "joe").is_none());
+        let request = (&Method::GET, &ApiPath::of(&QUEUE));
+        assert!(ApiError::of_status(204, b"", "joe", request).is_none());
         let body = r#"{"error":"bad_request","reason":"inequivalent arg 'durable'"}"#;
         assert_eq!(of(400, body), ("inequivalent arg 'durable'".to_owned(), 65));
         for body in ["", r#"{"error":"not_authorised","reason":"Login failed"}"#] {
@@ -181,7 +212,11 @@ mod tests {
         );
         assert_eq!(
             of(404, r#"{"error":"Object Not Found","reason":"Not Found"}"#),
-            ("there is no such object: Not Found".to_owned(), 66)
+            ("there is no queue 'q' in vhost '/'".to_owned(), 66)
+        );
+        assert_eq!(
+            of(404, r#"{"error":"not_found","reason":"NOT_FOUND - no queue 'x' in vhost 'v'"}"#),
+            ("there is no queue 'x' in vhost 'v'".to_owned(), 66)
         );
         assert_eq!(of(503, r#"{"status":"failed","reason":"alarm"}"#), ("alarm".to_owned(), 69));
         assert_eq!(of(500, "<html>"), ("the broker answered 500: HTTP status 500".to_owned(), 70));

@@ -1,7 +1,6 @@
 //! HTTPS: how the broker is known to be the one that is meant, and what is shown to it.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +12,6 @@ use tokio_rustls::rustls::client::{WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::{
     CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature,
 };
-use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
@@ -28,7 +26,7 @@ use ureq::unversioned::transport::{
 use super::AddressError;
 use crate::auth::Certificate;
 use crate::cli::environment::Environment;
-use crate::tls::{Fingerprint, fingerprint};
+use crate::tls::{self, Fingerprint, PemError, fingerprint};
 
 /// Where systems keep the CAs that they trust.
 const SYSTEM_CA_FILES: [&str; 5] = [
@@ -151,24 +149,26 @@ fn system_ca_file() -> Option<PathBuf> {
     SYSTEM_CA_FILES.iter().map(PathBuf::from).find(|path| path.is_file())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, AddressError> {
-    fs::read(path).map_err(|cause| AddressError::Unreadable { path: path.to_owned(), cause })
-}
-
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AddressError> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
-    let found = found.ok().filter(|found| !found.is_empty());
-    found.ok_or_else(|| AddressError::Malformed {
-        path: path.to_owned(),
-        reason: "it holds no certificate in PEM form".to_owned(),
-    })
+    tls::certificates(path)
+        .map_err(|error| no_pem(path, error, "it holds no certificate in PEM form"))
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, AddressError> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|_| AddressError::Malformed {
-        path: path.to_owned(),
-        reason: "it holds no private key in PEM form, or an encrypted one".to_owned(),
-    })
+    tls::private_key(path)
+        .map_err(|error| no_pem(path, error, "it holds no private key in PEM form"))
+}
+
+fn no_pem(path: &Path, error: PemError, missing: &str) -> AddressError {
+    let path = path.to_owned();
+    let reason = match error {
+        PemError::Unreadable(cause) => return AddressError::Unreadable { path, cause },
+        PemError::Missing => missing.to_owned(),
+        PemError::Encrypted => "its private key is encrypted: decrypt it with \
+             'openssl pkey -in FILE -out NEWFILE', and let nobody else read the result"
+            .to_owned(),
+    };
+    AddressError::Malformed { path, reason }
 }
 
 /// Why a server is not trusted, in words that say what to do; none for what has nothing to do with TLS.
@@ -397,6 +397,8 @@ impl Transport for TlsTransport {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

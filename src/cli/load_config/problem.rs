@@ -11,6 +11,8 @@ use crate::cli::{EXIT_CONFIG, EXIT_USAGE};
 pub enum Origin {
     /// On the command line; holds the key.
     Flag(&'static str),
+    /// Among the arguments in `LEVERET_ARGS`; holds the key.
+    Argument(&'static str),
     /// In this environment variable.
     Variable(String),
     /// In the configuration file.
@@ -38,6 +40,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(key) => write!(f, "--{}", key.replace('_', "-")),
+            Self::Argument(key) => write!(f, "LEVERET_ARGS: --{}", key.replace('_', "-")),
             Self::Variable(name) => f.write_str(name),
             Self::File { path, line, key } => write!(f, "{path}:{line}: {key}"),
         }
@@ -63,14 +66,24 @@ pub enum Warning {
         by: String,
     },
     /// A key of RabbitMQ's for what leveret does not have.
-    #[error("{0} is about something that leveret does not have; it is passed over")]
-    Missing(Origin),
+    #[error("{origin} is passed over: {instead}")]
+    Missing {
+        /// Where it was written.
+        origin: Origin,
+        /// What to do.
+        instead: &'static str,
+    },
     /// Another port than the first one.
     #[error("{0} names a second port; leveret listens on one for AMQP, it is passed over")]
     SecondPort(Origin),
-    /// Erlang's terms, which are not read.
-    #[error("{0} is in Erlang's terms, which leveret does not read; write rabbitmq.conf instead")]
-    Erlang(String),
+    /// A variable names a file that is not there: RabbitMQ starts without it, too.
+    #[error("{variable}: there is no file {path}; its settings are not in force")]
+    NoFile {
+        /// The variable.
+        variable: String,
+        /// The file.
+        path: String,
+    },
     /// Arguments for Erlang that are no settings of RabbitMQ's.
     #[error("{variable}: {arguments} is passed over: there is no Erlang here")]
     ErlangArguments {
@@ -101,6 +114,12 @@ pub enum ConfigError {
         /// What it was given.
         given: String,
     },
+    /// What is in `LEVERET_ARGS` are no options of the broker.
+    #[error("LEVERET_ARGS: {reason}")]
+    Arguments {
+        /// What is wrong with them.
+        reason: String,
+    },
     /// The configuration file cannot be read.
     #[error("cannot read the configuration file {path}: {cause}")]
     Unreadable {
@@ -127,6 +146,16 @@ pub enum ConfigError {
         path: String,
         /// Counted from 1.
         line: usize,
+    },
+    /// A file of Erlang's terms is none.
+    #[error("{path}:{line}: {reason}")]
+    NotErlang {
+        /// The file as it was named.
+        path: String,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        reason: &'static str,
     },
     /// What would be a warning without `--strict-config`.
     #[error("{0}; remove it, or start without --strict-config")]

@@ -5,19 +5,27 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use super::{ConfigError, Loading, Origin, Warning};
+use super::{ConfigError, Loading, Origin, Setting, Warning};
 use crate::cli::environment::Environment;
 use crate::cli::given::Given;
 use crate::cli::memory;
 use crate::cli::rabbitmq_conf::{
-    Line, Meaning, Places, VHostLimitPart, Variable, application_settings, lines, meaning, variable,
+    Line, LogPart, Malformed, Meaning, OfNewVHosts, Part, Places, Setting as ApplicationSetting,
+    Variable, application_settings, category, lines, meaning, settings_of_file, variable,
 };
-use crate::config::Config;
+use crate::config::{Config, Secret};
 use crate::pattern::Pattern;
+
+/// Where RabbitMQ has the files of its log.
+const LOG_DIRECTORY: &str = "/var/log/rabbitmq";
+
+/// HTTPS has the certificate and rules of AMQP.
+const SAME_TLS: &str =
+    "it is not what ssl_options says, and HTTPS has the same certificate and rules as AMQP";
 
 /// What several lines say together.
 #[derive(Debug, Default)]
-pub(super) struct Listeners {
+pub(super) struct Together {
     addresses: Vec<(String, Origin)>,
     everywhere: bool,
     port: Option<(String, Origin)>,
@@ -26,6 +34,13 @@ pub(super) struct Listeners {
     permissions: Option<([String; 3], Origin)>,
     /// Who may log in from this machine only, once somebody said something about it.
     loopback: Option<(BTreeSet<String>, Origin)>,
+    log_console: Option<(bool, Origin)>,
+    log_file: Option<(Option<String>, Origin)>,
+    log_directory: Option<String>,
+    log_categories: Option<(Vec<String>, Origin)>,
+    /// What HTTPS is to have, by leveret's key for AMQP.
+    https: Vec<(&'static str, String, Origin)>,
+    management_tls: Option<Origin>,
 }
 
 impl Loading {
@@ -34,10 +49,43 @@ impl Loading {
         for file in &places.conf {
             self.read_conf(&file.display().to_string())?;
         }
-        for file in &places.erlang {
-            self.warnings.push(Warning::Erlang(file.display().to_string()));
+        for (variable, file) in &places.missing {
+            let (variable, path) = ((*variable).to_owned(), file.display().to_string());
+            self.warnings.push(Warning::NoFile { variable, path });
         }
-        self.put_listeners()
+        self.put_together()?;
+        for file in &places.erlang {
+            self.read_erlang(&file.display().to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Reads an `advanced.config` or `rabbitmq.config`, in Erlang's terms.
+    pub(super) fn read_erlang(&mut self, path: &str) -> Result<(), ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|cause| ConfigError::Unreadable { path: path.to_owned(), cause })?;
+        let settings = settings_of_file(&text).map_err(|Malformed { line, reason }| {
+            ConfigError::NotErlang { path: path.to_owned(), line, reason }
+        })?;
+        for ApplicationSetting { line, path: key, entry } in settings {
+            let origin = Origin::File { path: path.to_owned(), line, key };
+            self.read_application_setting(entry, origin)?;
+        }
+        self.put_together()
+    }
+
+    fn read_application_setting(
+        &mut self,
+        entry: Option<(String, String)>,
+        origin: Origin,
+    ) -> Result<(), ConfigError> {
+        match entry {
+            Some((key, value)) => self.read_rabbitmq_key(&key, &value, origin),
+            None => {
+                self.warnings.push(Warning::UnknownKey(origin));
+                Ok(())
+            }
+        }
     }
 
     /// Reads a `rabbitmq.conf`.
@@ -60,26 +108,42 @@ impl Loading {
         value: &str,
         origin: Origin,
     ) -> Result<(), ConfigError> {
-        match meaning(key, value, memory::available()) {
+        self.take(key, value, meaning(key, value, memory::available()), origin)
+    }
+
+    /// Does what a key with its value means.
+    fn take(
+        &mut self,
+        key: &str,
+        value: &str,
+        meaning: Meaning,
+        origin: Origin,
+    ) -> Result<(), ConfigError> {
+        match meaning {
             Meaning::Set(key, given) => return self.set(key, &given, || origin),
             Meaning::Listener { address, port } => self.listen_on(address, port, origin),
-            Meaning::Loopback { user, only } => self.listeners.restrict(user, only, origin),
+            Meaning::Loopback { user, only } => self.together.restrict(user, only, origin),
             Meaning::TlsVersion(version) => {
-                let (versions, _) = self.listeners.tls_versions.get_or_insert((Vec::new(), origin));
+                let (versions, _) = self.together.tls_versions.get_or_insert((Vec::new(), origin));
                 versions.push(version);
             }
             Meaning::DefaultTag { tag, given } => {
-                let (tags, _) = self.listeners.tags.get_or_insert((Vec::new(), origin));
+                let (tags, _) = self.together.tags.get_or_insert((Vec::new(), origin));
                 tags.extend(given.then_some(tag));
             }
             Meaning::DefaultPermission { place, pattern } => {
                 let all = || [".*"; 3].map(str::to_owned);
-                let (patterns, _) = self.listeners.permissions.get_or_insert((all(), origin));
+                let (patterns, _) = self.together.permissions.get_or_insert((all(), origin));
                 patterns[place] = pattern;
             }
-            Meaning::VHostLimit { id, part } => self.limit_vhosts(id, part, origin)?,
+            Meaning::OfNewVHosts(said) => self.begin_vhosts_with(key, value, said, origin)?,
+            Meaning::Log(part) => self.together.log(part, origin),
+            Meaning::Https(ours) => self.together.https.push((ours, value.to_owned(), origin)),
+            Meaning::ManagementTls(on) => self.together.management_tls = on.then_some(origin),
             Meaning::NoEffect => {}
-            Meaning::Missing => self.warnings.push(Warning::Missing(origin)),
+            Meaning::Missing(instead) => {
+                self.warnings.push(Warning::Missing { origin, instead });
+            }
             Meaning::Unknown => self.warnings.push(Warning::UnknownKey(origin)),
             Meaning::Wrong(expects) => {
                 let given = format!("'{value}'");
@@ -89,29 +153,37 @@ impl Loading {
         Ok(())
     }
 
-    fn limit_vhosts(
+    fn begin_vhosts_with(
         &mut self,
-        id: String,
-        part: VHostLimitPart,
+        key: &str,
+        value: &str,
+        said: OfNewVHosts,
         origin: Origin,
     ) -> Result<(), ConfigError> {
-        let limits = self.draft.config.vhost_limits.entry(id).or_default();
-        match part {
-            VHostLimitPart::Pattern(pattern) => {
-                if Pattern::new(&pattern).is_err() {
-                    let (expects, given) = ("a regular expression", format!("'{pattern}'"));
-                    return Err(ConfigError::WrongValue { origin, expects, given });
-                }
-                limits.pattern = pattern;
-            }
-            VHostLimitPart::MaxConnections(limit) => limits.max_connections = Some(limit),
-            VHostLimitPart::MaxQueues(limit) => limits.max_queues = Some(limit),
+        let OfNewVHosts { name, part } = said;
+        let pattern = match &part {
+            Part::LimitPattern(pattern)
+            | Part::UserPattern(pattern)
+            | Part::UserConfigure(pattern)
+            | Part::UserWrite(pattern)
+            | Part::UserRead(pattern)
+            | Part::PolicyPattern(pattern)
+            | Part::QueuePattern(pattern) => Some(pattern),
+            _ => None,
+        };
+        if pattern.is_some_and(|pattern| Pattern::new(pattern).is_err()) {
+            let (expects, given) = ("a regular expression", format!("'{value}'"));
+            return Err(ConfigError::WrongValue { origin, expects, given });
         }
+        begin_with(&mut self.draft.config, name, part);
+        let shown = if key.ends_with(".password") { "***" } else { value };
+        let setting = Setting { given: Given::Text(shown.to_owned()), origin };
+        self.of_rabbitmq.insert(key.to_owned(), setting);
         Ok(())
     }
 
     fn listen_on(&mut self, address: Option<String>, port: String, origin: Origin) {
-        let Listeners { addresses, everywhere, port: first, .. } = &mut self.listeners;
+        let Together { addresses, everywhere, port: first, .. } = &mut self.together;
         match first {
             Some((first, _)) if *first != port => {
                 self.warnings.push(Warning::SecondPort(origin));
@@ -126,30 +198,64 @@ impl Loading {
     }
 
     /// Sets what the lines of RabbitMQ's files say together.
-    pub(super) fn put_listeners(&mut self) -> Result<(), ConfigError> {
-        let Listeners { addresses, everywhere, port, tls_versions, tags, permissions, loopback } =
-            std::mem::take(&mut self.listeners);
-        let permissions = permissions.map(|(patterns, origin)| (patterns.to_vec(), origin));
+    pub(super) fn put_together(&mut self) -> Result<(), ConfigError> {
+        let together = std::mem::take(&mut self.together);
+        let Together { addresses, everywhere, port, loopback, .. } = &together;
+        let permissions =
+            together.permissions.clone().map(|(patterns, origin)| (patterns.to_vec(), origin));
+        let loopback =
+            loopback.clone().map(|(users, origin)| (users.into_iter().collect(), origin));
+        let addresses = addresses.first().filter(|_| !everywhere).map(|(_, origin)| {
+            (addresses.iter().map(|(address, _)| address.clone()).collect(), origin.clone())
+        });
         let lists = [
-            ("tls_versions", tls_versions),
-            ("default_user_tags", tags),
+            ("tls_versions", together.tls_versions.clone()),
+            ("default_user_tags", together.tags.clone()),
             ("default_permissions", permissions),
+            ("bind", addresses),
+            ("loopback_users", loopback),
+            ("log_categories", together.log_categories.clone()),
         ];
         for (key, list) in lists {
             if let Some((values, origin)) = list {
                 self.set(key, &Given::List(values), || origin)?;
             }
         }
-        if let Some((port, origin)) = port {
+        if let Some((port, origin)) = port.clone() {
             self.set("port", &Given::Text(port), || origin)?;
         }
-        if let Some((_, origin)) = addresses.first().filter(|_| !everywhere) {
-            let origin = origin.clone();
-            let addresses = addresses.into_iter().map(|(address, _)| address).collect();
-            self.set("bind", &Given::List(addresses), || origin)?;
+        self.put_log(&together)?;
+        self.put_https(together)
+    }
+
+    /// Where RabbitMQ's log is. Without a file it stays on standard output, whatever is said of that.
+    fn put_log(&mut self, together: &Together) -> Result<(), ConfigError> {
+        let Together { log_console, log_file, log_directory, .. } = together;
+        if let Some((Some(file), origin)) = log_file.clone() {
+            let directory = log_directory.as_deref().unwrap_or(LOG_DIRECTORY);
+            let file = Path::new(directory).join(file).display().to_string();
+            self.set("log_file", &Given::Text(file), || origin)?;
         }
-        if let Some((users, origin)) = loopback {
-            self.set("loopback_users", &Given::List(users.into_iter().collect()), || origin)?;
+        match log_console.clone() {
+            Some((console, origin)) if console || self.setting("log_file").is_some() => {
+                self.set("log_console", &Given::Bool(console), || origin)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// HTTPS has what AMQP has: what says something else is told.
+    fn put_https(&mut self, together: Together) -> Result<(), ConfigError> {
+        let port = self.setting("management_port").map(|setting| setting.given.clone());
+        if let Some((origin, port)) = together.management_tls.zip(port) {
+            self.set("management_tls_port", &port, || origin.clone())?;
+            self.set("management_port", &Given::Text("off".to_owned()), || origin)?;
+        }
+        for (ours, value, origin) in together.https {
+            let is_same = self.setting(ours).is_some_and(|it| it.given.plain() == value);
+            if !is_same {
+                self.warnings.push(Warning::Missing { origin, instead: SAME_TLS });
+            }
         }
         Ok(())
     }
@@ -164,7 +270,7 @@ impl Loading {
                 self.read_rabbitmq_variable(name, variable, value, environment)?;
             }
         }
-        Ok(())
+        self.put_together()
     }
 
     fn read_rabbitmq_variable(
@@ -203,11 +309,27 @@ impl Loading {
                 let dir = Path::new(value).join("leveret").display().to_string();
                 self.set("data_dir", &Given::Text(dir), origin)
             }
-            Variable::LogLevel => {
-                // `debug`, or `connection.debug,default.info`: what has no category is for all.
-                let mut levels = text.split(',').map(str::trim);
-                let level = levels.rfind(|level| !level.contains(['.', '=', '+', '-']));
-                level.map_or(Ok(()), |level| self.read_rabbitmq_key("log.level", level, origin()))
+            Variable::LogLevel => self.read_log_levels(name, &text),
+            Variable::LogPlace => {
+                let instead = match text.as_str() {
+                    "-" => return Ok(()),
+                    "-stderr" => {
+                        "the log is on standard output; redirect it where it is to be elsewhere"
+                    }
+                    text if text.starts_with(['-', '+']) || text.contains(':') => {
+                        "the log is on standard output; a name is that of a file that it is in as well"
+                    }
+                    file => {
+                        self.together.log(LogPart::File(Some(file.to_owned())), origin());
+                        return Ok(());
+                    }
+                };
+                self.warnings.push(Warning::Missing { origin: origin(), instead });
+                Ok(())
+            }
+            Variable::LogDirectory => {
+                self.together.log(LogPart::Directory(text), origin());
+                Ok(())
             }
             Variable::Watermark => {
                 let is_share = text.parse().is_ok_and(|share: f64| share <= 1.0);
@@ -235,7 +357,8 @@ impl Loading {
             || environment.get(&super::variable_of(key)) == Some(value)
             || (self.setting(key)).is_some_and(|it| Some(&*it.given.plain()) == value.to_str());
         if !is_same {
-            self.warnings.push(Warning::Missing(Origin::Variable(name.to_owned())));
+            let origin = Origin::Variable(name.to_owned());
+            self.warnings.push(Warning::Missing { origin, instead: SAME_TLS });
         } else if key == "tls_cert_file"
             && self.setting("management_tls_port").is_none()
             && environment.get("LEVERET_MANAGEMENT_TLS_PORT").is_none()
@@ -246,20 +369,76 @@ impl Loading {
         Ok(())
     }
 
+    /// `debug`, or `connection.debug,default.info,+json`: what has no category is for all.
+    fn read_log_levels(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
+        for item in text.split(',').map(str::trim) {
+            let origin = Origin::Variable(name.to_owned());
+            let meaning = match item {
+                "+json" => Meaning::Set("log_format", Given::Text("json".to_owned())),
+                "-json" => Meaning::Set("log_format", Given::Text("text".to_owned())),
+                item if item.starts_with(['+', '-']) => Meaning::NoEffect,
+                item => {
+                    let (of, level) = item.split_once(['.', '=']).unwrap_or(("default", item));
+                    category(of, level)
+                }
+            };
+            self.take(name, item, meaning, origin)?;
+        }
+        Ok(())
+    }
+
     fn read_erlang_arguments(&mut self, name: &str, text: &str) -> Result<(), ConfigError> {
         let (settings, others) = application_settings(text);
-        for (key, value) in settings {
-            self.read_rabbitmq_key(key, &value, Origin::Variable(name.to_owned()))?;
+        for setting in settings {
+            let origin = Origin::Variable(format!("{name}: {}", setting.path));
+            self.read_application_setting(setting.entry, origin)?;
         }
         if !others.is_empty() {
             let (variable, arguments) = (name.to_owned(), others.join(" "));
             self.warnings.push(Warning::ErlangArguments { variable, arguments });
         }
-        self.put_listeners()
+        self.put_together()
     }
 }
 
-impl Listeners {
+fn begin_with(config: &mut Config, name: String, part: Part) {
+    let Config { vhost_limits, vhost_users, vhost_operator_policies, .. } = config;
+    let (of_limits, of_user, of_policy) = (name.clone(), name.clone(), name);
+    let limits = move || vhost_limits.entry(of_limits).or_default();
+    let user = move || vhost_users.entry(of_user).or_default();
+    let policy = move || vhost_operator_policies.entry(of_policy).or_default();
+    match part {
+        Part::LimitPattern(pattern) => limits().pattern = pattern,
+        Part::MaxConnections(limit) => limits().max_connections = Some(limit),
+        Part::MaxQueues(limit) => limits().max_queues = Some(limit),
+        Part::UserPattern(pattern) => user().vhost_pattern = pattern,
+        Part::UserPassword(password) => user().password = Some(Secret::new(password)),
+        Part::UserTags(tags) => user().tags = tags,
+        Part::UserConfigure(pattern) => user().configure = pattern,
+        Part::UserWrite(pattern) => user().write = pattern,
+        Part::UserRead(pattern) => user().read = pattern,
+        Part::PolicyPattern(pattern) => policy().vhost_pattern = pattern,
+        Part::QueuePattern(pattern) => policy().queue_pattern = pattern,
+        Part::ApplyTo(kind) => policy().apply_to = kind,
+        Part::Limit(key, limit) => {
+            policy().definition.insert(key, limit);
+        }
+    }
+}
+
+impl Together {
+    fn log(&mut self, part: LogPart, origin: Origin) {
+        match part {
+            LogPart::Console(on) => self.log_console = Some((on, origin)),
+            LogPart::File(file) => self.log_file = Some((file, origin)),
+            LogPart::Directory(directory) => self.log_directory = Some(directory),
+            LogPart::Category(category, level) => {
+                let (levels, _) = self.log_categories.get_or_insert((Vec::new(), origin));
+                levels.push(format!("{category}={level}"));
+            }
+        }
+    }
+
     fn restrict(&mut self, user: Option<String>, only: bool, origin: Origin) {
         let (users, place) = self.loopback.get_or_insert_with(|| {
             (Config::default().loopback_users.into_iter().collect(), origin.clone())

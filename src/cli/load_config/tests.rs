@@ -8,8 +8,9 @@ use super::super::keys::KEYS;
 use super::super::{EXIT_CONFIG, EXIT_USAGE};
 use super::*;
 use crate::config::{
-    Capacity, CertificateLogin, ConsumerTimeoutAction, DefaultQueueType, Durability, LogFormat,
-    LogLevel, Secret, TlsConfig, TlsOptions, TlsVerify, TlsVersions,
+    Capacity, CertificateLogin, ConsumerTimeoutAction, DefaultQueueType, Durability, LogCategory,
+    LogConfig, LogFormat, LogLevel, LogRotation, PasswordHashing, Secret, TlsConfig, TlsOptions,
+    TlsVerify, TlsVersions,
 };
 
 /// A configuration file of this test's own, removed when it ends.
@@ -92,6 +93,48 @@ fn flags_win_over_environment_and_that_over_file_and_that_over_defaults() {
     assert_eq!((config.port, config.heartbeat_seconds), (3, 6));
     assert_eq!((config.frame_max, config.channel_max), (8192, 7));
     assert_eq!(config.max_message_size, Config::default().max_message_size);
+}
+
+#[test]
+fn arguments_may_stand_in_a_variable_and_those_of_the_command_line_win() {
+    let file = TestFile::new("arguments", "frame_max = 8192\nheartbeat = 5\nchannel_max = 7");
+    let arguments =
+        format!("--config {} --heartbeat 6 --data-dir '/my data' --port 2", file.path());
+    let environment = [("LEVERET_ARGS", &*arguments), ("LEVERET_HEARTBEAT", "8")];
+    let config_of = config(&["--port", "3"], &environment);
+    assert_eq!((config_of.port, config_of.heartbeat_seconds), (3, 6));
+    assert_eq!((config_of.frame_max, config_of.channel_max), (8192, 7));
+    assert_eq!(config_of.data_dir, Some("/my data".into()));
+    // Tools look for the broker where it has its data.
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(data_dir(&Environment::of(environment)), Path::new("/my data"));
+    assert_eq!(config(&[], &[("LEVERET_ARGS", " ")]).port, 5672);
+    for (arguments, expected) in [
+        (
+            "--prot 1",
+            "LEVERET_ARGS: unexpected argument '--prot' found; see 'leveret serve --help'",
+        ),
+        ("serve", "LEVERET_ARGS: unexpected argument 'serve' found; see 'leveret serve --help'"),
+        (
+            "--heartbeat no",
+            "LEVERET_ARGS: --heartbeat must be a number of seconds from 0 (none) to 65535, not 'no'",
+        ),
+    ] {
+        let expected = (expected.to_owned(), EXIT_CONFIG);
+        assert_eq!(error(&[], &[("LEVERET_ARGS", arguments)]), expected);
+    }
+}
+
+#[test]
+fn queues_to_declare_have_names_that_a_client_may_declare() {
+    assert_eq!(config(&[], &[("LEVERET_QUEUES", "a, b c,d")]).queues, ["a", "b c", "d"]);
+    let long = "q".repeat(256);
+    for names in ["a,,b", "amq.q", &long] {
+        let expected = format!(
+            "LEVERET_QUEUES must be a list of names of 1 to 255 bytes that do not begin with 'amq.', not '{names}'"
+        );
+        assert_eq!(error(&[], &[("LEVERET_QUEUES", names)]), (expected, EXIT_CONFIG));
+    }
 }
 
 #[test]
@@ -190,10 +233,22 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_permissions = ["a", "b", "c"]
         default_vhost = "v"
         load_definitions = "/etc/definitions.json"
+        queues = ["a", "b"]
+        load_definitions_if_changed = true
+        password_hashing = "sha512"
         loopback_users = []
         allow_anonymous = true
         log_level = "debug"
         log_format = "json"
+        log_categories = ["connection=warn", "queue=off"]
+        log_console = false
+        log_console_level = "error"
+        log_file = "/log"
+        log_file_level = "trace"
+        log_file_format = "json"
+        log_file_max_size = "1MiB"
+        log_file_rotation = "$W1D2"
+        log_file_keep = 3
         "#,
     );
     let from_file = config(&["--config", file.path()], &[]);
@@ -257,11 +312,30 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         default_permissions: ["a", "b", "c"].map(str::to_owned),
         default_vhost: "v".to_owned(),
         vhost_limits: BTreeMap::new(),
+        vhost_users: BTreeMap::new(),
+        vhost_operator_policies: BTreeMap::new(),
         load_definitions: Some("/etc/definitions.json".into()),
+        queues: ["a", "b"].map(str::to_owned).to_vec(),
+        load_definitions_if_changed: true,
+        password_hashing: PasswordHashing::Sha512,
         loopback_users: Vec::new(),
         allow_anonymous: true,
         log_level: LogLevel::Debug,
         log_format: LogFormat::Json,
+        log: LogConfig {
+            console: false,
+            console_level: Some(LogLevel::Error),
+            categories: vec![
+                (LogCategory::Connection, LogLevel::Warn),
+                (LogCategory::Queue, LogLevel::Off),
+            ],
+            file: Some("/log".into()),
+            file_level: Some(LogLevel::Trace),
+            file_format: LogFormat::Json,
+            file_max_size: 1 << 20,
+            file_rotation: LogRotation::Weekly(1, 2),
+            file_keep: 3,
+        },
     };
     assert_eq!(from_file, expected);
 
@@ -315,10 +389,22 @@ fn every_key_can_be_set_by_file_and_by_environment() {
         "a,b,c",
         "v",
         "/etc/definitions.json",
+        "a, b",
+        "true",
+        "sha512",
         "none",
         "true",
         "debug",
         "json",
+        "connection=warn,queue=off",
+        "false",
+        "error",
+        "/log",
+        "trace",
+        "json",
+        "1MiB",
+        "$W1D2",
+        "3",
     ];
     let variables: Vec<String> = KEYS.iter().map(|key| variable_of(key.name)).collect();
     let environment: Vec<_> = variables.iter().map(String::as_str).zip(values).collect();
@@ -500,7 +586,15 @@ fn the_example_with_its_comments_removed_is_the_defaults() {
         node_name: "rabbit@host".to_owned(),
         cluster_name: "rabbit@host".to_owned(),
         load_definitions: Some("/etc/leveret/definitions.json".into()),
+        queues: ["orders", "invoices"].map(str::to_owned).to_vec(),
         ..config(&[], &[])
+    };
+    expected.log = LogConfig {
+        console_level: Some(LogLevel::Info),
+        categories: vec![(LogCategory::Connection, LogLevel::Warn)],
+        file: Some("/var/log/leveret.log".into()),
+        file_level: Some(LogLevel::Info),
+        ..LogConfig::default()
     };
     let tls = &mut expected.tls.options;
     tls.cert_file = Some("/etc/leveret/server.pem".into());

@@ -1,6 +1,7 @@
 //! How commands print lists: a table for people, JSON or CSV for machines.
 
 mod csv;
+mod screen;
 mod table;
 mod text;
 
@@ -10,6 +11,7 @@ use std::io::{self, Write};
 use clap::ValueEnum;
 use serde_json::Value;
 
+pub(super) use screen::{Screen, Waited};
 pub(super) use text::{plain, visible};
 
 /// How a command prints.

@@ -10,8 +10,8 @@ pub(super) enum Known {
     Acted,
     /// It has no effect, and needs none.
     NoEffect,
-    /// It is about something that leveret does not have.
-    Missing,
+    /// It is about something that leveret does not have; and what to do instead.
+    Missing(&'static str),
 }
 
 /// A line of the table.
@@ -29,10 +29,11 @@ pub(super) struct Entry {
 pub(super) fn entries() -> impl Iterator<Item = Entry> {
     KEYS.lines().filter_map(|line| {
         let (known, rest) = line.split_once(' ')?;
+        let (rest, instead) = rest.split_once(" ; ").unwrap_or((rest, ""));
         let known = match known {
             "acted" => Known::Acted,
             "none" => Known::NoEffect,
-            "missing" => Known::Missing,
+            "missing" => Known::Missing(instead),
             _ => return None,
         };
         let (pattern, _sample) = rest.split_once(" = ").unwrap_or((rest, ""));
@@ -54,22 +55,24 @@ pub(super) fn find(key: &str) -> Option<Known> {
 
 /// Whether a pattern stands for a key.
 fn stands_for(pattern: &str, key: &str) -> bool {
-    if let Some(beginning) = pattern.strip_suffix('*') {
-        return key.len() > beginning.len() && key.starts_with(beginning);
-    }
     let (mut of_pattern, mut of_key) = (pattern.split('.'), words(key).into_iter());
     loop {
         match (of_pattern.next(), of_key.next()) {
             (None, None) => return true,
-            (Some(word), Some(part))
-                if word == part || (word.starts_with('$') && !part.is_empty()) => {}
+            (Some(word), Some(part)) => match word.strip_suffix('*') {
+                Some(beginning) => {
+                    return part.len() > beginning.len() && part.starts_with(beginning);
+                }
+                None if word == part || (word.starts_with('$') && !part.is_empty()) => {}
+                None => return false,
+            },
             _ => return false,
         }
     }
 }
 
 /// The words of a key: a dot behind a backslash is part of one.
-fn words(key: &str) -> Vec<&str> {
+pub(super) fn words(key: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut start = 0;
     for (at, _) in key.match_indices('.') {
@@ -88,17 +91,19 @@ mod tests {
 
     #[test]
     fn a_word_stands_for_one_and_a_star_for_the_rest() {
+        let missing = |instead| Some(Known::Missing(instead));
+        let amqp = missing("clients have to speak AMQP 0-9-1");
         for (key, known) in [
             ("loopback_users.joe", Some(Known::Acted)),
             ("loopback_users.joe\\.doe", Some(Known::Acted)),
             ("loopback_users.joe.doe", None),
             ("loopback_users.", None),
-            ("mqtt.listeners.tcp.default", Some(Known::Missing)),
+            ("mqtt.listeners.tcp.default", amqp),
             ("mqtt", None),
             ("management.tcp.port", Some(Known::Acted)),
             ("management.tcp.idle_timeout", Some(Known::NoEffect)),
             ("management.ssl.port", Some(Known::Acted)),
-            ("management.ssl.certfile", Some(Known::Missing)),
+            ("prometheus.path", missing("the metrics are at /metrics")),
             ("quorum_cluster_size", Some(Known::NoEffect)),
             ("frobnicate", None),
         ] {

@@ -1,6 +1,8 @@
 //! What each key of `rabbitmq.conf` is here.
 
 use super::known::{self, Known};
+use super::log::{LogPart, log};
+use super::vhosts::{OfNewVHosts, of_new_vhosts};
 use crate::cli::given::Given;
 
 /// What a key of RabbitMQ's is here.
@@ -18,33 +20,28 @@ pub(in crate::cli) enum Meaning {
     DefaultPermission { place: usize, pattern: String },
     /// A version of TLS that clients may choose.
     TlsVersion(String),
-    /// A part of what new vhosts are limited to.
-    VHostLimit { id: String, part: VHostLimitPart },
+    /// Something that new vhosts begin with.
+    OfNewVHosts(OfNewVHosts),
+    /// Something about the log.
+    Log(LogPart),
+    /// HTTPS has what AMQP has; it says the same if this key of leveret's has this value.
+    Https(&'static str),
+    /// Whether HTTP of the management API is to be HTTPS.
+    ManagementTls(bool),
     /// It says what is so anyway, or steers what leveret has no need for.
     NoEffect,
-    /// It is about something that leveret does not have.
-    Missing,
+    /// It is about something that leveret does not have; and what to do instead.
+    Missing(&'static str),
     /// The value is not what the key takes.
     Wrong(&'static str),
     /// RabbitMQ has no such key, either.
     Unknown,
 }
 
-/// A part of what new vhosts are limited to.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::cli) enum VHostLimitPart {
-    /// Which vhosts: their names match.
-    Pattern(String),
-    /// Connections.
-    MaxConnections(i64),
-    /// Queues.
-    MaxQueues(i64),
-}
-
 use Meaning::{Missing, NoEffect, Unknown, Wrong};
 
 /// Keys that are leveret's by another name, or the same, and take the same values.
-pub(super) const SAME: [(&str, &str); 32] = [
+pub(super) const SAME: [(&str, &str); 33] = [
     ("listeners.ssl.default", "tls_port"),
     ("ssl_options.certfile", "tls_cert_file"),
     ("ssl_options.keyfile", "tls_key_file"),
@@ -77,6 +74,7 @@ pub(super) const SAME: [(&str, &str); 32] = [
     ("load_definitions", "load_definitions"),
     ("management.load_definitions", "load_definitions"),
     ("definitions.local.path", "load_definitions"),
+    ("definitions.skip_if_unchanged", "load_definitions_if_changed"),
 ];
 
 /// What a key with its value is here. `memory` is what this machine has, for shares of it.
@@ -86,37 +84,46 @@ pub(in crate::cli) fn meaning(key: &str, value: &str, memory: Option<u64>) -> Me
         return Meaning::Set(ours, text());
     }
     match key {
-        "listeners.tcp" if value == "none" => return Meaning::Set("port", text()),
-        "listeners.ssl" if value == "none" => return NoEffect,
-        "max_connections" | "connection_max" => return limit("max_connections", value),
-        "channel_max_per_node" => return limit("max_channels", value),
-        "consumer_max_per_channel" => return limit("max_consumers_per_channel", value),
-        "vhost_max" => return limit("max_vhosts", value),
-        "cluster_queue_limit" => return limit("max_queues", value),
-        "cluster_exchange_limit" => return limit("max_exchanges", value),
-        "default_queue_type" => return queue_type(value),
-        "handshake_timeout" => return milliseconds(value),
-        "anonymous_login_user" => {
-            return if value == "none" {
-                Meaning::Set("allow_anonymous", Given::Bool(false))
-            } else {
-                Missing
-            };
+        "listeners.tcp" if value == "none" => Meaning::Set("port", text()),
+        "listeners.ssl" if value == "none" => NoEffect,
+        "max_connections" | "connection_max" => limit("max_connections", value),
+        "channel_max_per_node" => limit("max_channels", value),
+        "consumer_max_per_channel" => limit("max_consumers_per_channel", value),
+        "vhost_max" => limit("max_vhosts", value),
+        "cluster_queue_limit" => limit("max_queues", value),
+        "cluster_exchange_limit" => limit("max_exchanges", value),
+        "default_queue_type" => queue_type(value),
+        "handshake_timeout" => milliseconds(value),
+        "anonymous_login_user" if value == "none" => {
+            Meaning::Set("allow_anonymous", Given::Bool(false))
         }
-        "anonymous_login_pass" => return NoEffect,
-        "loopback_users" if value == "none" => {
-            return Meaning::Loopback { user: None, only: false };
-        }
-        "vm_memory_high_watermark.relative" => return watermark_share(value),
-        "disk_free_limit.relative" => return disk_share(value, memory),
-        "definitions.import_backend" if matches!(value, "local_filesystem" | "local") => {
-            return NoEffect;
-        }
-        "definitions.skip_if_unchanged" => return NoEffect,
-        "password_hashing_module" if value == "rabbit_password_hashing_sha256" => return NoEffect,
-        "proxy_protocol" if value == "false" => return NoEffect,
-        _ => {}
+        "anonymous_login_user" => Missing(
+            "set allow_anonymous in leveret's own file, or LEVERET_ALLOW_ANONYMOUS; who has no name is the \
+             default user then",
+        ),
+        "loopback_users" if value == "none" => Meaning::Loopback { user: None, only: false },
+        "vm_memory_high_watermark.relative" => watermark_share(value),
+        "disk_free_limit.relative" => disk_share(value, memory),
+        "definitions.import_backend" => match value {
+            "local_filesystem" | "local" => NoEffect,
+            _ => Missing("fetch the file before the start, and name it in load_definitions"),
+        },
+        "password_hashing_module" => hashing(value),
+        "proxy_protocol" if value == "false" => NoEffect,
+        "management.listener.ssl" => truth(value).map_or(Wrong(TRUTH), Meaning::ManagementTls),
+        "log.level" => Unknown,
+        _ => of_group(key, value),
     }
+}
+
+const TRUTH: &str = "true or false";
+
+fn truth(value: &str) -> Option<bool> {
+    value.parse().ok()
+}
+
+/// Keys of which only the beginning says what they are.
+fn of_group(key: &str, value: &str) -> Meaning {
     if let Some(listener) = key.strip_prefix("listeners.tcp.") {
         return listener_at(listener, value);
     }
@@ -124,25 +131,19 @@ pub(in crate::cli) fn meaning(key: &str, value: &str, memory: Option<u64>) -> Me
         return encrypted_listener(listener, value);
     }
     if let Some(user) = key.strip_prefix("loopback_users.") {
-        return match value {
-            "true" => Meaning::Loopback { user: Some(user.to_owned()), only: true },
-            "false" => Meaning::Loopback { user: Some(user.to_owned()), only: false },
-            _ => Wrong("true or false"),
-        };
+        let restricted = |only| Meaning::Loopback { user: Some(user.replace("\\.", ".")), only };
+        return truth(value).map_or(Wrong(TRUTH), restricted);
     }
-    let together = of_several(key, value);
-    together.unwrap_or_else(|| of_group(key, value))
+    let together = of_several(key, value).or_else(|| of_new_vhosts(key, value));
+    together.unwrap_or_else(|| of_choice(key, value))
 }
 
 /// Keys that say something together with others.
 fn of_several(key: &str, value: &str) -> Option<Meaning> {
     let value = || value.to_owned();
     if let Some(tag) = key.strip_prefix("default_user_tags.") {
-        return Some(match value().as_str() {
-            "true" => Meaning::DefaultTag { tag: tag.to_owned(), given: true },
-            "false" => Meaning::DefaultTag { tag: tag.to_owned(), given: false },
-            _ => Wrong("true or false"),
-        });
+        let tagged = |given| Meaning::DefaultTag { tag: tag.to_owned(), given };
+        return Some(truth(&value()).map_or(Wrong(TRUTH), tagged));
     }
     if let Some(kind) = key.strip_prefix("default_permissions.") {
         let place = ["configure", "write", "read"].iter().position(|known| *known == kind)?;
@@ -151,46 +152,46 @@ fn of_several(key: &str, value: &str) -> Option<Meaning> {
     if key.starts_with("ssl_options.versions.") {
         return Some(match value().as_str() {
             version @ ("tlsv1.2" | "tlsv1.3") => Meaning::TlsVersion(version.to_owned()),
-            "tlsv1" | "tlsv1.1" | "sslv3" => Missing,
+            "tlsv1" | "tlsv1.1" | "sslv3" => {
+                Missing("no version before TLS 1.2 is spoken: let clients use 1.2 or 1.3")
+            }
             _ => Wrong("a version such as tlsv1.2 or tlsv1.3"),
         });
     }
-    let (id, what) = key.strip_prefix("default_limits.vhosts.")?.rsplit_once('.')?;
-    let limit = || value().parse::<i64>().ok();
-    let part = match what {
-        "pattern" => VHostLimitPart::Pattern(value()),
-        "max_connections" => match limit() {
-            Some(limit) => VHostLimitPart::MaxConnections(limit),
-            None => return Some(Wrong("a number")),
-        },
-        "max_queues" => match limit() {
-            Some(limit) => VHostLimitPart::MaxQueues(limit),
-            None => return Some(Wrong("a number")),
-        },
-        _ => return None,
-    };
-    Some(Meaning::VHostLimit { id: id.to_owned(), part })
+    let of_https = ["management.ssl.", "management.listener.ssl_opts.", "prometheus.ssl."];
+    let option = of_https.iter().find_map(|prefix| key.strip_prefix(prefix))?;
+    let key = format!("ssl_options.{option}");
+    let (_, ours) = SAME.iter().find(|(theirs, _)| *theirs == key)?;
+    Some(Meaning::Https(ours))
 }
 
-/// Keys of which only the beginning counts, and which may say what is so anyway.
-fn of_group(key: &str, value: &str) -> Meaning {
+/// Keys that choose among what there is, and may choose what is so anyway.
+fn of_choice(key: &str, value: &str) -> Meaning {
     if let Some(meaning) = key.strip_prefix("log.").and_then(|rest| log(rest, value)) {
         return meaning;
     }
-    if key.starts_with("auth_backends.")
-        && matches!(value, "internal" | "rabbit_auth_backend_internal")
-    {
-        return NoEffect;
+    if key.starts_with("auth_backends.") {
+        return match value {
+            "internal" | "rabbit_auth_backend_internal" => NoEffect,
+            _ => Missing(
+                "users and permissions are the broker's own: give them by load_definitions, the API or the \
+                 command line",
+            ),
+        };
     }
     if key.starts_with("auth_mechanisms.") {
-        let is_there =
-            matches!(value, "PLAIN" | "AMQPLAIN" | "ANONYMOUS" | "EXTERNAL" | "RABBIT-CR-DEMO");
-        return if is_there { NoEffect } else { Missing };
+        return match value {
+            "PLAIN" | "AMQPLAIN" | "ANONYMOUS" | "EXTERNAL" | "RABBIT-CR-DEMO" => NoEffect,
+            _ => {
+                Missing("there are PLAIN and AMQPLAIN, and EXTERNAL for clients with certificates")
+            }
+        };
     }
     match known::find(key) {
         Some(Known::NoEffect) => NoEffect,
+        Some(Known::Missing(instead)) => Missing(instead),
         // Of what is acted upon, this value is not.
-        Some(Known::Acted | Known::Missing) => Missing,
+        Some(Known::Acted) => Missing("it can't be so here; leave the key out"),
         None => Unknown,
     }
 }
@@ -204,7 +205,7 @@ fn limit(ours: &'static str, value: &str) -> Meaning {
 fn queue_type(value: &str) -> Meaning {
     let name = value.strip_prefix("rabbit_").unwrap_or(value).trim_end_matches("_queue");
     match name {
-        "stream" => Missing,
+        "stream" => Missing("there are no streams: choose quorum, whose queues are as durable"),
         name => Meaning::Set("default_queue_type", Given::Text(name.to_owned())),
     }
 }
@@ -240,7 +241,9 @@ fn disk_share(value: &str, memory: Option<u64>) -> Meaning {
             let bytes = (memory as f64 * share) as i64;
             Meaning::Set("disk_free_limit", Given::Integer(bytes))
         }
-        (Some(_), None) => Missing,
+        (Some(_), None) => {
+            Missing("set disk_free_limit.absolute: how much memory there is, is unknown")
+        }
         (None, _) => Wrong("a share of the memory such as 1.5"),
     }
 }
@@ -271,26 +274,21 @@ fn encrypted_listener(listener: &str, value: &str) -> Meaning {
     let port = everywhere.iter().find_map(|address| value.strip_prefix(address)).unwrap_or(value);
     match port.parse::<u16>() {
         Ok(port) => Meaning::Set("tls_port", Given::Integer(port.into())),
-        Err(_) => Missing,
+        Err(_) => Missing(
+            "TLS is on the addresses of listeners.tcp: give a port, or bind in leveret's own file",
+        ),
     }
 }
 
-/// Levels of any output and category are the level; where it goes is standard output.
-fn log(rest: &str, value: &str) -> Option<Meaning> {
-    Some(match rest {
-        "console.level" | "default.level" | "level" => {
-            let level =
-                if matches!(value, "critical" | "alert" | "emergency") { "error" } else { value };
-            let level = if value == "notice" { "info" } else { level };
-            Meaning::Set("log_level", Given::Text(level.to_owned()))
-        }
-        "console.formatter" if value == "json" => {
-            Meaning::Set("log_format", Given::Text("json".to_owned()))
-        }
-        "console.formatter" => NoEffect,
-        "syslog" | "exchange" | "journald" if value == "false" => NoEffect,
-        _ => return None,
-    })
+/// How passwords are hashed from now on. What was hashed otherwise stays good.
+fn hashing(module: &str) -> Meaning {
+    let name = module.strip_prefix("rabbit_password_hashing_").unwrap_or(module);
+    match name {
+        "sha256" | "sha512" => Meaning::Set("password_hashing", Given::Text(name.to_owned())),
+        _ => Missing(
+            "new passwords are hashed with SHA-256 or SHA-512; hashes of MD5 can be imported",
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -320,11 +318,21 @@ mod tests {
             ("consumer_max_per_channel", "100", set("max_consumers_per_channel", "100")),
             ("cluster_queue_limit", "infinity", set("max_queues", "0")),
             ("default_queue_type", "quorum", set("default_queue_type", "quorum")),
-            ("log.console.level", "warning", set("log_level", "warning")),
+            ("log.console.level", "warning", set("log_console_level", "warning")),
+            ("log.default.level", "notice", set("log_level", "info")),
+            ("log.file.level", "critical", set("log_file_level", "error")),
+            ("log.file.rotation.date", "$D0", set("log_file_rotation", "$D0")),
+            ("log.file.rotation.date", "", set("log_file_rotation", "never")),
+            ("log.file.formatter", "plaintext", set("log_file_format", "text")),
             ("log.console.formatter", "json", set("log_format", "json")),
             ("management.tcp.port", "15673", set("management_port", "15673")),
             ("management.ssl.port", "15671", set("management_tls_port", "15671")),
-            ("management.ssl.certfile", "/cert.pem", Missing),
+            ("management.ssl.certfile", "/cert.pem", Meaning::Https("tls_cert_file")),
+            (
+                "password_hashing_module",
+                "rabbit_password_hashing_sha512",
+                set("password_hashing", "sha512"),
+            ),
             ("prometheus.tcp.port", "15693", set("prometheus_port", "15693")),
             ("prometheus.ssl.port", "15691", set("prometheus_tls_port", "15691")),
             ("load_definitions", "/d.json", set("load_definitions", "/d.json")),
@@ -352,10 +360,13 @@ mod tests {
                 // These say what is so anyway.
                 Known::Acted if found == NoEffect => {}
                 Known::Acted => {
-                    assert!(!matches!(found, Missing | Unknown | Wrong(_)), "{key}: {found:?}");
+                    assert!(!matches!(found, Missing(_) | Unknown | Wrong(_)), "{key}: {found:?}");
                 }
                 Known::NoEffect => assert_eq!(found, NoEffect, "{key}"),
-                Known::Missing => assert_eq!(found, Missing, "{key}"),
+                Known::Missing(instead) => {
+                    assert_ne!(instead, "", "{key} has no text that says what to do");
+                    assert_eq!(found, Missing(instead), "{key}");
+                }
             }
         }
         for (theirs, _) in SAME {
@@ -385,28 +396,51 @@ mod tests {
 
     #[test]
     fn the_rest_has_no_effect_or_is_missing_or_nobodys() {
-        for (key, value, expected) in [
-            ("log.console", "true", NoEffect),
-            ("log.file", "rabbit.log", NoEffect),
-            ("log.file.level", "debug", NoEffect),
-            ("auth_backends.1", "internal", NoEffect),
-            ("auth_backends.1", "ldap", Missing),
-            ("auth_mechanisms.1", "PLAIN", NoEffect),
-            ("collect_statistics_interval", "5000", NoEffect),
-            ("cluster_formation.peer_discovery_backend", "k8s", NoEffect),
-            ("listeners.ssl", "none", NoEffect),
-            ("ssl_options.dhfile", "/dh", Missing),
-            ("ssl_options.versions.1", "tlsv1.1", Missing),
-            ("management.frobnicate", "1", Unknown),
-            ("mqtt.allow_anonymous", "true", Missing),
-            ("loopback_users.guest", "maybe", Wrong("true or false")),
-            ("frobnicate", "1", Unknown),
+        for (key, value) in [
+            ("log.federation.level", "debug"),
+            ("log.syslog", "false"),
+            ("auth_backends.1", "internal"),
+            ("auth_mechanisms.1", "PLAIN"),
+            ("collect_statistics_interval", "5000"),
+            ("cluster_formation.node_cleanup.interval", "30"),
+            ("listeners.ssl", "none"),
+            ("ssl_options.dhfile", "/dh"),
+            ("ssl_options.honor_cipher_order", "true"),
+            ("definitions.import_backend", "local_filesystem"),
+            ("default_policies.operator.p.classic_queues.ha_mode", "all"),
         ] {
-            assert_eq!(meaning(key, value, None), expected, "{key} {value}");
+            assert_eq!(meaning(key, value, None), NoEffect, "{key} {value}");
         }
+        for (key, value) in [
+            ("auth_backends.1", "ldap"),
+            ("cluster_formation.peer_discovery_backend", "k8s"),
+            ("auth_backends.1.authn", "ldap"),
+            ("auth_mechanisms.1", "RABBIT-KERBEROS"),
+            ("definitions.import_backend", "https"),
+            ("ssl_options.versions.1", "tlsv1.1"),
+            ("ssl_options.password", "secret"),
+            ("ssl_options.ciphers.1", "ECDHE-RSA-AES256-GCM-SHA384"),
+            ("mqtt.allow_anonymous", "true"),
+            ("log.syslog", "true"),
+            ("log.exchange", "true"),
+            ("log.console.stdio", "stderr"),
+            ("management.ssl.password", "x"),
+            ("anonymous_login_user", "guest"),
+            ("default_queue_type", "stream"),
+            ("password_hashing_module", "rabbit_password_hashing_md5"),
+            ("proxy_protocol", "true"),
+        ] {
+            assert!(matches!(meaning(key, value, None), Missing(_)), "{key} {value}");
+        }
+        for key in ["management.frobnicate", "frobnicate", "default_users.joe.x", "log.level"] {
+            assert_eq!(meaning(key, "1", None), Unknown, "{key}");
+        }
+        assert_eq!(meaning("loopback_users.guest", "maybe", None), Wrong("true or false"));
         let loopback =
             |user: Option<&str>, only| Meaning::Loopback { user: user.map(str::to_owned), only };
         assert_eq!(meaning("loopback_users.guest", "false", None), loopback(Some("guest"), false));
         assert_eq!(meaning("loopback_users", "none", None), loopback(None, false));
+        // A dot behind a backslash is part of a name.
+        assert_eq!(meaning("loopback_users.a\\.b", "true", None), loopback(Some("a.b"), true));
     }
 }

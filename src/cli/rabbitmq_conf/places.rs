@@ -18,6 +18,8 @@ pub(in crate::cli) struct Places {
     pub(in crate::cli) conf: Vec<PathBuf>,
     /// Files of Erlang's terms.
     pub(in crate::cli) erlang: Vec<PathBuf>,
+    /// Variables that name what is not there, and what they name.
+    pub(in crate::cli) missing: Vec<(&'static str, PathBuf)>,
 }
 
 impl Places {
@@ -33,6 +35,11 @@ impl Places {
             environment.get(variable).map(PathBuf::from).or_else(|| in_directory(name))
         };
         let mut places = Self::default();
+        for variable in ["RABBITMQ_CONFIG_FILE", "RABBITMQ_ADVANCED_CONFIG_FILE"] {
+            let named = environment.get(variable).map(PathBuf::from);
+            let missing = named.filter(|file| existing(file).is_none());
+            places.missing.extend(missing.map(|file| (variable, file)));
+        }
         if let Some(file) =
             place("RABBITMQ_CONFIG_FILE", "rabbitmq.conf").and_then(|f| existing(&f))
         {
@@ -98,7 +105,8 @@ mod tests {
         let names = |variables: &[(&str, &str)], directory: Option<&Path>| {
             let variables =
                 variables.iter().map(|(name, value)| ((*name).into(), root.join(value).into()));
-            let Places { conf, erlang } = Places::find_in(&Environment::of(variables), directory);
+            let Places { conf, erlang, .. } =
+                Places::find_in(&Environment::of(variables), directory);
             let name = |file: PathBuf| file.strip_prefix(&root).unwrap().display().to_string();
             let conf: Vec<String> = conf.into_iter().map(name).collect();
             (conf.join(" "), erlang.into_iter().map(name).collect::<Vec<_>>().join(" "))

@@ -15,6 +15,10 @@ pub(in crate::cli) enum Variable {
     DataHome,
     /// A level, or levels of categories with commas between them.
     LogLevel,
+    /// Where the log goes: a file, or `-` for standard output.
+    LogPlace,
+    /// The directory of the log's file.
+    LogDirectory,
     /// A share of the memory or a size.
     Watermark,
     /// Arguments for Erlang, among which may be settings.
@@ -34,8 +38,13 @@ impl Variable {
             Self::Key(key) | Self::File(key) | Self::Conf(_, key) => Some(key),
             Self::DataBase | Self::DataHome => Some("data_dir"),
             Self::LogLevel => Some("log_level"),
+            Self::LogPlace => Some("log_file"),
             Self::Watermark => Some("memory_high_watermark"),
-            Self::ErlangArguments | Self::Place | Self::NoEffect | Self::ManagementTls(_) => None,
+            Self::ErlangArguments
+            | Self::LogDirectory
+            | Self::Place
+            | Self::NoEffect
+            | Self::ManagementTls(_) => None,
         }
     }
 }
@@ -63,8 +72,8 @@ pub(super) const VARIABLES: [(&str, Variable); 53] = [
     ("IO_THREAD_POOL_SIZE", Variable::NoEffect),
     ("KEEP_PID_FILE_ON_EXIT", Variable::NoEffect),
     ("LOG", Variable::LogLevel),
-    ("LOGS", Variable::NoEffect),
-    ("LOG_BASE", Variable::NoEffect),
+    ("LOGS", Variable::LogPlace),
+    ("LOG_BASE", Variable::LogDirectory),
     ("LOG_FF_REGISTRY", Variable::NoEffect),
     ("MANAGEMENT_SSL_CACERTFILE", Variable::ManagementTls("tls_ca_file")),
     ("MANAGEMENT_SSL_CERTFILE", Variable::ManagementTls("tls_cert_file")),

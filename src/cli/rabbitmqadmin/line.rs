@@ -44,7 +44,8 @@ pub(super) enum Request {
 }
 
 /// Options that stand for themselves, with no value behind them; those behind which there may be one.
-const FLAGS: [&str; 2] = ["idempotently", "stdout"];
+const FLAGS: [&str; 7] =
+    ["idempotently", "stdout", "approve", "dry_run", "fail_fast", "strict", "detailed_exit_codes"];
 const TRUTHS: [&str; 1] = ["tracing"];
 
 const USAGE: &str = "Usage
@@ -229,6 +230,9 @@ fn request(words: &[String], arguments: BTreeMap<String, String>) -> Result<Requ
         "definitions" if noun == "export" => Ok(Request::Export(file(rest, &arguments)?)),
         "definitions" if noun == "import" => Ok(Request::Import(file(rest, &arguments)?)),
         "health_check" => Ok(Request::HealthCheck(noun.to_owned())),
+        other if Verb::is_noun(other) => Err(Problem::Usage(format!(
+            "{other} {noun} is not understood here; the rabbitmqadmin of crates.io does it with this broker, too"
+        ))),
         other => Err(Problem::Usage(format!("Action {other} not understood"))),
     }
 }
@@ -381,6 +385,11 @@ mod tests {
             ("declare", "Type not specified"),
             ("declare queue q", "Argument \"q\" not in the name=value format"),
             ("export", "Exactly one argument required"),
+            (
+                "policies declare_blanket --name p",
+                "policies declare_blanket is not understood here; the rabbitmqadmin of crates.io does it with this \
+                 broker, too",
+            ),
             ("--nonsense list queues", "no such option: --nonsense"),
             ("list queues --nonsense 1", "no such option: --nonsense"),
         ] {

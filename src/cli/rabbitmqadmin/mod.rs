@@ -3,6 +3,7 @@
 
 mod line;
 mod lists;
+mod many;
 mod objects;
 mod options;
 mod second;
@@ -54,7 +55,7 @@ fn execute(
     if let Request::Answer(text) = request {
         return Ok(writeln!(out, "{text}")?);
     }
-    let options = options.with_file(environment)?;
+    let options = options.with_variables(environment).with_file(environment)?;
     let client = options.client(environment)?;
     Admin { client, options, out }.run(request)
 }

@@ -29,7 +29,7 @@ pub(super) struct Options {
 
 /// Long names, the letter for each, and whether a value follows. Both versions have them; where they differ in
 /// what a letter means the first one counts.
-pub(super) const OPTIONS: [(&str, Option<char>, bool); 30] = [
+pub(super) const OPTIONS: [(&str, Option<char>, bool); 32] = [
     ("config", Some('c'), true),
     ("node", Some('N'), true),
     ("host", Some('H'), true),
@@ -54,6 +54,9 @@ pub(super) const OPTIONS: [(&str, Option<char>, bool); 30] = [
     ("tls_cert_file", None, true),
     ("tls_key_file", None, true),
     ("request_timeout", Some('t'), true),
+    ("timeout", None, true),
+    // How much the second version says of its requests, which is nothing here.
+    ("verbose", Some('v'), false),
     ("format", Some('f'), true),
     ("sort", Some('S'), true),
     ("sort_reverse", Some('R'), false),
@@ -62,14 +65,46 @@ pub(super) const OPTIONS: [(&str, Option<char>, bool); 30] = [
     ("table_style", None, true),
 ];
 
+/// Variables of the second version, and the option that each stands for.
+const VARIABLES: [(&str, &str); 13] = [
+    ("RABBITMQADMIN_CONFIG_FILE_PATH", "config"),
+    ("RABBITMQADMIN_NODE_ALIAS", "node"),
+    ("RABBITMQADMIN_TARGET_HOST", "host"),
+    ("RABBITMQADMIN_TARGET_PORT", "port"),
+    ("RABBITMQADMIN_BASE_URI", "base_uri"),
+    ("RABBITMQADMIN_API_PATH_PREFIX", "path_prefix"),
+    ("RABBITMQADMIN_TARGET_VHOST", "vhost"),
+    ("RABBITMQADMIN_USERNAME", "username"),
+    ("RABBITMQADMIN_PASSWORD", "password"),
+    ("RABBITMQADMIN_USE_TLS", "use_tls"),
+    ("RABBITMQADMIN_TIMEOUT", "timeout"),
+    ("RABBITMQADMIN_QUIET_MODE", "quiet"),
+    ("RABBITMQADMIN_NON_INTERACTIVE_MODE", "non_interactive"),
+];
+
+/// Names that the second version has in its file, and what they are here.
+const FILE_NAMES: [(&str, &str); 6] = [
+    ("hostname", "host"),
+    ("virtual_host", "vhost"),
+    ("scheme", "tls"),
+    ("ca_certificate_bundle_path", "tls_ca_cert_file"),
+    ("client_certificate_file_path", "tls_cert_file"),
+    ("client_private_key_file_path", "tls_key_file"),
+];
+
 impl Options {
     /// Takes an option's value.
     pub(super) fn set(&mut self, name: &str, value: String) {
         match name {
             "vhost" => self.vhost = Some(value),
-            "quiet" | "non_interactive" => self.quiet = true,
+            "quiet" => self.quiet = true,
             name => {
-                let name = if name == "hostname" { "host" } else { name };
+                self.quiet |= name == "non_interactive";
+                let name = match name {
+                    "hostname" => "host",
+                    "timeout" => "request_timeout",
+                    name => name,
+                };
                 self.given.insert(name.to_owned(), value);
             }
         }
@@ -78,6 +113,31 @@ impl Options {
     /// An option's value.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.given.get(name).map(String::as_str)
+    }
+
+    /// The same, unless it has one. Where options without a value have one, it may say that they are not meant.
+    fn set_default(&mut self, name: &str, value: String) {
+        let is_flag = OPTIONS.iter().any(|(known, _, takes)| *known == name && !takes);
+        if is_flag && is_false(&value) {
+            return;
+        }
+        let has = match name {
+            "vhost" => self.vhost.is_some(),
+            "timeout" => self.get("request_timeout").is_some(),
+            name => self.get(name).is_some(),
+        };
+        if !has {
+            self.set(name, value);
+        }
+    }
+
+    /// Adds what the second version's variables say, where the command line says nothing.
+    pub(super) fn with_variables(mut self, environment: &Environment) -> Self {
+        for (variable, name) in VARIABLES {
+            let Some(value) = environment.text(variable) else { continue };
+            self.set_default(name, value.to_owned());
+        }
+        self
     }
 
     /// Adds what a section of a file says, where the command line says nothing.
@@ -99,15 +159,9 @@ impl Options {
             return Err(Problem::Usage(problem));
         };
         for (name, value) in entries {
-            let name = if name == "hostname" { "host".to_owned() } else { name };
-            match (name.as_str(), value.as_str()) {
-                (_, "False") => {}
-                ("vhost", _) => {
-                    self.vhost.get_or_insert(value);
-                }
-                _ => {
-                    self.given.entry(name).or_insert(value);
-                }
+            let own = FILE_NAMES.iter().find(|(other, _)| *other == name).map(|(_, own)| *own);
+            if (name.as_str(), value.as_str()) != ("scheme", "http") {
+                self.set_default(own.unwrap_or(&name), value);
             }
         }
         Ok(self)
@@ -151,11 +205,11 @@ impl Options {
         let url = is_named.then(|| {
             let (scheme, port) = if is_tls { ("https", "15671") } else { ("http", "15672") };
             let port = self.get("port").unwrap_or(port);
-            format!(
-                "{scheme}://{}:{port}{}",
-                self.host(),
-                self.get("path_prefix").unwrap_or_default()
-            )
+            // The second version's prefix has the API's own in it.
+            let prefix = self.get("path_prefix").unwrap_or_default();
+            let prefix = prefix.trim_end_matches('/');
+            let prefix = prefix.strip_suffix("/api").unwrap_or(prefix);
+            format!("{scheme}://{}:{port}{prefix}", self.host())
         });
         let user = base.user.or(self.get("username").map(str::to_owned));
         let password = base.password.or(self.get("password").map(Secret::new));
@@ -198,7 +252,12 @@ fn base(uri: &str) -> Result<Wishes, Problem> {
     Ok(Wishes { url: Some(format!("{scheme}://{host}")), user, password, ..Wishes::default() })
 }
 
-/// The entries of a section of an INI file.
+/// Whether an option without a value is not meant, where it has one.
+fn is_false(value: &str) -> bool {
+    ["false", "0", "no", "off", "n", "f"].iter().any(|no| value.eq_ignore_ascii_case(no))
+}
+
+/// The entries of a section of an INI file, or of a TOML file with quotes around text.
 fn section_of(text: &str, section: &str) -> Option<Vec<(String, String)>> {
     let header = format!("[{section}]");
     let mut lines = text.lines().map(str::trim).skip_while(|line| *line != header);
@@ -207,7 +266,10 @@ fn section_of(text: &str, section: &str) -> Option<Vec<(String, String)>> {
         let line = line.split(" #").next().unwrap_or_default().trim();
         let is_comment = line.starts_with(['#', ';']);
         let (name, value) = line.split_once(['=', ':']).filter(|_| !is_comment)?;
-        Some((name.trim().to_owned(), value.trim().to_owned()))
+        let value = value.trim();
+        let bare =
+            ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
+        Some((name.trim().to_owned(), bare.unwrap_or(value).to_owned()))
     });
     Some(entries.collect())
 }
@@ -226,6 +288,37 @@ mod tests {
             .collect();
         assert_eq!(section_of(text, "host_normal"), Some(expected));
         assert_eq!(section_of(text, "none"), None);
+    }
+
+    #[test]
+    fn what_is_said_last_counts_the_command_line_the_variables_and_the_file() {
+        let file = std::env::temp_dir().join(format!("leveret-admin-{}.conf", std::process::id()));
+        let text = "[default]\nport = 1\n[staging]\nhostname = \"h\"\nport = 2\nusername = 'u'\n\
+                    virtual_host = \"file\"\ntls = true\nquiet = false\npassword = \"p\"\n";
+        fs::write(&file, text).unwrap();
+        let path = file.to_str().unwrap();
+        let variables = [
+            ("RABBITMQADMIN_CONFIG_FILE_PATH", path),
+            ("RABBITMQADMIN_NODE_ALIAS", "staging"),
+            ("RABBITMQADMIN_TARGET_VHOST", "variable"),
+            ("RABBITMQADMIN_USERNAME", "variable"),
+            ("RABBITMQADMIN_USE_TLS", "false"),
+            ("RABBITMQADMIN_TIMEOUT", "7"),
+        ];
+        let environment =
+            Environment::of(variables.map(|(name, value)| (name.into(), value.into())));
+        let mut options = Options::default();
+        options.set("username", "line".to_owned());
+        let options = options.with_variables(&environment).with_file(&environment).unwrap();
+        let of = |name: &str| options.get(name);
+        assert_eq!((of("host"), of("port")), (Some("h"), Some("2")));
+        assert_eq!((of("username"), of("password")), (Some("line"), Some("p")));
+        assert_eq!(
+            (of("tls"), of("use_tls"), of("request_timeout")),
+            (Some("true"), None, Some("7"))
+        );
+        assert_eq!((options.vhost.as_deref(), options.quiet), (Some("variable"), false));
+        fs::remove_file(file).unwrap();
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::cli::api::{ApiError, ApiPath};
 use crate::cli::output::field;
 
 /// Arguments of a command, by names with underscores.
-type Arguments = BTreeMap<String, String>;
+pub(super) type Arguments = BTreeMap<String, String>;
 
 /// What a verb does with what is at a path.
 #[derive(Debug, Clone, Copy)]
@@ -24,11 +24,15 @@ enum Deed {
     Delete,
     /// Changes the definition of a policy, which is read and written again.
     Redefine(Change),
+    /// The same of all policies in a list.
+    RedefineAll(Change),
+    /// Deletes those objects of a list whose names match `--name-pattern`.
+    DeleteMatching,
 }
 
 /// What becomes of a policy's definition.
 #[derive(Debug, Clone, Copy)]
-enum Change {
+pub(super) enum Change {
     /// `--definition`: these keys are added, or have other values.
     Merge,
     /// `--definition-key` and `--new-value`.
@@ -62,10 +66,27 @@ const PROTECTION: &[&str] = &["vhosts", "{name}", "deletion", "protection"];
 const UPSTREAMS: &[&str] = &["parameters", "federation-upstream"];
 const POLICY: &[&str] = &["policies", "{vhost}", "{name}"];
 const OPERATOR_POLICY: &[&str] = &["operator-policies", "{vhost}", "{name}"];
+const POLICIES: &[&str] = &["policies", "{vhost}"];
+const OPERATOR_POLICIES: &[&str] = &["operator-policies", "{vhost}"];
+const SET_IN_ALL: Deed = Deed::RedefineAll(Change::Set);
+const REMOVE_FROM_ALL: Deed = Deed::RedefineAll(Change::Remove);
 const ALL: Deed = Deed::Print(&[]);
 
 /// All of them. Where the first version has the same under other words, `line` knows.
-static VERBS: [Verb; 42] = [
+static VERBS: [Verb; 50] = [
+    verb("queues", "delete_multiple", Deed::DeleteMatching, &["queues", "{vhost}"]),
+    verb("vhosts", "delete_multiple", Deed::DeleteMatching, &["vhosts"]),
+    verb("policies", "update_definitions_of_all", SET_IN_ALL, &["policies"]),
+    verb("policies", "update_definitions_of_all_in", SET_IN_ALL, POLICIES),
+    verb("policies", "delete_definition_keys_from_all", REMOVE_FROM_ALL, &["policies"]),
+    verb("policies", "delete_definition_keys_from_all_in", REMOVE_FROM_ALL, POLICIES),
+    verb("operator_policies", "update_definitions_of_all_in", SET_IN_ALL, OPERATOR_POLICIES),
+    verb(
+        "operator_policies",
+        "delete_definition_keys_from_all_in",
+        REMOVE_FROM_ALL,
+        OPERATOR_POLICIES,
+    ),
     verb("show", "churn", Deed::PrintField("churn_rates"), &["overview"]),
     verb("show", "memory_breakdown_in_bytes", Deed::PrintField("memory"), MEMORY),
     verb("nodes", "memory_breakdown_in_bytes", Deed::PrintField("memory"), MEMORY),
@@ -158,6 +179,24 @@ impl Verb {
         VERBS.iter().find(|it| it.words == [noun.as_str(), verb.as_str()])
     }
 
+    /// Whether this is a noun of the second version: it has verbs that nobody here knows.
+    pub(super) fn is_noun(word: &str) -> bool {
+        const OTHERS: [&str; 8] = [
+            "bindings",
+            "channels",
+            "config_file",
+            "definitions",
+            "exchanges",
+            "global_parameters",
+            "passwords",
+            "streams",
+        ];
+        OTHERS.contains(&word)
+            || VERBS
+                .iter()
+                .any(|it| it.words[0] == word && !matches!(word, "list" | "show" | "close"))
+    }
+
     fn path(&self, arguments: &Arguments, vhost: &str) -> Result<Vec<String>, Problem> {
         let segment = |part: &&str| match part.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
             None => Ok((*part).to_owned()),
@@ -181,6 +220,8 @@ impl Admin<'_> {
             Deed::Print(columns) => return self.print(&path, columns, arguments),
             Deed::PrintField(name) => return self.print_field(&path, name),
             Deed::Redefine(change) => return self.redefine(&path, change, arguments),
+            Deed::RedefineAll(change) => return self.redefine_all(&path, change, arguments),
+            Deed::DeleteMatching => return self.delete_matching(&segments, arguments),
             Deed::Put => self.client.put(&path, &json!({})),
             Deed::Post => self.client.post(&path, &json!({})).map(drop),
             Deed::Delete => self.client.delete(&path),
@@ -238,7 +279,7 @@ impl Admin<'_> {
 }
 
 impl Change {
-    fn apply(
+    pub(super) fn apply(
         self,
         definition: &mut Map<String, Value>,
         arguments: &Arguments,

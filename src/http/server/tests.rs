@@ -49,6 +49,8 @@ async fn a_handshake_has_the_time_of_a_head() {
         let (stream, peer) = accepted;
         let from = From { peer, local: peer };
         let place = room.admit(from).unwrap();
+        // Nobody takes it meanwhile.
+        place.is_asked();
         room.admit(from).expect_err("there is one place");
         let mut served =
             pin!(served_client(from, Router::new()).serve_tls(stream, tls.clone(), place));
@@ -72,7 +74,8 @@ async fn who_reads_no_answers_is_let_go() {
     let (mut client, stream) = tokio::io::duplex(1024);
     let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
     let from = From { peer: here, local: here };
-    let mut served = pin!(served_client(from, router).serve(stream));
+    let place = Arc::new(Admission::new(0).admit(from).unwrap());
+    let mut served = pin!(served_client(from, router).serve(stream, &place));
     client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let (almost, rest) = (WRITE_TIMEOUT - Duration::from_secs(1), Duration::from_secs(2));
     timeout(almost, served.as_mut()).await.expect_err("it has this time");

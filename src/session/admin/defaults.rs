@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::{AdminError, Definitions, ImportError, NewPassword, NewUser};
+use super::{Acting, AdminError, Definitions, ImportError, NewPassword, NewUser};
 use crate::auth::{Permissions, Tags};
 use crate::broker::parameter::GlobalParameter;
 use crate::broker::vhost::VHostMetadata;
@@ -41,6 +41,12 @@ impl Defaults {
 }
 
 impl Host {
+    fn is_begun(&self) -> bool {
+        self.global_parameter(CLUSTER_ID).is_some()
+    }
+}
+
+impl Acting<'_> {
     /// Makes a user and a vhost where there never were any. What was there once and was deleted is not made
     /// again.
     ///
@@ -51,8 +57,12 @@ impl Host {
             return Ok(());
         }
         let _unit = self.store.unit();
+        // A new vhost may bring users.
+        let has_users = !self.users().is_empty();
         self.make_default_vhost(&defaults)?;
-        self.make_default_user(defaults)?;
+        if !has_users {
+            self.make_default_user(defaults)?;
+        }
         self.begun();
         Ok(())
     }
@@ -70,26 +80,23 @@ impl Host {
         now: Instant,
     ) -> Result<(), ImportError> {
         if self.is_begun() {
-            return self.import_definitions(definitions, now);
+            return self.import_definitions(definitions, now).map(|_| ());
         }
         let refused = |error| ImportError::Refused { what: "the defaults".to_owned(), error };
+        let has_users = definitions.has_users() || !self.users().is_empty();
         if !definitions.has_vhosts() {
             self.make_default_vhost(&defaults).map_err(refused)?;
         }
         self.import_definitions(definitions, now)?;
-        match self.users().is_empty() {
-            true => self.make_default_user(defaults).map_err(refused)?,
-            false => tracing::info!(
+        match has_users {
+            false => self.make_default_user(defaults).map_err(refused)?,
+            true => tracing::info!(
                 "the definitions have users: the default user '{}' is not made",
                 OneLine(&defaults.user)
             ),
         }
         self.begun();
         Ok(())
-    }
-
-    fn is_begun(&self) -> bool {
-        self.global_parameter(CLUSTER_ID).is_some()
     }
 
     fn begun(&self) {
@@ -108,9 +115,6 @@ impl Host {
     }
 
     fn make_default_user(&self, defaults: Defaults) -> Result<(), AdminError> {
-        if !self.users().is_empty() {
-            return Ok(());
-        }
         let Defaults { user: name, password, tags, permissions, .. } = defaults;
         self.put_user(NewUser { name: name.clone(), password, tags })?;
         for vhost in self.vhosts() {

@@ -3,13 +3,14 @@
 use amqp_codec::{FieldTable, FieldValue, ShortString};
 use serde_json::{Map, Value};
 
+use super::Acting;
 use crate::auth::{Tags, TopicPermissionsOf, UserLimits, UserPermissions};
-use crate::broker::event_log::{event_headers as headers, event_text as text};
+use crate::broker::event_log::{event_headers as headers, event_headers_by, event_text as text};
 use crate::broker::json::from_json;
 use crate::broker::parameter::VHostLimits;
 use crate::broker::policy::Policy;
+use crate::broker::requester::INTERNAL_USER;
 use crate::broker::vhost::{VHost, VHostMetadata};
-use crate::session::host::Host;
 
 /// The component that global parameters are told under.
 const GLOBAL: &str = "global";
@@ -41,14 +42,14 @@ fn with(first: &FieldTable, more: &FieldTable) -> FieldTable {
     first.iter().chain(more).cloned().collect()
 }
 
-impl Host {
+impl Acting<'_> {
+    /// Notes what this user did.
+    fn emit(&self, key: &'static str, headers: impl FnOnce() -> FieldTable) {
+        self.host().emit(key, || with(&headers(), &event_headers_by(self.user(), [])));
+    }
+
     /// Something that has a name came, went, or changed; in a vhost, or in none.
-    pub(in crate::session) fn tell_named(
-        &self,
-        key: &'static str,
-        name: &str,
-        vhost: Option<&ShortString>,
-    ) {
+    pub(super) fn tell_named(&self, key: &'static str, name: &str, vhost: Option<&ShortString>) {
         self.emit(key, || {
             let vhost = vhost.map(|vhost| ("vhost", text(vhost.as_bytes())));
             headers([("name", text(name))].into_iter().chain(vhost))
@@ -104,13 +105,28 @@ impl Host {
     pub(super) fn tell_vhost(&self, key: &'static str, name: &str, metadata: &VHostMetadata) {
         self.emit(key, || {
             let kind = metadata.default_queue_type.map_or("undefined", |kind| kind.name());
-            headers([
-                ("name", text(name)),
+            let about = headers([
                 ("description", text(&metadata.description)),
                 ("tags", FieldValue::Array(metadata.tags.iter().map(text).collect())),
                 ("default_queue_type", text(kind)),
+            ]);
+            let node = ShortString::truncated(self.node_name());
+            let state = FieldTable::from_iter([(node, text("running"))]);
+            let headers = headers([
+                ("name", text(name)),
                 ("tracing", FieldValue::Bool(metadata.tracing)),
-            ])
+                ("cluster_state", FieldValue::Table(state)),
+                ("metadata", FieldValue::Table(about.clone())),
+            ]);
+            with(&headers, &about)
+        });
+    }
+
+    /// A vhost is served no more, which RabbitMQ has told by the node.
+    pub(super) fn tell_vhost_down(&self, name: &str) {
+        self.host().emit("vhost.down", || {
+            let about = [("name", text(name)), ("node", text(self.node_name()))];
+            event_headers_by(INTERNAL_USER, about)
         });
     }
 
@@ -146,7 +162,7 @@ impl Host {
     }
 
     /// A policy was set, of users or of operators.
-    pub(in crate::session) fn tell_policy(&self, vhost: &ShortString, policy: &Policy) {
+    pub(super) fn tell_policy(&self, vhost: &ShortString, policy: &Policy) {
         self.emit("policy.set", || {
             let about = [("name", text(policy.name())), ("vhost", text(vhost.as_bytes()))];
             with(&headers(about), &entries(Some(policy.to_parameter())))
@@ -154,14 +170,14 @@ impl Host {
     }
 
     /// An operator policy was set: it is a parameter as well.
-    pub(in crate::session) fn tell_operator_policy(&self, vhost: &ShortString, policy: &Policy) {
+    pub(super) fn tell_operator_policy(&self, vhost: &ShortString, policy: &Policy) {
         let parameter = policy.to_parameter();
         self.tell_parameter(Some(vhost), (OPERATOR_POLICY, policy.name()), Some(&parameter));
         self.tell_policy(vhost, policy);
     }
 
     /// An operator policy is no more.
-    pub(in crate::session) fn tell_operator_policy_cleared(&self, vhost: &VHost, name: &str) {
+    pub(super) fn tell_operator_policy_cleared(&self, vhost: &VHost, name: &str) {
         self.tell_parameter(Some(vhost.name()), (OPERATOR_POLICY, name), None);
         self.tell_named("operator.policy.cleared", name, Some(vhost.name()));
     }

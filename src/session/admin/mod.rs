@@ -3,23 +3,28 @@
 //!
 //! Every change is in force when the call returns. It lasts once [`Host::when_durable`] has said so.
 
+mod acting;
 mod connections;
 mod defaults;
 mod definitions;
 mod error;
 mod events;
 mod messages;
+mod new_vhosts;
 mod parameters;
 mod permissions;
+mod policies;
 mod topology;
 mod users;
 mod vhosts;
 mod visitor;
 
+pub use self::acting::Acting;
 pub use self::defaults::Defaults;
-pub use self::definitions::{Definitions, ImportError, InvalidDefinitions};
+pub use self::definitions::{Definitions, ImportError, Imported, InvalidDefinitions};
 pub use self::error::AdminError;
 pub use self::messages::{Decision, Fetch, Publish, Published, Taken};
+pub use self::new_vhosts::{InitialUser, NewVHosts};
 pub use self::users::{NewPassword, NewUser};
 pub use self::visitor::{Refused, Visitor};
 

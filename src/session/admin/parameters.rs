@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use amqp_codec::ShortString;
 
-use super::AdminError;
+use super::{Acting, AdminError};
 use crate::auth::Put;
 use crate::broker::definition::Definition;
 use crate::broker::parameter::{GlobalParameter, Parameter, ParameterError, VHostLimits};
@@ -30,6 +30,23 @@ impl Host {
         operator_policies.chain(vhost.parameters()).collect()
     }
 
+    /// The parameters of the whole broker, by name.
+    pub fn global_parameters(&self) -> Vec<GlobalParameter> {
+        let parameters = self.global_parameters.lock();
+        let parameters = parameters.iter();
+        parameters
+            .map(|(name, value)| GlobalParameter { name: name.clone(), value: value.clone() })
+            .collect()
+    }
+
+    /// One of them.
+    pub fn global_parameter(&self, name: &str) -> Option<GlobalParameter> {
+        let value = self.global_parameters.lock().get(name).cloned()?;
+        Some(GlobalParameter { name: name.to_owned(), value })
+    }
+}
+
+impl Acting<'_> {
     /// Sets a parameter of a vhost, whatever it configures: policies and limits are in force when this
     /// returns.
     ///
@@ -108,21 +125,6 @@ impl Host {
                 deleted
             }
         })
-    }
-
-    /// The parameters of the whole broker, by name.
-    pub fn global_parameters(&self) -> Vec<GlobalParameter> {
-        let parameters = self.global_parameters.lock();
-        let parameters = parameters.iter();
-        parameters
-            .map(|(name, value)| GlobalParameter { name: name.clone(), value: value.clone() })
-            .collect()
-    }
-
-    /// One of them.
-    pub fn global_parameter(&self, name: &str) -> Option<GlobalParameter> {
-        let value = self.global_parameters.lock().get(name).cloned()?;
-        Some(GlobalParameter { name: name.to_owned(), value })
     }
 
     /// Sets a parameter of the whole broker.

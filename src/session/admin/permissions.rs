@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use amqp_codec::ShortString;
 
-use super::AdminError;
+use super::{Acting, AdminError};
 use crate::auth::{
     AccessDefinition, Permissions, Put, TopicPermissions, TopicPermissionsOf, UserPermissions,
 };
@@ -29,6 +29,13 @@ impl Host {
         Some(UserPermissions { user: user.to_owned(), vhost, permissions })
     }
 
+    /// What all users may do on topic exchanges, by user, vhost and exchange.
+    pub fn topic_permissions(&self) -> Vec<TopicPermissionsOf> {
+        self.access.control().all_topic_permissions().collect()
+    }
+}
+
+impl Acting<'_> {
     /// Opens a vhost to a user, or changes what the user may do there. In force at once, for connections that
     /// are open as well.
     ///
@@ -77,11 +84,6 @@ impl Host {
             self.tell_cleared("permission.deleted", user, &vhost);
         }
         cleared
-    }
-
-    /// What all users may do on topic exchanges, by user, vhost and exchange.
-    pub fn topic_permissions(&self) -> Vec<TopicPermissionsOf> {
-        self.access.control().all_topic_permissions().collect()
     }
 
     /// Has routing keys decide what a user may do on a topic exchange, which need not be there.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::AdminError;
+use super::{Acting, AdminError};
 use crate::auth::{
     AccessDefinition, HashingAlgorithm, PasswordHash, Put, Tags, UnknownUser, User, UserLimits,
 };
@@ -58,6 +58,18 @@ impl Host {
         self.access.control().user(name).map(Arc::clone)
     }
 
+    /// How new passwords are hashed, unless somebody says so.
+    pub fn password_hashing(&self) -> HashingAlgorithm {
+        self.password_hashing
+    }
+
+    /// Hashes a password, with a salt of its own.
+    pub fn hash_password(&self, password: &[u8], algorithm: HashingAlgorithm) -> PasswordHash {
+        PasswordHash::new(password, self.random(), algorithm)
+    }
+}
+
+impl Acting<'_> {
     /// Makes a user, or changes the one of this name, who keeps permissions and limits. Connections that are
     /// open stay open.
     ///
@@ -70,7 +82,7 @@ impl Host {
         }
         let password = match password {
             NewPassword::Plain(password) => {
-                Some(self.hash_password(&password, HashingAlgorithm::default()))
+                Some(self.hash_password(&password, self.password_hashing))
             }
             NewPassword::Hashed(hash) => Some(hash),
             NewPassword::None => Some(PasswordHash::none()),
@@ -97,11 +109,6 @@ impl Host {
             Put::Replaced => tracing::info!("Changed password or tags of user '{name}'"),
         }
         Ok(put)
-    }
-
-    /// Hashes a password, with a salt of its own.
-    pub fn hash_password(&self, password: &[u8], algorithm: HashingAlgorithm) -> PasswordHash {
-        PasswordHash::new(password, self.random(), algorithm)
     }
 
     /// Deletes a user with all permissions, and closes the connections that are open as this user; `false`

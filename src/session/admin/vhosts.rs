@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use amqp_codec::ShortString;
 use serde_json::Value;
 
-use super::AdminError;
 use super::permissions::short;
-use crate::auth::Put;
+use super::{Acting, AdminError};
+use crate::auth::{AccessDefinition, Put};
 use crate::broker::parameter::{VHostLimits, limit, unknown_limit};
 use crate::broker::persist::Persist;
 use crate::broker::vhost::{QueueEffects, VHost, VHostMetadata};
@@ -25,9 +26,16 @@ impl Host {
         found.ok_or_else(|| AdminError::UnknownVHost(name.to_owned()))
     }
 
+    /// How many connections are open to a vhost.
+    pub fn vhost_connections(&self, vhost: &VHost) -> u64 {
+        self.registry.of_vhost(vhost.name())
+    }
+}
+
+impl Acting<'_> {
     /// Makes a vhost, or puts something else in the place of what is known of the one with this name.
     ///
-    /// Nobody may use a new vhost before [`Host::set_permissions`].
+    /// Nobody may use a new vhost before [`Acting::set_permissions`], unless [`NewVHosts`](super::NewVHosts) has users.
     ///
     /// # Errors
     /// [`AdminError::EmptyName`], [`AdminError::NameTooLong`] and [`AdminError::VHostLimit`].
@@ -51,14 +59,12 @@ impl Host {
         let vhost = VHost::new(key.clone(), persist, self.vhost_options.clone());
         // Written down before anybody can find it.
         vhost.set_metadata(metadata.clone());
-        let limits = self.vhost_limits.iter().find(|(pattern, _)| pattern.matches(name.as_bytes()));
-        if let Some((_, limits)) = limits {
-            vhost.change_limits(|_| *limits);
-        }
+        self.begin_vhost(&vhost)?;
         vhosts.insert(key, Arc::new(vhost));
         drop(vhosts);
         tracing::info!("Adding vhost '{}'", OneLine(name));
         self.tell_vhost("vhost.created", name, &metadata);
+        self.open_new_vhost(name)?;
         Ok(Put::Created)
     }
 
@@ -100,22 +106,38 @@ impl Host {
                 self.departed.lock().enter(Arc::clone(&vhost));
                 vhost
             };
-            self.access.remove(|control| control.forget_vhost(&key));
+            self.forget_permissions(&key);
             let reason = format!("vhost '{name}' is deleted");
             self.registry.force_close(|_, open| open.vhost == key, &reason);
-            vhost.close(&mut effects);
+            vhost.close(self.user(), &mut effects);
         }
         for (queue, mut effects) in effects {
             self.carry_out(&queue, &mut effects, now);
         }
         tracing::info!("Deleted vhost '{}'", OneLine(name));
         self.tell_named("vhost.deleted", name, None);
+        self.tell_vhost_down(name);
         Ok(true)
     }
 
-    /// How many connections are open to a vhost.
-    pub fn vhost_connections(&self, vhost: &VHost) -> u64 {
-        self.registry.of_vhost(vhost.name())
+    /// A vhost goes, and with it what users may do there.
+    fn forget_permissions(&self, vhost: &ShortString) {
+        let mut gone = Vec::new();
+        self.access.remove(|control| {
+            gone = control.forget_vhost(vhost);
+            gone.clone()
+        });
+        for definition in &gone {
+            match definition {
+                AccessDefinition::Permissions(of) => {
+                    self.tell_cleared("permission.deleted", &of.user, vhost);
+                }
+                AccessDefinition::TopicPermissions(of) => {
+                    self.tell_cleared("topic.permission.deleted", &of.user, vhost);
+                }
+                AccessDefinition::User(_) => {}
+            }
+        }
     }
 
     /// Sets one limit of a vhost by its name, as the API has it, or takes it away.

@@ -14,6 +14,7 @@ use crate::broker::error::BrokerError;
 use crate::broker::exchange::ExchangeProperties;
 use crate::broker::message::Message;
 use crate::broker::queue_cell::{QueueCell, QueueProperties};
+use crate::broker::requester::Requester;
 use crate::broker::vhost::{DeleteConditions, VHost};
 use crate::protocol::exception::Exception;
 use crate::session::host::Host;
@@ -94,6 +95,10 @@ impl Visitor<'_> {
         Caller { rights: &self.rights, user: self.user, vhost: self.vhost }
     }
 
+    fn requester(&self) -> Requester<'_> {
+        Requester { connection: NOBODY, user: self.user }
+    }
+
     /// Declares a queue. One that is there as it should be is fine.
     ///
     /// # Errors
@@ -106,7 +111,7 @@ impl Visitor<'_> {
     ) -> Result<Arc<QueueCell>, Refused> {
         VHost::check_queue_name(name)?;
         self.caller().may_declare_queue(name, &properties.arguments)?;
-        let queue = self.vhost.declare_queue(name, properties, NOBODY, now)?;
+        let queue = self.vhost.declare_queue(name, properties, self.requester(), now)?;
         let mut effects = Effects::default();
         queue.state.lock().declared(now, &mut effects);
         self.host.carry_out(&queue, &mut effects, now);
@@ -128,7 +133,7 @@ impl Visitor<'_> {
         let deleted = {
             // It goes with its bindings, or not at all.
             let _unit = self.host.store.unit();
-            self.vhost.delete_queue(queue, conditions, NOBODY, &mut effects)
+            self.vhost.delete_queue(queue, conditions, self.requester(), &mut effects)
         };
         self.host.carry_out(queue, &mut effects, now);
         Ok(deleted?)
@@ -157,7 +162,7 @@ impl Visitor<'_> {
         properties: ExchangeProperties,
     ) -> Result<(), Refused> {
         self.caller().may_declare_exchange(name, &properties.arguments)?;
-        Ok(self.vhost.declare_exchange(name, properties)?)
+        Ok(self.vhost.declare_exchange(name, properties, self.user)?)
     }
 
     /// Deletes an exchange.
@@ -169,7 +174,7 @@ impl Visitor<'_> {
         self.caller().check_exchange(Permission::Configure, name)?;
         // It goes with its bindings, or not at all.
         let _unit = self.host.store.unit();
-        Ok(self.vhost.delete_exchange(name, if_unused)?)
+        Ok(self.vhost.delete_exchange(name, if_unused, self.user)?)
     }
 
     /// Adds a binding, and enqueues what a recent-history exchange has for the destination.
@@ -178,7 +183,7 @@ impl Visitor<'_> {
     /// As `queue.bind` and `exchange.bind`.
     pub fn bind(&self, binding: Binding, now: Instant) -> Result<(), Refused> {
         may_bind(self.caller(), &binding)?;
-        Ok(self.host.bind(self.vhost, binding, now)?)
+        Ok(self.host.acting_as(self.user).bind(self.vhost, binding, now)?)
     }
 
     /// Removes a binding; a missing one is fine.
@@ -193,7 +198,7 @@ impl Visitor<'_> {
         // An auto-delete exchange goes with its last binding.
         let _unit = self.host.store.unit();
         let Binding { source, destination, routing_key, arguments } = binding;
-        Ok(self.vhost.unbind(source, destination, routing_key, arguments)?)
+        Ok(self.vhost.unbind(source, destination, routing_key, arguments, self.user)?)
     }
 }
 

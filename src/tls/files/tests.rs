@@ -1,5 +1,6 @@
 //! What is said of files that don't do.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -106,7 +106,7 @@ impl World {
     fn exchange(&self, name: &str, kind: ExchangeKind, durable: bool, auto_delete: bool) -> bool {
         let (internal, arguments) = (false, FieldTable::new());
         let properties = ExchangeProperties { kind, durable, auto_delete, internal, arguments };
-        self.vhost.declare_exchange(&short(name), properties).is_ok()
+        self.vhost.declare_exchange(&short(name), properties, "rmq-internal").is_ok()
     }
 
     fn queue(&self, name: &str, durable: bool, arguments: FieldTable) -> Arc<QueueCell> {
@@ -133,7 +133,9 @@ impl World {
     fn unbind(&self, source: &str, to: &str, key: &str) {
         let Some(destination) = self.destination(to) else { return };
         let arguments = table(&[("k", key.len().to_string().as_str().into())]);
-        self.vhost.unbind(&short(source), &destination, &short(key), &arguments).unwrap();
+        self.vhost
+            .unbind(&short(source), &destination, &short(key), &arguments, "rmq-internal")
+            .unwrap();
     }
 
     fn delete_queue(&self, name: &str) {
@@ -144,7 +146,7 @@ impl World {
     }
 
     fn delete_exchange(&self, name: &str) {
-        self.vhost.delete_exchange(&short(name), false).unwrap();
+        self.vhost.delete_exchange(&short(name), false, "rmq-internal").unwrap();
     }
 
     fn policy(&self, name: &str, operator: bool, priority: i32) {
@@ -432,7 +434,7 @@ fn deduplicating(world: &World, durable: bool, persistence: &'static str) {
         table(&[("x-cache-size", 2_i32.into()), ("x-cache-persistence", persistence.into())]);
     let (kind, auto_delete) = (ExchangeKind::MessageDeduplication, false);
     let properties = ExchangeProperties { kind, durable, auto_delete, internal: false, arguments };
-    world.vhost.declare_exchange(&short("a"), properties).unwrap();
+    world.vhost.declare_exchange(&short("a"), properties, "rmq-internal").unwrap();
     world.queue("q1", true, FieldTable::new());
     world.bind("a", "q1", "k");
 }

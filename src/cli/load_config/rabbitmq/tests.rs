@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use super::super::{Loading, load_config};
 use super::*;
 use crate::cli::args::parse_args;
-use crate::config::{DefaultQueueType, DefaultVHostLimits, LogLevel, Secret, TlsVersions};
+use crate::config::{
+    DefaultOperatorPolicy, DefaultQueueType, DefaultVHostLimits, DefaultVHostUser, LogCategory,
+    LogConfig, LogFormat, LogLevel, LogRotation, Secret, TlsVersions,
+};
 
 /// A directory of this test's own, removed when it ends.
 struct TestDir(PathBuf);
@@ -134,8 +137,8 @@ fn lines_that_belong_together_are_one_value() {
     };
     let expected = [("1", limits("^dev", None, Some(5))), ("2", limits("", Some(-1), None))];
     assert_eq!(config.vhost_limits, expected.map(|(id, limits)| (id.to_owned(), limits)).into());
-    let missing = "about something that leveret does not have; it is passed over";
-    assert_eq!(warnings, [format!("{file}:2: ssl_options.versions.2 is {missing}")]);
+    let missing = "no version before TLS 1.2 is spoken: let clients use 1.2 or 1.3";
+    assert_eq!(warnings, [format!("{file}:2: ssl_options.versions.2 is passed over: {missing}")]);
     for (line, expected) in [
         ("default_limits.vhosts.1.pattern = [", "must be a regular expression, not '['"),
         ("default_limits.vhosts.1.max_queues = x", "must be a number, not 'x'"),
@@ -150,32 +153,224 @@ fn lines_that_belong_together_are_one_value() {
 
 #[test]
 fn what_is_not_understood_is_told_and_strictness_refuses_what_nobody_knows() {
-    let text = "ssl_options.dhfile = 2\nfrobnicate = 1\nlisteners.tcp.1 = 1\n\
+    let erlang = "[{rabbit, [{heartbeat, 7},\n{frobnicate, {1, 2}},\n\
+                  {ssl_options, [{password, \"x\"}]}]}].";
+    let text = "mqtt.allow_anonymous = true\nfrobnicate = 1\nlisteners.tcp.1 = 1\n\
                 listeners.tcp.2 = 2\n";
-    let dir = TestDir::new("odd", &[("rabbitmq.conf", text), ("advanced.config", "[].")]);
+    let dir = TestDir::new("odd", &[("rabbitmq.conf", text), ("advanced.config", erlang)]);
     let (file, erlang) = (dir.file("rabbitmq.conf"), dir.file("advanced.config"));
     let variables = [("RABBITMQ_CONFIG_FILE", &*file), ("RABBITMQ_ADVANCED_CONFIG_FILE", &*erlang)];
     let (config, warnings) = load(&[], &variables).unwrap();
-    assert_eq!(config.port, 1);
+    assert_eq!((config.port, config.heartbeat_seconds), (1, 7));
     assert_eq!(
         warnings,
         [
             format!(
-                "{file}:1: ssl_options.dhfile is about something that leveret does not have; it is \
-                 passed over"
+                "{file}:1: mqtt.allow_anonymous is passed over: clients have to speak AMQP 0-9-1"
             ),
             format!("{file}:2: frobnicate is not a key that leveret knows"),
             format!(
                 "{file}:4: listeners.tcp.2 names a second port; leveret listens on one for AMQP, it is \
                  passed over"
             ),
+            format!("{erlang}:2: rabbit.frobnicate is not a key that leveret knows"),
             format!(
-                "{erlang} is in Erlang's terms, which leveret does not read; write rabbitmq.conf instead"
+                "{erlang}:3: rabbit.ssl_options.password is passed over: a private key with a passphrase can't be read: write it anew with 'openssl pkey -in FILE -out NEWFILE'"
             ),
         ]
     );
     let error = load(&["--strict-config"], &variables).unwrap_err().to_string();
     assert!(error.starts_with(&format!("{file}:2: frobnicate is not a key")), "{error}");
+}
+
+/// Goal: users, operator policies and limits of new vhosts are gathered by name, and `config show` can tell where
+/// each was written, but no password.
+#[test]
+fn what_new_vhosts_begin_with_is_gathered_by_name() {
+    let text = "default_users.joe\\.doe.password = s3cret\ndefault_users.joe\\.doe.tags = monitoring, ours\n\
+                default_users.joe\\.doe.vhost_pattern = ^dev\ndefault_users.joe\\.doe.write = ^w\n\
+                default_policies.operator.bounded.vhost_pattern = ^dev\n\
+                default_policies.operator.bounded.queue_pattern = ^q\n\
+                default_policies.operator.bounded.apply_to = queues\n\
+                default_policies.operator.bounded.expires = 1h\n\
+                default_policies.operator.bounded.max_length_bytes = 1MB\n\
+                default_policies.operator.bounded.delivery_limit = 5\n";
+    let dir = TestDir::new("new-vhosts", &[("rabbitmq.conf", text)]);
+    let file = dir.file("rabbitmq.conf");
+    let (config, warnings) = load(&["--config", &file], &[]).unwrap();
+    assert_eq!(warnings, Vec::<String>::new());
+    let user = DefaultVHostUser {
+        vhost_pattern: "^dev".to_owned(),
+        password: Some(Secret::new("s3cret")),
+        tags: vec!["monitoring".to_owned(), "ours".to_owned()],
+        write: "^w".to_owned(),
+        ..DefaultVHostUser::default()
+    };
+    assert_eq!(config.vhost_users, [("joe.doe".to_owned(), user)].into());
+    let limits = [("expires", 3_600_000), ("max-length-bytes", 1_000_000), ("delivery-limit", 5)];
+    let policy = DefaultOperatorPolicy {
+        vhost_pattern: "^dev".to_owned(),
+        queue_pattern: "^q".to_owned(),
+        apply_to: "queues".to_owned(),
+        definition: limits.map(|(key, limit)| (key.to_owned(), limit)).into(),
+    };
+    assert_eq!(config.vhost_operator_policies, [("bounded".to_owned(), policy)].into());
+    let args = parse_args(["leveret", "--config", &file].map(Into::into)).unwrap();
+    let loading = Loading::of(&args, &Environment::default()).unwrap();
+    let shown: Vec<_> = loading
+        .settings_of_rabbitmq()
+        .map(|(key, setting)| format!("{key} {} {}", setting.given.plain(), setting.origin.place()))
+        .collect();
+    assert!(shown.contains(&format!("default_users.joe\\.doe.password *** {file}:1")), "{shown:?}");
+    assert_eq!(shown.len(), 10);
+    for (line, expected) in [
+        ("default_users.joe.read = [", "must be a regular expression, not '['"),
+        (
+            "default_policies.operator.a.expires = soon",
+            "must be a time such as 1h, or milliseconds",
+        ),
+        ("default_policies.operator.a.max_length = x", "must be a number, not 'x'"),
+    ] {
+        fs::write(&file, line).unwrap();
+        let error = load(&["--config", &file], &[]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// Goal: RabbitMQ's keys and variables about the log say where it goes, and how much of it, as in RabbitMQ.
+#[test]
+fn where_the_log_goes_is_understood() {
+    let dir = TestDir::new("log", &[("rabbitmq.conf", "")]);
+    let file = dir.file("rabbitmq.conf");
+    let load = |text: &str, variables: &[(&str, &str)]| {
+        fs::write(&file, text).unwrap();
+        load(&["--config", &file], variables).unwrap()
+    };
+    let (config, warnings) = load(
+        "log.console = false\nlog.file = rabbit.log\nlog.file.level = debug\n\
+         log.file.formatter = json\nlog.file.rotation.size = 1000\nlog.file.rotation.count = 3\n\
+         log.file.rotation.date = $D0\nlog.connection.level = warning\nlog.queue.level = none\n\
+         log.federation.level = debug\nlog.channel.file = x\nlog.syslog = true\n",
+        &[],
+    );
+    let expected = LogConfig {
+        console: false,
+        console_level: None,
+        categories: vec![
+            (LogCategory::Connection, LogLevel::Warn),
+            (LogCategory::Queue, LogLevel::Off),
+        ],
+        file: Some("/var/log/rabbitmq/rabbit.log".into()),
+        file_level: Some(LogLevel::Debug),
+        file_format: LogFormat::Json,
+        file_max_size: 1000,
+        file_rotation: LogRotation::Daily(0),
+        file_keep: 3,
+    };
+    assert_eq!((config.log, config.log_level), (expected, LogLevel::Debug));
+    assert!(
+        warnings[0].contains("log.channel.file is passed over: all categories are in one file")
+    );
+    assert!(
+        warnings[1].contains("log.syslog is passed over: the log is on standard output: systemd")
+    );
+    assert_eq!(warnings.len(), 2);
+    // Nobody means no log at all.
+    let (config, _) = load("log.console = false\n", &[]);
+    assert!(config.log.console);
+    // What a category may say, an output may not want.
+    let (config, _) = load("log.console.level = debug\nlog.default.level = warning\n", &[]);
+    assert_eq!(
+        (config.log.console_level, config.log_level),
+        (Some(LogLevel::Debug), LogLevel::Warn)
+    );
+    let (config, warnings) = load(
+        "log.file = /else/where\n",
+        &[
+            ("RABBITMQ_LOG_BASE", "/logs"),
+            ("RABBITMQ_LOGS", "here.log"),
+            ("RABBITMQ_LOG", "connection.debug,queue=error,warning,+json,+color,ra.debug"),
+        ],
+    );
+    assert_eq!(warnings, Vec::<String>::new());
+    assert_eq!(config.log.file, Some("/logs/here.log".into()));
+    let levels =
+        [(LogCategory::Connection, LogLevel::Debug), (LogCategory::Queue, LogLevel::Error)];
+    assert_eq!((&config.log.categories[..], config.log_level), (&levels[..], LogLevel::Warn));
+    assert_eq!(config.log_format, LogFormat::Json);
+    let (config, warnings) = load("", &[("RABBITMQ_LOGS", "-")]);
+    assert_eq!((config.log, warnings), (LogConfig::default(), vec![]));
+    let (_, warnings) = load("", &[("RABBITMQ_CONFIG_FILE", "/nowhere/rabbitmq")]);
+    let missing =
+        "RABBITMQ_CONFIG_FILE: there is no file /nowhere/rabbitmq; its settings are not in force";
+    assert_eq!(warnings, [missing]);
+    let (_, warnings) = load("", &[("RABBITMQ_LOGS", "-stderr")]);
+    assert!(warnings[0].starts_with("RABBITMQ_LOGS is passed over: "), "{warnings:?}");
+}
+
+/// Goal: HTTPS that is to have what AMQP has is no reason to warn, and what differs is.
+#[test]
+fn https_has_what_ssl_options_say() {
+    let same = "management.ssl.certfile = /c.pem\nssl_options.certfile = /c.pem\n\
+                management.ssl.port = 15671\nprometheus.ssl.verify = verify_none\n\
+                ssl_options.verify = verify_none\n";
+    let old = "management.listener.port = 15673\nmanagement.listener.ssl = true\n\
+               management.listener.ssl_opts.keyfile = /k.pem\n";
+    let dir = TestDir::new("https", &[("same.conf", same), ("old.conf", old)]);
+    let (config, warnings) = load(&["--config", &dir.file("same.conf")], &[]).unwrap();
+    assert_eq!((config.management_tls_port, warnings), (Some(15_671), vec![]));
+    let (config, warnings) = load(&["--config", &dir.file("old.conf")], &[]).unwrap();
+    assert_eq!((config.management_tls_port, config.management_port), (Some(15_673), None));
+    assert!(
+        warnings[0].contains("ssl_opts.keyfile is passed over: it is not what"),
+        "{warnings:?}"
+    );
+}
+
+/// Goal: a file as Testcontainers and older guides have it is understood, wins over `rabbitmq.conf`, and `config show`
+/// tells where it says what.
+#[test]
+fn files_of_erlangs_terms_are_understood() {
+    let erlang = "[\n {rabbit, [{tcp_listeners, [{\"127.0.0.1\", 5680}]}, {default_user, <<\"joe\">>},\n\
+                  {loopback_users, []}, {default_user_tags, [monitoring, administrator]},\n\
+                  {heartbeat, 30}, {vm_memory_high_watermark, {absolute, \"1GB\"}}]},\n\
+                  {rabbitmq_management, [{load_definitions, \"/d.json\"}, {rates_mode, basic}]}].\n";
+    let dir = TestDir::new(
+        "erlang",
+        &[("custom.config", erlang), ("rabbitmq.conf", "heartbeat = 5\nlisteners.tcp.1 = 5681\n")],
+    );
+    let (erlang, conf) = (dir.file("custom.config"), dir.file("rabbitmq.conf"));
+    // Without its ending, too.
+    let short = dir.file("custom");
+    for variables in [
+        &[("RABBITMQ_CONFIG_FILE", &*erlang)][..],
+        &[("RABBITMQ_CONFIG_FILE", &*short)],
+        &[("LEVERET_CONFIG", &*erlang)],
+        &[("RABBITMQ_CONFIG_FILE", &*conf), ("RABBITMQ_ADVANCED_CONFIG_FILE", &*erlang)],
+    ] {
+        let (config, warnings) = load(&[], variables).unwrap();
+        assert_eq!(warnings, Vec::<String>::new());
+        let address = "127.0.0.1".parse().unwrap();
+        assert_eq!((config.port, &config.bind[..]), (5680, &[address][..]), "{variables:?}");
+        assert_eq!((&*config.default_user, config.heartbeat_seconds), ("joe", 30));
+        assert_eq!(config.loopback_users, Vec::<String>::new());
+        assert_eq!(config.default_user_tags, ["monitoring", "administrator"]);
+        assert_eq!(config.memory_high_watermark_bytes, 1_000_000_000);
+        assert_eq!(config.load_definitions, Some("/d.json".into()));
+    }
+    let args = parse_args(["leveret", "--config", &erlang].map(Into::into)).unwrap();
+    let loading = Loading::of(&args, &Environment::default()).unwrap();
+    let origin = &loading.setting("heartbeat").unwrap().origin;
+    assert_eq!(origin.to_string(), format!("{erlang}:4: rabbit.heartbeat"));
+    for (text, expected) in [
+        ("[{rabbit, [{heartbeat, 60}]}]", "FILE:1: a dot is missing behind the term"),
+        ("[\n{rabbit, [{frame_max, 1}]}].", "FILE:2: rabbit.frame_max must be a number of bytes"),
+    ] {
+        fs::write(&erlang, text).unwrap();
+        let error = load(&["--config", &erlang], &[]).unwrap_err();
+        assert!(error.to_string().starts_with(&expected.replace("FILE", &erlang)), "{error}");
+        assert_eq!(error.exit_code(), crate::cli::EXIT_CONFIG);
+    }
 }
 
 #[test]
@@ -299,7 +494,8 @@ fn rabbitmqs_variables_for_tls_are_its_keys() {
     assert_eq!(
         warnings,
         [
-            "RABBITMQ_MANAGEMENT_SSL_CACERTFILE is about something that leveret does not have; it is passed over"
+            "RABBITMQ_MANAGEMENT_SSL_CACERTFILE is passed over: it is not what ssl_options says, and \
+             HTTPS has the same certificate and rules as AMQP"
         ]
     );
     let (config, warnings) = load(&[], &management[..1]).unwrap();

@@ -77,6 +77,11 @@ impl Definitions {
         })
     }
 
+    /// Whether there are users among them.
+    pub(in crate::session) fn has_users(&self) -> bool {
+        !self.users.is_empty()
+    }
+
     /// Whether there are vhosts among them.
     pub(in crate::session) fn has_vhosts(&self) -> bool {
         !self.vhosts.is_empty()

@@ -12,7 +12,7 @@ use crate::broker::definition::BindingDefinition;
 use crate::broker::error::BrokerError;
 use crate::broker::parameter::{Parameter, ParameterError};
 use crate::broker::vhost::{VHost, VHostMetadata};
-use crate::session::admin::AdminError;
+use crate::session::admin::{Acting, AdminError};
 use crate::session::host::Host;
 use crate::session::one_line::OneLine;
 
@@ -49,6 +49,28 @@ pub enum ImportError {
 }
 
 impl Host {
+    /// A vhost that was checked to be there. It may be deleted meanwhile.
+    fn vhost_of_import(&self, name: &ShortString) -> Result<Arc<VHost>, ImportError> {
+        self.vhost(name).ok_or_else(|| ImportError::UnknownVHost(name.to_string()))
+    }
+}
+
+/// What an import has to say beside that definitions are in force.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// What is not quite as the document has it: queues of types that are not known here, objects that stayed
+    /// as they were, parameters that nobody acts on.
+    pub warnings: Vec<String>,
+}
+
+impl Imported {
+    fn warn(&mut self, warning: String) {
+        tracing::warn!("{}", OneLine(&warning));
+        self.warnings.push(warning);
+    }
+}
+
+impl Acting<'_> {
     /// Puts definitions in force: what is new is added, users, permissions, parameters and policies of the
     /// same name are replaced, and nothing is deleted. A queue, exchange or binding that is there stays as
     /// it is. Queues and exchanges of types that are not known here are skipped, with their bindings and a warning.
@@ -59,11 +81,10 @@ impl Host {
         &self,
         definitions: Definitions,
         now: Instant,
-    ) -> Result<(), ImportError> {
+    ) -> Result<Imported, ImportError> {
         self.check_definitions(&definitions)?;
-        for skipped in &definitions.skipped {
-            tracing::warn!("{}", OneLine(skipped));
-        }
+        let mut imported = Imported::default();
+        definitions.skipped.into_iter().for_each(|it| imported.warn(it.to_string()));
         let Definitions { users, vhosts, permissions, topic_permissions, .. } = definitions;
         for (user, limits) in users {
             let name = user.name.clone();
@@ -84,7 +105,7 @@ impl Host {
             set.map_err(|error| refused("topic permissions of user", &user, error))?;
         }
         for (vhost, parameter) in definitions.parameters {
-            self.import_parameter(&vhost, parameter, now)?;
+            self.import_parameter(&vhost, parameter, &mut imported, now)?;
         }
         for parameter in definitions.global_parameters {
             self.put_global_parameter(parameter);
@@ -96,19 +117,20 @@ impl Host {
         for (vhost, name, properties) in definitions.exchanges {
             // The default exchange is there.
             if !name.is_empty() {
-                let declared = self.vhost_of_import(&vhost)?.declare_exchange(&name, properties);
-                unless_there(declared, "exchange", &name)?;
+                let vhost = self.vhost_of_import(&vhost)?;
+                let declared = vhost.declare_exchange(&name, properties, self.user());
+                unless_there(declared, "exchange", &name, &mut imported)?;
             }
         }
         for (vhost, name, properties) in definitions.queues {
             let vhost = self.vhost_of_import(&vhost)?;
             let declared = self.declare_queue(&vhost, &name, properties, now);
-            unless_there(declared.map(|_| ()), "queue", &name)?;
+            unless_there(declared.map(|_| ()), "queue", &name, &mut imported)?;
         }
         for (vhost, binding) in definitions.bindings {
             self.import_binding(&vhost, binding, now)?;
         }
-        Ok(())
+        Ok(imported)
     }
 
     fn import_vhost(&self, vhost: VHostEntry) -> Result<(), ImportError> {
@@ -132,17 +154,23 @@ impl Host {
         &self,
         vhost: &ShortString,
         parameter: Parameter,
+        imported: &mut Imported,
         now: Instant,
     ) -> Result<(), ImportError> {
         let name = format!("{} {}", parameter.component, parameter.name);
         match self.put_parameter(&vhost.to_str_lossy(), parameter.clone(), now) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                if Parameter::OF_PLUGINS.contains(&parameter.component.as_str()) {
+                    // The log has it already.
+                    imported.warnings.push(format!("parameter '{name}' is kept, and not acted on"));
+                }
+                Ok(())
+            }
             Err(AdminError::Parameter(ParameterError::UnknownComponent(component))) => {
-                tracing::warn!(
-                    "parameter '{}' of the unknown component '{}' is kept, and not acted on",
-                    OneLine(&parameter.name),
-                    OneLine(&component)
-                );
+                imported.warn(format!(
+                    "parameter '{}' of the unknown component '{component}' is kept, and not acted on",
+                    parameter.name
+                ));
                 self.vhost_of_import(vhost)?.set_parameter(parameter);
                 Ok(())
             }
@@ -169,11 +197,6 @@ impl Host {
         });
         bound.map_err(|error| refused("binding", &what, error.into()))
     }
-
-    /// A vhost that was checked to be there. It may be deleted meanwhile.
-    fn vhost_of_import(&self, name: &ShortString) -> Result<Arc<VHost>, ImportError> {
-        self.vhost(name).ok_or_else(|| ImportError::UnknownVHost(name.to_string()))
-    }
 }
 
 /// How error texts name a binding.
@@ -186,11 +209,12 @@ fn unless_there(
     declared: Result<(), BrokerError>,
     what: &str,
     name: &ShortString,
+    imported: &mut Imported,
 ) -> Result<(), ImportError> {
     match declared {
         Ok(()) => Ok(()),
         Err(error @ (BrokerError::Inequivalent { .. } | BrokerError::Locked(_))) => {
-            tracing::warn!("{what} '{name}' stays as it is: {error}");
+            imported.warn(format!("{what} '{name}' stays as it is: {error}"));
             Ok(())
         }
         Err(error) => Err(refused(what, name, error.into())),

@@ -11,4 +11,4 @@ mod skipped;
 mod tests;
 
 pub use self::document::{Definitions, InvalidDefinitions};
-pub use self::import::ImportError;
+pub use self::import::{ImportError, Imported};

@@ -25,7 +25,7 @@ fn json_of(text: &str) -> Value {
 }
 
 fn import(host: &Host, json: &Value) -> Result<(), ImportError> {
-    host.import_definitions(Definitions::read(json)?, origin())
+    host.acting_by_itself().import_definitions(Definitions::read(json)?, origin()).map(|_| ())
 }
 
 /// The lists of a document in an order of their own: RabbitMQ's is that of hash tables.
@@ -62,9 +62,11 @@ fn a_vhost_is_exported_by_itself_and_imported_into_another_one() {
     let (exported, expected) =
         (host.export_vhost_definitions("orders").unwrap(), json_of(RABBITMQ_3_VHOST));
     assert_eq!(sorted(&exported), sorted(expected.as_object().unwrap()));
-    host.put_vhost("copy", crate::broker::vhost::VHostMetadata::default()).unwrap();
+    host.acting_by_itself()
+        .put_vhost("copy", crate::broker::vhost::VHostMetadata::default())
+        .unwrap();
     let definitions = Definitions::read_for_vhost(&expected, &short("copy")).unwrap();
-    host.import_definitions(definitions, origin()).unwrap();
+    host.acting_by_itself().import_definitions(definitions, origin()).unwrap();
     let copy = host.export_vhost_definitions("copy").unwrap();
     for list in ["queues", "exchanges", "bindings"] {
         assert_eq!(copy[list], exported[list]);
@@ -285,7 +287,7 @@ fn queues_and_exchanges_of_other_types_are_skipped_with_their_bindings() {
             "exchange 'late' in vhost '/' is skipped: there is no exchange type 'x-jms-topic' in leveret",
         ]
     );
-    host.import_definitions(read, origin()).unwrap();
+    host.acting_by_itself().import_definitions(read, origin()).unwrap();
     let exported = host.export_definitions();
     let names = |list: &str, field: &str| -> Vec<String> {
         let entries = exported[list].as_array().unwrap().iter();

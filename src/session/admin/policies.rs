@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::host::Host;
+use super::Acting;
 use crate::broker::policy::{Policy, PolicyError};
 use crate::broker::vhost::{QueueEffects, VHost};
 
-impl Host {
+impl Acting<'_> {
     /// Sets a policy: [`VHost::set_policy`], and what queues have to do then is done.
     pub fn set_policy(&self, vhost: &VHost, policy: Policy, now: Instant) {
         let set = policy.clone();
@@ -23,7 +23,7 @@ impl Host {
         deleted
     }
 
-    /// Sets an operator policy, as [`Host::set_policy`] does a policy.
+    /// Sets an operator policy, as [`Acting::set_policy`] does a policy.
     ///
     /// # Errors
     /// [`PolicyError::UnknownKeys`], for keys that only a policy can set.
