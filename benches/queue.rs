@@ -34,9 +34,12 @@ const BATCH: usize = 256;
 struct Sink(Mutex<Vec<Delivery>>);
 
 impl DeliverySink for Sink {
-    fn deliver(&self, deliveries: &mut Vec<Delivery>) {
+    fn deliver(&self, deliveries: &mut Vec<Delivery>) -> bool {
         self.0.lock().append(deliveries);
+        false
     }
+
+    fn wake(&self) {}
 
     fn cancelled(&self, _subscription: Subscription) {}
 
@@ -123,6 +126,7 @@ fn host() -> Arc<Host> {
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "bench".to_owned(),
             durability: "none",
+            read_buffers: Arc::default(),
         },
         loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),

@@ -2,8 +2,10 @@
 //! everything else as values for the caller to carry out afterwards.
 
 use std::fmt;
+use std::sync::Arc;
 
 use amqp_codec::ChannelId;
+use smallvec::SmallVec;
 
 use super::message::Message;
 use super::time::Timestamp;
@@ -43,8 +45,12 @@ pub struct Delivery {
 /// two publishers can't reorder one queue's deliveries: an implementation takes a leaf lock at most,
 /// and never calls back into the broker.
 pub trait DeliverySink: Send + Sync + fmt::Debug {
-    /// Takes all of `deliveries`, leaving it empty.
-    fn deliver(&self, deliveries: &mut Vec<Delivery>);
+    /// Takes all of `deliveries`, leaving it empty; whether [`DeliverySink::wake`] is to be called.
+    fn deliver(&self, deliveries: &mut Vec<Delivery>) -> bool;
+
+    /// Has the client look at what it was given. Called without the lock, and perhaps a little later:
+    /// what is given to it until then costs no wake-up of its own.
+    fn wake(&self);
 
     /// The queue dropped this subscription of its own accord (it was deleted).
     fn cancelled(&self, subscription: Subscription);
@@ -59,6 +65,33 @@ pub trait DeliverySink: Send + Sync + fmt::Debug {
 
     /// A `basic.get` that found its message on disk can be tried again.
     fn try_again(&self);
+}
+
+/// Sinks that were given something and are to be woken, which happens when this is dropped at the latest.
+#[derive(Debug, Default)]
+pub struct Wakeups(SmallVec<[Arc<dyn DeliverySink>; 1]>);
+
+impl Wakeups {
+    /// Adds one.
+    pub fn push(&mut self, sink: Arc<dyn DeliverySink>) {
+        self.0.push(sink);
+    }
+
+    /// Adds all of `others`, leaving it empty.
+    pub fn append(&mut self, others: &mut Self) {
+        self.0.append(&mut others.0);
+    }
+
+    /// Wakes all of them.
+    pub fn wake(&mut self) {
+        self.0.drain(..).for_each(|sink| sink.wake());
+    }
+}
+
+impl Drop for Wakeups {
+    fn drop(&mut self) {
+        self.wake();
+    }
 }
 
 /// Messages that a queue left to the store, and wants back.
@@ -157,6 +190,8 @@ pub struct Effects {
     pub wanted: Option<Wanted>,
     /// Messages that were handed to consumers, and how often a consumer was handed some.
     pub handed: Handed,
+    /// Those of them that do not know it yet.
+    pub wakeups: Wakeups,
 }
 
 /// What consumers were handed.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clock::now;
 use super::link::{Incoming, Outgoing};
+use crate::broker::effect::Wakeups;
 use crate::protocol::connection::State;
 use crate::session::{Arrival, Client, Host, Peer, Progress, Reading};
 
@@ -25,6 +26,9 @@ const TURN_REQUESTS: u64 = 64;
 
 /// And after so many bytes.
 const TURN_BYTES: usize = 512 * 1024;
+
+/// The same for one whose socket takes all that is written.
+const WRITTEN_BYTES: usize = 2 * 1024 * 1024;
 
 /// How long a client may take to close its end after the goodbye, as with RabbitMQ.
 pub(super) const LINGER: Duration = Duration::from_secs(30);
@@ -115,8 +119,11 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
         let mut stopping = false;
         let mut turn = Turn::default();
         let mut time = now();
+        // Since others were let in between.
+        let mut written = 0;
         loop {
             let reading = self.resume_input(time);
+            turn.wakeups.append(&mut self.client.take_wakeups());
             self.client.poll_outbox(time);
             if reading == Reading::Paused && !self.client.must_wait() {
                 // What it waited for was in the outbox, and there may be nothing to write.
@@ -132,6 +139,11 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
                 self.client.output().shrink();
             }
             let must_write = has_output || self.writer.holds_back();
+            if written >= WRITTEN_BYTES {
+                written = 0;
+                tokio::task::yield_now().await;
+            }
+            let unwritten = self.client.output().remaining();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if !stopping => {
@@ -139,8 +151,11 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
                     time = now();
                     self.client.force_close(SHUTDOWN_REASON, time);
                 }
-                written = self.writer.write(self.client.output()), if must_write => {
-                    written?;
+                result = self.writer.write(self.client.output()), if must_write => {
+                    result?;
+                    written += unwritten - self.client.output().remaining();
+                    // Reading may have to wait for a long time.
+                    turn.wakeups.wake();
                     time = now();
                     self.client.sent(time);
                 }
@@ -197,11 +212,16 @@ struct Turn {
     bytes: usize,
     /// How far the client was when it began.
     from: Progress,
+    /// Whom it gave something. They look at it when it ends: where many share what it publishes, each of them has
+    /// more to write at a time.
+    wakeups: Wakeups,
 }
 
 impl Turn {
+    /// Ends the turn, and begins another one. Nobody waits for what it did from here on.
     fn begin(&mut self, from: Progress) {
-        *self = Self { bytes: 0, from };
+        self.wakeups.wake();
+        (self.bytes, self.from) = (0, from);
     }
 
     /// Where many consumers share what a client publishes, each of them is woken, and written to, for few
@@ -229,6 +249,7 @@ async fn read_some(
     progress: Progress,
 ) -> io::Result<usize> {
     if reading == Reading::Paused {
+        turn.begin(progress);
         reader.hang_up().await?;
         return Ok(0);
     }

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Connections that wait to be accepted; a test suite opens hundreds at a time.
@@ -24,6 +24,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    prepare(&SockRef::from(&socket));
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -61,10 +62,33 @@ fn lacks_ipv6(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(97)
 }
 
-/// Prepares an accepted socket: small frames go out at once, and a dead peer is noticed in the end.
-pub(super) fn prepare(stream: &TcpStream) {
-    // Neither is worth refusing a client over.
-    let _ = stream.set_nodelay(true);
+/// Prepares an accepted socket, where it does not have the options of the listener, as on Linux.
+pub(super) fn prepare_accepted(stream: &TcpStream) {
+    if cfg!(not(target_os = "linux")) {
+        prepare(&SockRef::from(stream));
+    }
+}
+
+/// Small frames go out at once, and a dead peer is noticed in the end.
+fn prepare(socket: &SockRef<'_>) {
+    // Neither is worth refusing clients over.
+    let _ = socket.set_tcp_nodelay(true);
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
-    let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_sends_at_once_and_notices_a_dead_peer() {
+        let listener = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        prepare_accepted(&accepted);
+        let socket = SockRef::from(&accepted);
+        assert!(accepted.nodelay().unwrap() && socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+    }
 }

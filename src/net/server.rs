@@ -265,7 +265,7 @@ impl Acceptor {
                 return;
             }
         };
-        listener::prepare(&stream);
+        listener::prepare_accepted(&stream);
         let accepted = Accepted { stream, address, arrival };
         let (host, shutdown) = (Arc::clone(&self.host), self.shutdown.clone());
         match self.tls.clone() {

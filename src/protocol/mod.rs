@@ -11,5 +11,6 @@ pub mod exception;
 pub mod handshake;
 pub mod heartbeat;
 pub mod output;
+pub mod read_buffers;
 pub mod request;
 pub mod unacked;

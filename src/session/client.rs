@@ -25,7 +25,7 @@ use super::report::About;
 use super::rights::Rights;
 use super::settle::SettleBatch;
 use super::stats::Tally;
-use crate::broker::effect::{Effects, Handed};
+use crate::broker::effect::{Effects, Handed, Wakeups};
 use crate::broker::queue::Announcement;
 use crate::broker::queue::{ConsumerHandle, Return};
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueId};
@@ -126,6 +126,8 @@ pub(super) struct Session {
     pub(super) tally: Tally,
     /// All that its publishes handed to consumers, and to how many the last batch of them.
     pub(super) handed: Handed,
+    /// Those of them that are not woken yet.
+    pub(super) wakeups: Wakeups,
     /// Channels whose consumers wait for credit that has come back.
     pub(super) starved: Vec<ChannelId>,
     /// The serial of the channel that was opened last.
@@ -313,6 +315,15 @@ impl Client {
         let handed = self.session.as_ref().map(|session| session.handed).unwrap_or_default();
         let Handed { deliveries, receivers } = handed;
         Progress { requests: self.connection.requests(), deliveries, receivers }
+    }
+
+    /// Clients that have to be woken for what this one published, before it waits for anything: as long as it goes on
+    /// publishing they get more in one go.
+    pub fn take_wakeups(&mut self) -> Wakeups {
+        self.session
+            .as_mut()
+            .map(|session| std::mem::take(&mut session.wakeups))
+            .unwrap_or_default()
     }
 
     /// What is to be written to the socket.

@@ -41,6 +41,7 @@ impl Host {
 
     /// All but dead letters.
     fn carry_out_here(&self, queue: &Arc<QueueCell>, effects: &mut Effects, now: Instant) {
+        effects.wakeups.wake();
         self.account(effects);
         if let Some(at) = effects.alarm.take() {
             self.timers.set(at, queue);

@@ -132,21 +132,27 @@ impl Outbox {
     }
 
     fn push(&self, add: impl FnOnce(&mut Vec<Item>)) {
-        let was_empty = {
-            let mut items = self.items.lock();
-            let was_empty = items.is_empty();
-            add(&mut items);
-            was_empty
-        };
-        if was_empty {
+        if self.add(add) {
             (self.wake)();
         }
+    }
+
+    /// Whether it was empty: then its client is to be woken.
+    fn add(&self, add: impl FnOnce(&mut Vec<Item>)) -> bool {
+        let mut items = self.items.lock();
+        let was_empty = items.is_empty();
+        add(&mut items);
+        was_empty
     }
 }
 
 impl DeliverySink for Outbox {
-    fn deliver(&self, deliveries: &mut Vec<Delivery>) {
-        self.push(|items| items.extend(deliveries.drain(..).map(Item::Delivery)));
+    fn deliver(&self, deliveries: &mut Vec<Delivery>) -> bool {
+        self.add(|items| items.extend(deliveries.drain(..).map(Item::Delivery)))
+    }
+
+    fn wake(&self) {
+        (self.wake)();
     }
 
     fn cancelled(&self, subscription: Subscription) {

@@ -248,6 +248,7 @@ impl Session {
             refused.append(&mut effects.refused);
             self.handed.deliveries += effects.handed.deliveries;
             self.handed.receivers += effects.handed.receivers;
+            self.wakeups.append(&mut effects.wakeups);
             self.host.carry_out(queue, &mut effects, now);
         }
         refused.sort_unstable();

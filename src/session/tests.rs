@@ -12,7 +12,7 @@ use amqp_codec::{
 use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Wake};
 use super::{Client, Defaults, Host, HostSettings, NewVHosts, Peer, Reading};
 use crate::auth::HashingAlgorithm;
 use crate::broker::definition::{Definition, QueueDefinition};
@@ -35,6 +35,7 @@ pub(super) fn origin() -> Instant {
 }
 
 mod interleaved;
+mod wakeups;
 
 fn short(text: &str) -> ShortString {
     ShortString::truncated(text)
@@ -62,6 +63,7 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "test".to_owned(),
             durability: "none",
+            read_buffers: Arc::default(),
         },
         loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),
@@ -100,10 +102,14 @@ impl TestClient {
     }
 
     fn connect_with_heartbeat(host: &Arc<Host>, heartbeat: u16) -> Self {
+        Self::connect_woken_by(host, heartbeat, Box::new(|| {}))
+    }
+
+    fn connect_woken_by(host: &Arc<Host>, heartbeat: u16, wake: Wake) -> Self {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         let peer = Peer { address, local: address, encryption: None };
         let now = origin();
-        let client = Client::new(Arc::clone(host), peer, Box::new(|| {}), now);
+        let client = Client::new(Arc::clone(host), peer, wake, now);
         let mut connected = Self { client, input: BytesMut::new(), now };
         connected.input.extend_from_slice(&ProtocolHeader::AMQP_0_9_1);
         let capabilities: FieldTable = ["consumer_cancel_notify", "connection.blocked"]

@@ -47,9 +47,12 @@ struct Sink {
 }
 
 impl DeliverySink for Sink {
-    fn deliver(&self, deliveries: &mut Vec<Delivery>) {
+    fn deliver(&self, deliveries: &mut Vec<Delivery>) -> bool {
         self.received.lock().append(deliveries);
+        false
     }
+
+    fn wake(&self) {}
 
     fn cancelled(&self, _subscription: Subscription) {
         *self.cancelled.lock() += 1;

@@ -247,6 +247,7 @@ impl SimClient {
                 break;
             }
         }
+        drop(self.client.take_wakeups());
         let waiting = self.client.output().remaining();
         assert!(waiting < 4 * 1024 * 1024, "{waiting} bytes wait for client {}", self.uid);
         if matches!(self.client.state(), State::Closing | State::Closed) {

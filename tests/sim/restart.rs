@@ -45,10 +45,13 @@ impl Persist for OneShelf {
 struct Taker(Mutex<Vec<(Position, bool)>>);
 
 impl DeliverySink for Taker {
-    fn deliver(&self, deliveries: &mut Vec<Delivery>) {
+    fn deliver(&self, deliveries: &mut Vec<Delivery>) -> bool {
         let taken = deliveries.drain(..).map(|it| (it.position, it.redelivered));
         self.0.lock().extend(taken);
+        false
     }
+
+    fn wake(&self) {}
 
     fn cancelled(&self, _subscription: Subscription) {}
 

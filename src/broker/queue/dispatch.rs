@@ -1,5 +1,7 @@
 //! Ready messages to consumers with credit.
 
+use std::sync::Arc;
+
 use super::super::effect::Effects;
 use super::super::time::Timestamp;
 use super::{ConsumerHandle, DeathReason, Queue};
@@ -94,7 +96,9 @@ impl Queue {
                 consumer.count_rest();
                 out.handed.receivers += 1;
                 out.handed.deliveries += consumer.batch.len() as u64;
-                consumer.options.sink.deliver(&mut consumer.batch);
+                if consumer.options.sink.deliver(&mut consumer.batch) {
+                    out.wakeups.push(Arc::clone(&consumer.options.sink));
+                }
             }
         }
     }

@@ -374,7 +374,11 @@ impl<F> std::fmt::Debug for Again<F> {
 }
 
 impl<F: Fn() + Send + Sync> DeliverySink for Again<F> {
-    fn deliver(&self, _: &mut Vec<Delivery>) {}
+    fn deliver(&self, _: &mut Vec<Delivery>) -> bool {
+        false
+    }
+
+    fn wake(&self) {}
     fn cancelled(&self, _: Subscription) {}
     fn taken_back(&self, _: Subscription, _: Vec<u64>) {}
     fn timed_out(&self, _: Subscription, _: u64, _: bool) {}

@@ -8,7 +8,7 @@ use amqp_codec::method::connection;
 use amqp_codec::{ChannelId, ShortString};
 
 use super::{Client, Session};
-use crate::broker::effect::Handed;
+use crate::broker::effect::{Handed, Wakeups};
 use crate::config::CertificateLogin;
 use crate::protocol::connection::Failure;
 use crate::protocol::request::{Login, Mechanism};
@@ -107,6 +107,7 @@ impl Client {
             settlements: SettleBatch::default(),
             tally: Tally::default(),
             handed: Handed::default(),
+            wakeups: Wakeups::default(),
             starved: Vec::new(),
             last_serial: 0,
             to_confirm: Vec::new(),

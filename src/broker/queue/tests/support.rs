@@ -149,10 +149,13 @@ pub(super) struct Sink {
 }
 
 impl DeliverySink for Sink {
-    fn deliver(&self, deliveries: &mut Vec<Delivery>) {
+    fn deliver(&self, deliveries: &mut Vec<Delivery>) -> bool {
         self.log.lock().extend(deliveries.iter().map(|it| Logged::new(it.position, it.number)));
         self.deliveries.lock().append(deliveries);
+        false
     }
+
+    fn wake(&self) {}
 
     fn cancelled(&self, subscription: Subscription) {
         self.cancelled.lock().push(subscription);
