@@ -130,6 +130,8 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
                 continue;
             }
             if self.is_over(stopping) {
+                // A client that does not read its last words keeps nobody else waiting.
+                turn.wakeups.wake();
                 return self.write_rest().await;
             }
             timer.as_mut().set(self.client.next_deadline());
