@@ -237,10 +237,12 @@ fn more_arguments(environment: &Environment) -> Result<Options, ConfigError> {
     }
 }
 
-/// Who wants to see more in one place, and says nothing of categories, wants it of all of them.
+/// Who wants to see more in one place, and says nothing of categories, wants it of all of them. Who wants to see less
+/// in one place does not want it in the other.
 fn default_log_level(log: &LogConfig) -> LogLevel {
-    let console = log.console.then_some(log.console_level).flatten();
-    let file = log.file.as_ref().and(log.file_level);
+    let level = |level: Option<LogLevel>| level.unwrap_or(LogLevel::Info);
+    let console = log.console.then(|| level(log.console_level));
+    let file = log.file.as_ref().map(|_| level(log.file_level));
     console.into_iter().chain(file).max().unwrap_or(LogLevel::Info)
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 
@@ -36,7 +36,12 @@ impl LogFile {
             fs::create_dir_all(directory)?;
         }
         let (file, size) = append_to(path)?;
-        let until = log.file_rotation.next(clock());
+        // An earlier process may have missed the time of what it left.
+        let since = match size {
+            0 => clock(),
+            _ => written_at(&file)?.min(clock()),
+        };
+        let until = log.file_rotation.next(since);
         Ok(Self {
             path: path.to_owned(),
             max_size: log.file_max_size,
@@ -49,8 +54,9 @@ impl LogFile {
 
     /// Opens the file anew: who moved the old one away can have it.
     pub(super) fn reopen(&self) -> io::Result<()> {
-        let (file, size) = append_to(&self.path)?;
+        // Whoever puts the file aside meanwhile waits.
         let mut open = self.open.lock();
+        let (file, size) = append_to(&self.path)?;
         (open.file, open.size) = (file, size);
         Ok(())
     }
@@ -72,8 +78,11 @@ impl LogFile {
     }
 
     /// `log` becomes `log.0`, `log.0` becomes `log.1`, and what is one too many goes. Somebody may have taken some of
-    /// them away.
+    /// them away. Without a `log` the others stay where they are: it was put aside, and could not be begun anew.
     fn put_aside(&self) -> io::Result<()> {
+        if !fs::exists(&self.path)? {
+            return Ok(());
+        }
         let Some(oldest) = self.keep.checked_sub(1) else {
             return unless_gone(fs::remove_file(&self.path));
         };
@@ -101,6 +110,12 @@ fn append_to(path: &Path) -> io::Result<(File, u64)> {
     let file = OpenOptions::new().create(true).append(true).open(path)?;
     let size = file.metadata()?.len();
     Ok((file, size))
+}
+
+/// When a file was written last, since 1970.
+fn written_at(file: &File) -> io::Result<Duration> {
+    let time = file.metadata()?.modified()?;
+    Ok(time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
 }
 
 impl Write for &LogFile {
@@ -181,6 +196,38 @@ mod tests {
         fs::create_dir(folder.0.join("in/log.0")).unwrap();
         write(&log, "nine\n");
         assert_eq!(folder.texts()[0], "eight is here\nnine\n");
+    }
+
+    #[test]
+    fn what_was_put_aside_stays_while_no_file_can_be_begun() {
+        let folder = Folder::new("gone");
+        let rules = LogConfig { file_max_size: 4, file_keep: 3, ..LogConfig::default() };
+        let log = folder.open(&rules);
+        for line in ["one\n", "two\n"] {
+            write(&log, line);
+        }
+        let gone = folder.0.join("gone");
+        fs::rename(folder.0.join("in"), &gone).unwrap();
+        // Neither is there a place for a file.
+        for line in ["3\n", "4\n", "5\n"] {
+            write(&log, line);
+        }
+        fs::rename(gone, folder.0.join("in")).unwrap();
+        assert_eq!(folder.texts(), ["two\n3\n4\n5\n", "one\n"]);
+        write(&log, "six\n");
+        assert_eq!(folder.texts(), ["six\n", "two\n3\n4\n5\n", "one\n"]);
+    }
+
+    #[test]
+    fn what_an_earlier_process_left_is_put_aside_if_its_time_has_come() {
+        let folder = Folder::new("restart");
+        let rules = LogConfig { file_rotation: LogRotation::Hourly(0), ..LogConfig::default() };
+        write(&folder.open(&rules), "one\n");
+        let left = File::options().append(true).open(folder.0.join("in/log")).unwrap();
+        left.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(3599)).unwrap();
+        NOW.set(Duration::from_secs(3601));
+        write(&folder.open(&rules), "two\n");
+        assert_eq!(folder.texts(), ["two\n", "one\n"]);
     }
 
     #[test]

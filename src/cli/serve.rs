@@ -50,6 +50,7 @@ impl ServeError {
                 | StartError::NoDataDir
                 | StartError::Load { .. }
                 | StartError::Defaults(_)
+                | StartError::Queue { .. }
                 | StartError::NewVHosts { .. },
             ) => EXIT_CONFIG,
             Self::Start(StartError::Store(StoreError::Io { action: "create", .. }))
@@ -67,6 +68,9 @@ impl ServeError {
         match self {
             Self::Start(StartError::Store(StoreError::Io { source, .. })) => advice(source),
             Self::Start(StartError::Load { .. }) => "; mend it, or leave load_definitions out",
+            Self::Start(StartError::Queue { .. }) => {
+                "; take it out of queues, or mend default_vhost"
+            }
             Self::ReadyFile { .. } => "; choose another ready_file, or leave it out",
             Self::PidFile { .. } => "; choose another pid_file, or leave it out",
             _ => "",

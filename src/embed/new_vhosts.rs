@@ -1,5 +1,7 @@
 //! What an operator said about new vhosts, as the broker takes it.
 
+use amqp_codec::ShortString;
+
 use super::StartError;
 use crate::auth::Permissions;
 use crate::broker::parameter::VHostLimits;
@@ -28,6 +30,10 @@ pub(super) fn of(config: &Config) -> Result<NewVHosts, StartError> {
         let DefaultVHostUser { password, tags, configure, write, read, .. } = user;
         let permissions = Permissions::new(configure, write, read)
             .map_err(|error| StartError::NewVHosts { key: key("*"), reason: error.to_string() })?;
+        if !(1..=ShortString::LEN_MAX).contains(&name.len()) {
+            let reason = format!("a user's name has 1 to {} bytes", ShortString::LEN_MAX);
+            return Err(StartError::NewVHosts { key: key("*"), reason });
+        }
         let tags = tags.iter().map(String::as_str).collect();
         let (name, password) = (name.clone(), password.clone());
         Ok((pattern, InitialUser { name, password, tags, permissions }))

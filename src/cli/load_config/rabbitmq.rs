@@ -19,6 +19,9 @@ use crate::pattern::Pattern;
 /// Where RabbitMQ has the files of its log.
 const LOG_DIRECTORY: &str = "/var/log/rabbitmq";
 
+/// Where RabbitMQ's management API has HTTPS.
+const MANAGEMENT_TLS_PORT: &str = "15671";
+
 /// HTTPS has the certificate and rules of AMQP.
 const SAME_TLS: &str =
     "it is not what ssl_options says, and HTTPS has the same certificate and rules as AMQP";
@@ -34,13 +37,37 @@ pub(super) struct Together {
     permissions: Option<([String; 3], Origin)>,
     /// Who may log in from this machine only, once somebody said something about it.
     loopback: Option<(BTreeSet<String>, Origin)>,
-    log_console: Option<(bool, Origin)>,
-    log_file: Option<(Option<String>, Origin)>,
-    log_directory: Option<String>,
+    log: LogPlaces,
     log_categories: Option<(Vec<String>, Origin)>,
     /// What HTTPS is to have, by leveret's key for AMQP.
     https: Vec<(&'static str, String, Origin)>,
     management_tls: Option<Origin>,
+    /// What was said of the log's places by what was read before.
+    log_before: LogPlaces,
+}
+
+/// Where the log goes.
+#[derive(Debug, Default, Clone)]
+struct LogPlaces {
+    console: Option<(bool, Origin)>,
+    file: Option<(Option<String>, Origin)>,
+    directory: Option<(String, Origin)>,
+}
+
+impl LogPlaces {
+    fn is_empty(&self) -> bool {
+        let Self { console, file, directory } = self;
+        console.is_none() && file.is_none() && directory.is_none()
+    }
+
+    /// What is said here, and of the rest what was said before.
+    fn or(self, before: Self) -> Self {
+        Self {
+            console: self.console.or(before.console),
+            file: self.file.or(before.file),
+            directory: self.directory.or(before.directory),
+        }
+    }
 }
 
 impl Loading {
@@ -207,6 +234,11 @@ impl Loading {
             together.permissions.clone().map(|(patterns, origin)| (patterns.to_vec(), origin));
         let loopback =
             loopback.clone().map(|(users, origin)| (users.into_iter().collect(), origin));
+        if *everywhere && self.setting("bind").is_some() {
+            // What was read before had addresses.
+            self.draft.config.bind = Vec::new();
+            self.settings.remove("bind");
+        }
         let addresses = addresses.first().filter(|_| !everywhere).map(|(_, origin)| {
             (addresses.iter().map(|(address, _)| address.clone()).collect(), origin.clone())
         });
@@ -226,19 +258,32 @@ impl Loading {
         if let Some((port, origin)) = port.clone() {
             self.set("port", &Given::Text(port), || origin)?;
         }
-        self.put_log(&together)?;
+        self.put_log(together.log.clone(), together.log_before.clone())?;
         self.put_https(together)
     }
 
-    /// Where RabbitMQ's log is. Without a file it stays on standard output, whatever is said of that.
-    fn put_log(&mut self, together: &Together) -> Result<(), ConfigError> {
-        let Together { log_console, log_file, log_directory, .. } = together;
-        if let Some((Some(file), origin)) = log_file.clone() {
-            let directory = log_directory.as_deref().unwrap_or(LOG_DIRECTORY);
-            let file = Path::new(directory).join(file).display().to_string();
-            self.set("log_file", &Given::Text(file), || origin)?;
+    /// Where RabbitMQ's log is: one source may say the file, and the next its directory. Without a file it stays on
+    /// standard output, whatever is said of that.
+    fn put_log(&mut self, said: LogPlaces, before: LogPlaces) -> Result<(), ConfigError> {
+        let says_nothing = said.is_empty();
+        let places = said.or(before);
+        self.together.log_before = places.clone();
+        if says_nothing {
+            return Ok(());
         }
-        match log_console.clone() {
+        match places.file {
+            Some((Some(file), origin)) => {
+                let directory = places.directory.as_ref().map_or(LOG_DIRECTORY, |(it, _)| it);
+                let file = Path::new(directory).join(file).display().to_string();
+                self.set("log_file", &Given::Text(file), || origin)?;
+            }
+            Some((None, _)) => {
+                self.draft.config.log.file = None;
+                self.settings.remove("log_file");
+            }
+            None => {}
+        }
+        match places.console {
             Some((console, origin)) if console || self.setting("log_file").is_some() => {
                 self.set("log_console", &Given::Bool(console), || origin)
             }
@@ -248,8 +293,9 @@ impl Loading {
 
     /// HTTPS has what AMQP has: what says something else is told.
     fn put_https(&mut self, together: Together) -> Result<(), ConfigError> {
-        let port = self.setting("management_port").map(|setting| setting.given.clone());
-        if let Some((origin, port)) = together.management_tls.zip(port) {
+        if let Some(origin) = together.management_tls {
+            let port = self.setting("management_port").map(|setting| setting.given.clone());
+            let port = port.unwrap_or_else(|| Given::Text(MANAGEMENT_TLS_PORT.to_owned()));
             self.set("management_tls_port", &port, || origin.clone())?;
             self.set("management_port", &Given::Text("off".to_owned()), || origin)?;
         }
@@ -314,7 +360,11 @@ impl Loading {
             Variable::LogLevel => self.read_log_levels(name, &text),
             Variable::LogPlace => {
                 let instead = match text.as_str() {
-                    "-" => return Ok(()),
+                    "-" => {
+                        self.together.log(LogPart::File(None), origin());
+                        self.together.log(LogPart::Console(true), origin());
+                        return Ok(());
+                    }
                     "-stderr" => {
                         "the log is on standard output; redirect it where it is to be elsewhere"
                     }
@@ -365,7 +415,7 @@ impl Loading {
             && self.setting("management_tls_port").is_none()
             && environment.get("LEVERET_MANAGEMENT_TLS_PORT").is_none()
         {
-            let port = Given::Text("15671".to_owned());
+            let port = Given::Text(MANAGEMENT_TLS_PORT.to_owned());
             return self.set("management_tls_port", &port, || Origin::Variable(name.to_owned()));
         }
         Ok(())
@@ -431,9 +481,9 @@ fn begin_with(config: &mut Config, name: String, part: Part) {
 impl Together {
     fn log(&mut self, part: LogPart, origin: Origin) {
         match part {
-            LogPart::Console(on) => self.log_console = Some((on, origin)),
-            LogPart::File(file) => self.log_file = Some((file, origin)),
-            LogPart::Directory(directory) => self.log_directory = Some(directory),
+            LogPart::Console(on) => self.log.console = Some((on, origin)),
+            LogPart::File(file) => self.log.file = Some((file, origin)),
+            LogPart::Directory(directory) => self.log.directory = Some((directory, origin)),
             LogPart::Category(category, level) => {
                 let (levels, _) = self.log_categories.get_or_insert((Vec::new(), origin));
                 levels.push(format!("{category}={level}"));

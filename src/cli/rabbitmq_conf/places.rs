@@ -8,7 +8,7 @@ use crate::cli::environment::Environment;
 /// Where RabbitMQ's packages and images have it.
 const DIRECTORY: &str = "/etc/rabbitmq";
 
-/// Erlang's terms: leveret does not read them.
+/// A file of Erlang's terms, which wins over `rabbitmq.conf`.
 const ADVANCED: &str = "advanced.config";
 
 /// Files that are there.

@@ -300,6 +300,21 @@ fn where_the_log_goes_is_understood() {
     assert_eq!(config.log_format, LogFormat::Json);
     let (config, warnings) = load("", &[("RABBITMQ_LOGS", "-")]);
     assert_eq!((config.log, warnings), (LogConfig::default(), vec![]));
+    // One source may say the file, and the next where it is, or that there is none.
+    let file = "log.console = false\nlog.file = a.log\n";
+    let (config, _) = load(file, &[("RABBITMQ_LOG_BASE", "/logs")]);
+    assert_eq!((config.log.console, config.log.file), (false, Some("/logs/a.log".into())));
+    let (config, _) = load("log.dir = /logs\n", &[("RABBITMQ_LOGS", "b.log")]);
+    assert_eq!(config.log.file, Some("/logs/b.log".into()));
+    let (config, _) = load("log.console = false\n", &[("RABBITMQ_LOGS", "/b.log")]);
+    assert_eq!((config.log.console, config.log.file), (false, Some("/b.log".into())));
+    let (config, _) = load(file, &[("RABBITMQ_LOGS", "-")]);
+    assert_eq!(config.log, LogConfig::default());
+    // What one output does not want the other has.
+    let (config, _) = load("log.console.level = error\nlog.file = /x\n", &[]);
+    assert_eq!(config.log_level, LogLevel::Info);
+    let (config, _) = load("log.console.level = error\n", &[]);
+    assert_eq!(config.log_level, LogLevel::Error);
     let (_, warnings) = load("", &[("RABBITMQ_CONFIG_FILE", "/nowhere/rabbitmq")]);
     let missing =
         "RABBITMQ_CONFIG_FILE: there is no file /nowhere/rabbitmq; its settings are not in force";
@@ -326,7 +341,9 @@ fn https_has_what_ssl_options_say() {
                 ssl_options.verify = verify_none\n";
     let old = "management.listener.port = 15673\nmanagement.listener.ssl = true\n\
                management.listener.ssl_opts.keyfile = /k.pem\n";
-    let dir = TestDir::new("https", &[("same.conf", same), ("old.conf", old)]);
+    let no_port = "management.listener.ssl = true\n";
+    let files = [("same.conf", same), ("old.conf", old), ("no_port.conf", no_port)];
+    let dir = TestDir::new("https", &files);
     let (config, warnings) = load(&["--config", &dir.file("same.conf")], &[]).unwrap();
     assert_eq!((config.management_tls_port, warnings), (Some(15_671), vec![]));
     let (config, warnings) = load(&["--config", &dir.file("old.conf")], &[]).unwrap();
@@ -335,6 +352,22 @@ fn https_has_what_ssl_options_say() {
         warnings[0].contains("ssl_opts.keyfile is passed over: it is not what"),
         "{warnings:?}"
     );
+    // Who asks for TLS has no passwords in clear text, whatever the port.
+    let (config, _) = load(&["--config", &dir.file("no_port.conf")], &[]).unwrap();
+    assert_eq!((config.management_tls_port, config.management_port), (Some(15_671), None));
+}
+
+#[test]
+fn what_is_read_later_may_listen_everywhere() {
+    let files = [
+        ("rabbitmq.conf", "listeners.tcp.1 = 127.0.0.1:5672\n"),
+        ("advanced.config", "[{rabbit, [{tcp_listeners, [5672]}]}].\n"),
+    ];
+    let dir = TestDir::new("everywhere", &files);
+    let (conf, erlang) = (dir.file("rabbitmq.conf"), dir.file("advanced.config"));
+    let variables = [("RABBITMQ_CONFIG_FILE", &*conf), ("RABBITMQ_ADVANCED_CONFIG_FILE", &*erlang)];
+    let (config, warnings) = load(&[], &variables).unwrap();
+    assert_eq!((config.bind, config.port, warnings), (vec![], 5672, vec![]));
 }
 
 /// Goal: a file as Testcontainers and older guides have it is understood, wins over `rabbitmq.conf`, and `config show`
