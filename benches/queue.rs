@@ -126,7 +126,6 @@ fn host() -> Arc<Host> {
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "bench".to_owned(),
             durability: "none",
-            read_buffers: Arc::default(),
         },
         loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),

@@ -699,7 +699,6 @@ fn host_settings(
             handshake_timeout: config.handshake_timeout,
             cluster_name: cluster_name(config),
             durability: config.durability.name(),
-            read_buffers: Arc::default(),
         },
         loopback_users: config.loopback_users.clone(),
         anonymous_user: config.default_user.clone(),

@@ -27,9 +27,6 @@ const TURN_REQUESTS: u64 = 64;
 /// And after so many bytes.
 const TURN_BYTES: usize = 512 * 1024;
 
-/// The same for one whose socket takes all that is written.
-const WRITTEN_BYTES: usize = 2 * 1024 * 1024;
-
 /// How long a client may take to close its end after the goodbye, as with RabbitMQ.
 pub(super) const LINGER: Duration = Duration::from_secs(30);
 
@@ -119,8 +116,6 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
         let mut stopping = false;
         let mut turn = Turn::default();
         let mut time = now();
-        // Since others were let in between.
-        let mut written = 0;
         loop {
             let reading = self.resume_input(time);
             turn.wakeups.append(&mut self.client.take_wakeups());
@@ -141,11 +136,6 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
                 self.client.output().shrink();
             }
             let must_write = has_output || self.writer.holds_back();
-            if written >= WRITTEN_BYTES {
-                written = 0;
-                tokio::task::yield_now().await;
-            }
-            let unwritten = self.client.output().remaining();
             tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if !stopping => {
@@ -153,9 +143,8 @@ impl<R: Incoming, W: Outgoing> ServedConnection<'_, R, W> {
                     time = now();
                     self.client.force_close(SHUTDOWN_REASON, time);
                 }
-                result = self.writer.write(self.client.output()), if must_write => {
-                    result?;
-                    written += unwritten - self.client.output().remaining();
+                written = self.writer.write(self.client.output()), if must_write => {
+                    written?;
                     // Reading may have to wait for a long time.
                     turn.wakeups.wake();
                     time = now();

@@ -2,17 +2,13 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::now;
 use crate::session::Host;
-
-/// Memory that was not needed for as long as this is let go.
-const SHRINK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Looks at queues when they ask for it, until the server stops.
 pub(super) async fn drive(host: Arc<Host>, shutdown: CancellationToken) {
@@ -21,8 +17,6 @@ pub(super) async fn drive(host: Arc<Host>, shutdown: CancellationToken) {
         let changed = Arc::clone(&changed);
         Box::new(move || changed.notify_one())
     });
-    let mut shrink = interval(SHRINK_INTERVAL);
-    shrink.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let deadline = host.next_deadline();
         let elapsed = async {
@@ -34,7 +28,6 @@ pub(super) async fn drive(host: Arc<Host>, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => return,
             () = changed.notified() => {}
-            _ = shrink.tick() => host.shrink(),
             () = elapsed => {
                 host.handle_timeouts(now());
                 // A million messages that expire together let others in between.

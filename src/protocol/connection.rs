@@ -6,12 +6,11 @@
 //! [`Connection::close_channel`] or [`Connection::close`] is next.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amqp_codec::method::{basic, channel, connection};
 use amqp_codec::{
-    ChannelId, DecodeError, FRAME_OVERHEAD, FieldTable, FieldValue, FrameHead, FrameKind, Method,
+    ChannelId, DecodeError, FRAME_OVERHEAD, FieldTable, FieldValue, FrameKind, Method,
     ProtocolHeader, RawFrame, ReplyCode, ShortString, method_ids, peek_frame_head, split_frame,
     write_heartbeat,
 };
@@ -23,7 +22,6 @@ use super::exception::{ErlangBinary, Exception, ids};
 use super::handshake::{self, HANDSHAKE_FRAME_MAX, Limits, LoginError};
 use super::heartbeat::{Due, Heartbeat};
 use super::output::Output;
-use super::read_buffers::{READ_AHEAD, ReadBuffers};
 use super::request::Request;
 
 /// How long the broker waits for `connection.close-ok`, as RabbitMQ does.
@@ -34,6 +32,10 @@ pub const REFUSAL_DELAY: Duration = Duration::from_secs(3);
 
 /// The buffer never grows by more than this for a frame that was only announced.
 const RESERVE_MAX: usize = 256 * 1024;
+
+/// Room behind a frame that is awaited, for the beginning of the next. That is copied where the frame stays
+/// where it was read; so it is little.
+const READ_AHEAD: usize = 4 * 1024;
 
 /// `connection.close-ok` as a frame: what a client says last.
 const CLOSE_OK_FRAME: &[u8] = b"\x01\0\0\0\0\0\x04\0\x0a\0\x33\xce";
@@ -55,8 +57,6 @@ pub struct Settings {
     pub cluster_name: String,
     /// What a confirm means, as the server properties tell it: `fsync`, `os` or `none`.
     pub durability: &'static str,
-    /// What all connections read large frames into.
-    pub read_buffers: Arc<ReadBuffers>,
 }
 
 /// Something went wrong on a channel (or, for channel 0, on the connection).
@@ -269,12 +269,13 @@ impl Connection {
         };
         let Some((RawFrame { kind, channel, payload }, frame_len)) = split else {
             if let Ok(Some(head)) = peek_frame_head(input, frame_max) {
-                self.make_room(input, head);
+                let missing = head.frame_len().saturating_sub(input.len());
+                input.reserve(missing.min(RESERVE_MAX) + READ_AHEAD);
             }
             return Ok(false);
         };
         let taken = if kind == FrameKind::Body && payload.len() >= SLICE_MIN {
-            let frame = self.settings.read_buffers.cut(input, frame_len);
+            let frame = input.split_to(frame_len).freeze();
             let payload = frame.slice(const { FRAME_OVERHEAD - 1 }..frame_len - 1);
             self.frame(kind, channel, Payload::Owned(payload), request, now)
         } else {
@@ -285,20 +286,6 @@ impl Connection {
         match taken {
             Ok(()) => Ok(true),
             Err(exception) => Err(Failure { channel, exception }),
-        }
-    }
-
-    /// Makes room for the rest of a frame that has begun.
-    fn make_room(&self, input: &mut BytesMut, frame: FrameHead) {
-        let len = frame.frame_len();
-        let stays = frame.kind == FrameKind::Body && frame.payload_len as usize >= SLICE_MIN;
-        if stays && len <= RESERVE_MAX && input.capacity() < len {
-            let mut buffer = self.settings.read_buffers.take(len);
-            buffer.extend_from_slice(input);
-            *input = buffer;
-        } else {
-            let missing = len.saturating_sub(input.len());
-            input.reserve(missing.min(RESERVE_MAX) + READ_AHEAD);
         }
     }
 

@@ -11,6 +11,5 @@ pub mod exception;
 pub mod handshake;
 pub mod heartbeat;
 pub mod output;
-pub mod read_buffers;
 pub mod request;
 pub mod unacked;

@@ -13,10 +13,6 @@ use bytes::{Buf, Bytes, BytesMut};
 /// Bodies below this size are copied into the buffer; a vectored write of its own costs more.
 const COPY_MAX: usize = 16 * 1024;
 
-/// Offered to a vectored write at most: the system takes it in one go if it has room, and whoever waits for the same
-/// thread waits for a millisecond then.
-const WRITE_BYTES_MAX: usize = 2 * 1024 * 1024;
-
 /// The end of every frame.
 const FRAME_END: &[u8] = &[amqp_codec::FRAME_END];
 
@@ -154,14 +150,10 @@ impl Buf for Output {
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let chunks = self.chunks.iter().map(|chunk| &chunk[..]);
         let all = chunks.chain(std::iter::once(&self.tail[..])).filter(|chunk| !chunk.is_empty());
-        let (mut count, mut bytes) = (0, 0);
+        let mut count = 0;
         for (slot, chunk) in slices.iter_mut().zip(all) {
             *slot = IoSlice::new(chunk);
             count += 1;
-            bytes += chunk.len();
-            if bytes >= WRITE_BYTES_MAX {
-                break;
-            }
         }
         count
     }

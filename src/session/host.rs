@@ -195,11 +195,6 @@ impl Host {
         queues.for_each(|queue| queue.state.lock().rest());
     }
 
-    /// Lets go of memory that a burst left behind. To be called now and then.
-    pub fn shrink(&self) {
-        self.connection.read_buffers.shrink();
-    }
-
     /// The vhost of this name, if there is one.
     pub fn vhost(&self, name: &ShortString) -> Option<Arc<VHost>> {
         self.vhosts.read().get(name).map(Arc::clone)

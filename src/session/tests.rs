@@ -63,7 +63,6 @@ fn settings(store: Arc<dyn Store>, outbox_bytes_max: usize, watermark: usize) ->
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "test".to_owned(),
             durability: "none",
-            read_buffers: Arc::default(),
         },
         loopback_users: vec!["guest".to_owned()],
         anonymous_user: String::new(),

@@ -153,7 +153,6 @@ impl World {
                 handshake_timeout: Duration::from_secs(10),
                 cluster_name: "simulation".to_owned(),
                 durability: "none",
-                read_buffers: Arc::default(),
             },
             loopback_users: vec!["guest".to_owned()],
             anonymous_user: String::new(),

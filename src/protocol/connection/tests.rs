@@ -32,7 +32,6 @@ impl Peer {
             handshake_timeout: Duration::from_secs(10),
             cluster_name: "test".to_owned(),
             durability: "none",
-            read_buffers: Arc::default(),
         };
         Self { connection: Connection::new(settings, now), now, input: BytesMut::new() }
     }

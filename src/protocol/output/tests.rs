@@ -68,16 +68,6 @@ fn without_a_limit_a_body_is_one_frame() {
 }
 
 #[test]
-fn a_very_large_body_is_written_bit_by_bit() {
-    let mut output = Output::new(131_072);
-    output.content(ChannelId(3), content(b"", &[Bytes::from(vec![1; 8 * WRITE_BYTES_MAX])]));
-    let mut slices = [IoSlice::new(&[]); 64];
-    let count = output.chunks_vectored(&mut slices);
-    let offered: usize = slices[..count].iter().map(|slice| slice.len()).sum();
-    assert!((WRITE_BYTES_MAX..2 * WRITE_BYTES_MAX).contains(&offered), "{offered}");
-}
-
-#[test]
 fn a_large_piece_is_written_from_where_it_lies() {
     let mut output = Output::new(0);
     let segment = Bytes::from(vec![1; COPY_MAX]);
