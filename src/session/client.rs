@@ -1,6 +1,7 @@
 //! A client from its first byte to its last: the conversation and, once a vhost is open, the session.
 
 mod login;
+mod turn;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,7 +20,6 @@ use super::host::Host;
 use super::log_lines::Introduction;
 use super::outbox::{Item, Outbox, RequestConfirmation, Wake};
 use super::peer::Peer;
-use super::progress::Progress;
 use super::registry::ChannelRefused;
 use super::report::About;
 use super::rights::Rights;
@@ -308,22 +308,6 @@ impl Client {
         self.blocked
             || self.unanswered.is_some()
             || self.connection.output().remaining() >= OUTPUT_BYTES_MAX
-    }
-
-    /// What it did so far.
-    pub fn progress(&self) -> Progress {
-        let handed = self.session.as_ref().map(|session| session.handed).unwrap_or_default();
-        let Handed { deliveries, receivers } = handed;
-        Progress { requests: self.connection.requests(), deliveries, receivers }
-    }
-
-    /// Clients that have to be woken for what this one published, before it waits for anything: as long as it goes on
-    /// publishing they get more in one go.
-    pub fn take_wakeups(&mut self) -> Wakeups {
-        self.session
-            .as_mut()
-            .map(|session| std::mem::take(&mut session.wakeups))
-            .unwrap_or_default()
     }
 
     /// What is to be written to the socket.
