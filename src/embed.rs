@@ -592,10 +592,12 @@ fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
     let mut together = Map::new();
     let files = definition_files(path).map_err(|error| refused(path, &error))?;
     let is_alone = files.len() == 1;
-    let mut hash = Sha256::new();
+    let mut hash = config.load_definitions_if_changed.then(Sha256::new);
     for file in files {
         let text = std::fs::read(&file).map_err(|error| refused(&file, &error))?;
-        hash.update(&text);
+        if let Some(hash) = &mut hash {
+            hash.update(&text);
+        }
         let document = serde_json::from_slice(&text).map_err(|error| refused(&file, &error))?;
         // Of several, what is wrong with one is said of that one.
         if !is_alone {
@@ -603,7 +605,7 @@ fn begin(host: &Host, config: &Config) -> Result<(), StartError> {
         }
         add_definitions(&mut together, document);
     }
-    let imported = config.load_definitions_if_changed.then(|| GlobalParameter {
+    let imported = hash.map(|hash| GlobalParameter {
         name: IMPORTED_HASH.to_owned(),
         value: BASE64.encode(hash.finalize()).into(),
     });

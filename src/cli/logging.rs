@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt as lines, reload};
@@ -31,21 +32,10 @@ pub struct LogError {
 /// # Errors
 /// [`LogError`], and there is no log.
 pub fn init_logging(config: &Config) -> Result<Option<LogSwitch>, LogError> {
-    let (mut outputs, mut levels) = (Vec::new(), Vec::new());
+    let mut outputs = Vec::new();
     if config.log.console {
-        let (filter, handle) = reload::Layer::new(filter(config, config.log.console_level));
-        let lines = lines::layer();
-        outputs.push(
-            match config.log_format {
-                LogFormat::Text => {
-                    lines.with_ansi(io::stdout().is_terminal()).with_target(false).boxed()
-                }
-                LogFormat::Json => lines.json().flatten_event(true).boxed(),
-            }
-            .with_filter(filter)
-            .boxed(),
-        );
-        levels.push(handle);
+        let levels = filter(config, config.log.console_level);
+        outputs.push(output(config.log_format, io::stdout, io::stdout().is_terminal(), levels));
     }
     let file = match &config.log.file {
         None => None,
@@ -55,20 +45,31 @@ pub fn init_logging(config: &Config) -> Result<Option<LogSwitch>, LogError> {
         }
     };
     if let Some(file) = &file {
-        let (filter, handle) = reload::Layer::new(filter(config, config.log.file_level));
-        let lines = lines::layer().with_writer(Arc::clone(file));
-        outputs.push(
-            match config.log.file_format {
-                LogFormat::Text => lines.with_ansi(false).with_target(false).boxed(),
-                LogFormat::Json => lines.json().flatten_event(true).boxed(),
-            }
-            .with_filter(filter)
-            .boxed(),
-        );
-        levels.push(handle);
+        let levels = filter(config, config.log.file_level);
+        outputs.push(output(config.log.file_format, Arc::clone(file), false, levels));
     }
+    let (outputs, levels): (Vec<_>, Vec<_>) = outputs.into_iter().unzip();
     let started = tracing_subscriber::registry().with(outputs).try_init();
     Ok(started.ok().map(|()| LogSwitch { levels, file }))
+}
+
+/// A place that the log goes to, and what changes its levels.
+fn output<W>(
+    format: LogFormat,
+    writer: W,
+    is_terminal: bool,
+    levels: Targets,
+) -> (Box<dyn Layer<Registry> + Send + Sync>, reload::Handle<Targets, Registry>)
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let (filter, handle) = reload::Layer::new(levels);
+    let lines = lines::layer().with_writer(writer);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(is_terminal).with_target(false).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    (lines.with_filter(filter).boxed(), handle)
 }
 
 /// Changes the level of the log, and has its file opened anew.

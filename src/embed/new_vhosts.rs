@@ -1,5 +1,7 @@
 //! What an operator said about new vhosts, as the broker takes it.
 
+use std::fmt::Display;
+
 use amqp_codec::ShortString;
 
 use super::StartError;
@@ -20,19 +22,18 @@ pub(super) fn of(config: &Config) -> Result<NewVHosts, StartError> {
     let policies = config.vhost_operator_policies.iter().map(|(name, policy)| {
         let key = |part: &str| format!("default_policies.operator.{name}.{part}");
         let pattern = compiled(&policy.vhost_pattern, || key("vhost_pattern"))?;
-        let refused =
-            |error: PolicyError| StartError::NewVHosts { key: key("*"), reason: error.to_string() };
-        Ok((pattern, operator_policy(name, policy).map_err(refused)?))
+        let policy = operator_policy(name, policy).map_err(|error| refused(key("*"), &error))?;
+        Ok((pattern, policy))
     });
     let users = config.vhost_users.iter().map(|(name, user)| {
         let key = |part: &str| format!("default_users.{name}.{part}");
         let pattern = compiled(&user.vhost_pattern, || key("vhost_pattern"))?;
         let DefaultVHostUser { password, tags, configure, write, read, .. } = user;
-        let permissions = Permissions::new(configure, write, read)
-            .map_err(|error| StartError::NewVHosts { key: key("*"), reason: error.to_string() })?;
+        let permissions =
+            Permissions::new(configure, write, read).map_err(|error| refused(key("*"), &error))?;
         if !(1..=ShortString::LEN_MAX).contains(&name.len()) {
             let reason = format!("a user's name has 1 to {} bytes", ShortString::LEN_MAX);
-            return Err(StartError::NewVHosts { key: key("*"), reason });
+            return Err(refused(key("*"), &reason));
         }
         let tags = tags.iter().map(String::as_str).collect();
         let (name, password) = (name.clone(), password.clone());
@@ -46,8 +47,11 @@ pub(super) fn of(config: &Config) -> Result<NewVHosts, StartError> {
 }
 
 fn compiled(pattern: &str, key: impl FnOnce() -> String) -> Result<Pattern, StartError> {
-    Pattern::new(pattern)
-        .map_err(|error| StartError::NewVHosts { key: key(), reason: error.to_string() })
+    Pattern::new(pattern).map_err(|error| refused(key(), &error))
+}
+
+fn refused(key: String, reason: &dyn Display) -> StartError {
+    StartError::NewVHosts { key, reason: reason.to_string() }
 }
 
 fn operator_policy(name: &str, policy: &DefaultOperatorPolicy) -> Result<Policy, PolicyError> {

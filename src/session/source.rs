@@ -9,38 +9,6 @@ use crate::broker::credit::OutboxBound;
 use crate::broker::queue::{ConsumerHandle, Holder};
 use crate::broker::queue_cell::QueueCell;
 
-/// What was delivered, and acknowledged of it.
-#[derive(Debug, Default, Clone, Copy)]
-struct Deliveries {
-    answered: u64,
-    automatic: u64,
-    redelivered: u64,
-    acknowledged: u64,
-}
-
-impl Deliveries {
-    fn add(&mut self, source: &Source) {
-        let needs_no_answer = source.consumer.as_ref().is_some_and(|consumer| consumer.no_ack);
-        let delivered = if needs_no_answer { &mut self.automatic } else { &mut self.answered };
-        *delivered += source.delivered;
-        self.redelivered += source.redelivered;
-        self.acknowledged += source.acknowledged;
-    }
-}
-
-impl From<Deliveries> for ChannelStats {
-    fn from(deliveries: Deliveries) -> Self {
-        let Deliveries { answered, automatic, redelivered, acknowledged } = deliveries;
-        Self {
-            delivered: answered,
-            delivered_automatically: automatic,
-            redelivered,
-            acknowledged,
-            ..Self::default()
-        }
-    }
-}
-
 /// One source of deliveries.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -67,9 +35,16 @@ impl Source {
 
     /// What a channel counts of it.
     pub(super) fn stats(&self) -> ChannelStats {
-        let mut deliveries = Deliveries::default();
-        deliveries.add(self);
-        deliveries.into()
+        let needs_no_answer = self.consumer.as_ref().is_some_and(|consumer| consumer.no_ack);
+        let (delivered, delivered_automatically) =
+            if needs_no_answer { (0, self.delivered) } else { (self.delivered, 0) };
+        ChannelStats {
+            delivered,
+            delivered_automatically,
+            redelivered: self.redelivered,
+            acknowledged: self.acknowledged,
+            ..ChannelStats::default()
+        }
     }
 
     /// Who holds its deliveries, as its queue sees it.
@@ -106,7 +81,7 @@ pub(super) struct Sources {
     slots: Vec<Option<Source>>,
     free: Vec<u32>,
     /// What those did that are gone.
-    gone: Deliveries,
+    gone: ChannelStats,
 }
 
 impl Sources {
@@ -150,9 +125,7 @@ impl Sources {
 
     /// What all of them did, those included that are gone.
     pub(super) fn stats(&self) -> ChannelStats {
-        let mut deliveries = self.gone;
-        self.all().for_each(|source| deliveries.add(source));
-        deliveries.into()
+        self.all().fold(self.gone, |sum, source| sum + source.stats())
     }
 
     /// Notes that deliveries from a slot were settled.
@@ -184,7 +157,7 @@ impl Sources {
     fn release(&mut self, slot: u32) {
         if self.get(slot).is_some_and(|source| source.retired && source.unacked == 0) {
             if let Some(source) = self.slots[slot as usize].take() {
-                self.gone.add(&source);
+                self.gone = self.gone + source.stats();
             }
             self.free.push(slot);
         }

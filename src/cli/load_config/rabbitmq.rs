@@ -228,7 +228,9 @@ impl Loading {
 
     /// Sets what the lines of RabbitMQ's files say together.
     pub(super) fn put_together(&mut self) -> Result<(), ConfigError> {
-        let together = std::mem::take(&mut self.together);
+        let mut together = std::mem::take(&mut self.together);
+        let (log, log_before) =
+            (std::mem::take(&mut together.log), std::mem::take(&mut together.log_before));
         let Together { addresses, everywhere, port, loopback, .. } = &together;
         let permissions =
             together.permissions.clone().map(|(patterns, origin)| (patterns.to_vec(), origin));
@@ -258,7 +260,7 @@ impl Loading {
         if let Some((port, origin)) = port.clone() {
             self.set("port", &Given::Text(port), || origin)?;
         }
-        self.put_log(together.log.clone(), together.log_before.clone())?;
+        self.put_log(log, log_before)?;
         self.put_https(together)
     }
 

@@ -2,7 +2,8 @@
 
 use std::ops::Deref;
 
-use crate::broker::requester::INTERNAL_USER;
+use super::topology::NOBODY;
+use crate::broker::requester::{INTERNAL_USER, Requester};
 use crate::session::host::Host;
 
 /// The broker in the hands of a user: what is changed this way is told as done by him. Whether he may was asked
@@ -36,6 +37,11 @@ impl<'a> Acting<'a> {
 
     pub(super) fn user(&self) -> &'a str {
         self.user
+    }
+
+    /// Who asks: no connection, so that nothing exclusive is its own.
+    pub(super) fn requester(&self) -> Requester<'a> {
+        Requester { connection: NOBODY, user: self.user }
     }
 }
 

@@ -11,7 +11,6 @@ use crate::broker::effect::Effects;
 use crate::broker::error::BrokerError;
 use crate::broker::queue_cell::{ConnectionId, QueueCell, QueueProperties};
 use crate::broker::replay::Replay;
-use crate::broker::requester::Requester;
 use crate::broker::vhost::VHost;
 use crate::session::admin::AdminError;
 use crate::session::admin::permissions::short;
@@ -20,10 +19,6 @@ use crate::session::admin::permissions::short;
 pub(super) const NOBODY: ConnectionId = ConnectionId(0);
 
 impl Acting<'_> {
-    fn requester(&self) -> Requester<'_> {
-        Requester { connection: NOBODY, user: self.user() }
-    }
-
     /// Declares a queue exactly as it is given: of no other type than its arguments say, and with any name.
     ///
     /// # Errors
@@ -50,8 +45,7 @@ impl Acting<'_> {
         name: &str,
         now: Instant,
     ) -> Result<(), AdminError> {
-        let found = self.vhost(&short(vhost)?);
-        let vhost = found.ok_or_else(|| AdminError::UnknownVHost(vhost.to_owned()))?;
+        let vhost = self.existing_vhost(vhost)?;
         let name = short(name)?;
         if name.is_empty() {
             return Err(AdminError::EmptyName);

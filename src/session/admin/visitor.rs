@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use amqp_codec::{ReplyCode, ShortString};
 
+use super::Acting;
 use super::topology::NOBODY;
 use crate::auth::Permission;
 use crate::broker::binding::{Binding, Destination};
@@ -14,7 +15,6 @@ use crate::broker::error::BrokerError;
 use crate::broker::exchange::ExchangeProperties;
 use crate::broker::message::Message;
 use crate::broker::queue_cell::{QueueCell, QueueProperties};
-use crate::broker::requester::Requester;
 use crate::broker::vhost::{DeleteConditions, VHost};
 use crate::protocol::exception::Exception;
 use crate::session::host::Host;
@@ -95,8 +95,8 @@ impl Visitor<'_> {
         Caller { rights: &self.rights, user: self.user, vhost: self.vhost }
     }
 
-    fn requester(&self) -> Requester<'_> {
-        Requester { connection: NOBODY, user: self.user }
+    fn acting(&self) -> Acting<'_> {
+        self.host.acting_as(self.user)
     }
 
     /// Declares a queue. One that is there as it should be is fine.
@@ -111,7 +111,7 @@ impl Visitor<'_> {
     ) -> Result<Arc<QueueCell>, Refused> {
         VHost::check_queue_name(name)?;
         self.caller().may_declare_queue(name, &properties.arguments)?;
-        let queue = self.vhost.declare_queue(name, properties, self.requester(), now)?;
+        let queue = self.vhost.declare_queue(name, properties, self.acting().requester(), now)?;
         let mut effects = Effects::default();
         queue.state.lock().declared(now, &mut effects);
         self.host.carry_out(&queue, &mut effects, now);
@@ -133,7 +133,7 @@ impl Visitor<'_> {
         let deleted = {
             // It goes with its bindings, or not at all.
             let _unit = self.host.store.unit();
-            self.vhost.delete_queue(queue, conditions, self.requester(), &mut effects)
+            self.vhost.delete_queue(queue, conditions, self.acting().requester(), &mut effects)
         };
         self.host.carry_out(queue, &mut effects, now);
         Ok(deleted?)
@@ -183,7 +183,7 @@ impl Visitor<'_> {
     /// As `queue.bind` and `exchange.bind`.
     pub fn bind(&self, binding: Binding, now: Instant) -> Result<(), Refused> {
         may_bind(self.caller(), &binding)?;
-        Ok(self.host.acting_as(self.user).bind(self.vhost, binding, now)?)
+        Ok(self.acting().bind(self.vhost, binding, now)?)
     }
 
     /// Removes a binding; a missing one is fine.
