@@ -8,7 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use amqp_codec::method::{basic, channel, connection, queue};
 use amqp_codec::{
@@ -286,6 +286,33 @@ fn ten_thousand_idle_connections_are_cheap_and_slow_nobody_down() {
     let mut busy = server.client();
     busy.round_trip("after");
     drop(idle);
+}
+
+/// One message in a thousand stays, so that the memory of no thread has a free end.
+#[test]
+fn the_memory_of_messages_that_have_left_is_given_back_by_an_idle_broker() {
+    let server = Server::start("idle", &[]);
+    let mut client = server.client();
+    client.declare("stays");
+    client.declare("leaves");
+    let mut chunk = message("leaves", 16).repeat(1000);
+    chunk.extend_from_slice(&message("stays", 16));
+    for _ in 0..600 {
+        client.send(&chunk);
+    }
+    client.declare("stays");
+    let full = server.resident();
+    assert!(full > 64 * MIB, "{} MiB resident", full / MIB);
+
+    client.call(queue::Purge { queue: short("leaves"), ..Default::default() });
+    client.until(|method| matches!(method, Method::QueuePurgeOk(_)));
+    let end = Instant::now() + Duration::from_secs(120);
+    while server.resident() > full / 3 {
+        assert!(Instant::now() < end, "{} MiB resident, of {full}", server.resident() / MIB);
+        // Nobody tells it: the system's figure is all there is to look at.
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    client.round_trip("other");
 }
 
 #[test]

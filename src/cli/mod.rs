@@ -8,6 +8,7 @@ mod completions;
 mod config_command;
 mod environment;
 mod given;
+mod idle;
 mod keys;
 mod load_config;
 mod local;

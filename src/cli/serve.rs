@@ -11,6 +11,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::environment::Environment;
+use super::idle::{give_back, give_back_when_idle};
 use super::local::{LeftFiles, LocalBroker};
 use super::{
     Args, EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_IO, EXIT_SYSTEM, EXIT_UNAVAILABLE, LogSwitch,
@@ -150,7 +151,10 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
             })?;
         }
         let mut left_for_commands = tell_commands(&broker, data_dir.as_deref());
+        // What the start needed is not needed again.
+        give_back();
         announce(&broker, ready_file.as_deref())?;
+        tokio::spawn(give_back_when_idle());
         loop {
             tokio::select! {
                 _ = interrupt.recv() => break,
