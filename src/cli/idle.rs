@@ -1,4 +1,4 @@
-//! What an idle broker gives back of the memory that is resident for it.
+//! What an idle broker gives back of the memory that is resident for it, and a busy one keeps.
 //!
 //! Two things stay resident though nobody uses them: what the allocator keeps of messages that have left (the memory
 //! of a thread only shrinks from its end, so one small piece there keeps hundreds of megabytes), and the program's
@@ -20,6 +20,19 @@ const QUIET: Duration = Duration::from_millis(50);
 
 /// What must have become resident since it was last given back, in bytes.
 const GROWTH: u64 = 8 << 20;
+
+/// Buffers of large messages up to so many bytes come from the heap, and are taken from it again for the next one. What
+/// comes from the system each time has to be cleared by it each time.
+const BUFFER: i32 = 4 << 20;
+
+/// The heap of a thread keeps so many bytes at its end that are free, rather than to give them back with every message
+/// that leaves.
+const KEPT: i32 = 64 << 20;
+
+/// Has the allocator keep what a busy broker will need again in a moment. To be called before there are threads.
+pub(super) fn keep_while_busy() {
+    system::set_heap(BUFFER, KEPT);
+}
 
 /// Gives memory back whenever the broker has become idle, until the task is dropped.
 pub(super) async fn give_back_when_idle() {
@@ -107,12 +120,26 @@ fn mapping(line: &str) -> Option<Option<Range<usize>>> {
     Some((is_code && of_file).then_some(start..end))
 }
 
-/// The two calls that the compiler cannot vouch for.
+/// The calls that the compiler cannot vouch for.
 #[allow(unsafe_code, reason = "the standard library has no way to give memory back")]
 mod system {
     use std::ops::Range;
 
     use rustix::mm::{Advice, madvise};
+
+    /// Sets from how many bytes on a piece is one of the system's own, and how many free ones the heap may end in.
+    #[cfg(target_env = "gnu")]
+    pub(super) fn set_heap(mapped_from: i32, end_max: i32) {
+        // SAFETY: it sets two numbers, under the lock of the allocator.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, mapped_from);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, end_max);
+        }
+    }
+
+    /// mimalloc, the allocator of the static build, keeps what was used a moment ago.
+    #[cfg(not(target_env = "gnu"))]
+    pub(super) fn set_heap(_mapped_from: i32, _end_max: i32) {}
 
     /// Gives back whole free pages of the heap, of all threads.
     #[cfg(target_env = "gnu")]

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::environment::Environment;
-use super::idle::{give_back, give_back_when_idle};
+use super::idle::{give_back, give_back_when_idle, keep_while_busy};
 use super::local::{LeftFiles, LocalBroker};
 use super::{
     Args, EXIT_CANNOT_CREATE, EXIT_CONFIG, EXIT_IO, EXIT_SYSTEM, EXIT_UNAVAILABLE, LogSwitch,
@@ -126,6 +126,7 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
 }
 
 fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), ServeError> {
+    keep_while_busy();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

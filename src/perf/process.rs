@@ -1,5 +1,6 @@
 //! What a process uses of the machine, as Linux tells it in `/proc`.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 
@@ -34,18 +35,27 @@ pub(super) struct Watch {
     rss_peak: u64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Sample {
-    cpu_seconds: f64,
+    cpu: Cpu,
     written: u64,
     rss: u64,
+}
+
+/// Processor time of a process so far.
+#[derive(Debug)]
+struct Cpu {
+    /// User and system time of all threads it has had, in steps of the system's tick (10 ms).
+    seconds: f64,
+    /// Nanoseconds that each thread it has now has run for. Empty where the system does not count them.
+    threads: HashMap<u32, u64>,
 }
 
 impl Watch {
     /// Starts from what it has used so far.
     pub(super) fn start(pid: u32) -> Result<Self, PerfError> {
         let start = Sample::of(pid)?;
-        Ok(Self { pid, start, rss_peak: start.rss })
+        Ok(Self { pid, rss_peak: start.rss, start })
     }
 
     /// Looks at its memory. If it can't be seen any more, the end of the run says so.
@@ -57,7 +67,7 @@ impl Watch {
 
     pub(super) fn finish(&self, messages: u64) -> Result<ProcessUse, PerfError> {
         let end = Sample::of(self.pid)?;
-        let cpu_seconds = end.cpu_seconds - self.start.cpu_seconds;
+        let cpu_seconds = end.cpu.since(&self.start.cpu);
         Ok(ProcessUse {
             pid: self.pid,
             cpu_seconds,
@@ -72,15 +82,39 @@ impl Watch {
 
 impl Sample {
     fn of(pid: u32) -> Result<Self, PerfError> {
-        let read =
-            || Ok(Self { cpu_seconds: cpu(pid)?, written: written(pid)?, rss: resident(pid)? });
+        let read = || Ok(Self { cpu: Cpu::of(pid)?, written: written(pid)?, rss: resident(pid)? });
         read().map_err(|source| PerfError::Process { pid, source })
     }
 }
 
-fn cpu(pid: u32) -> io::Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    parse_cpu(&stat, rustix::param::clock_ticks_per_second()).ok_or_else(|| odd("stat"))
+impl Cpu {
+    fn of(pid: u32) -> io::Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let seconds =
+            parse_cpu(&stat, rustix::param::clock_ticks_per_second()).ok_or_else(|| odd("stat"))?;
+        let threads = fs::read_dir(format!("/proc/{pid}/task"))?
+            .filter_map(|thread| {
+                let thread = thread.ok()?;
+                let ran = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+                let ran = ran.split_ascii_whitespace().next()?.parse().ok()?;
+                Some((thread.file_name().to_str()?.parse().ok()?, ran))
+            })
+            .collect();
+        Ok(Self { seconds, threads })
+    }
+
+    /// Seconds between two looks. They are counted by thread, to the nanosecond, unless one of those that were there
+    /// has ended and taken its count along.
+    fn since(&self, start: &Self) -> f64 {
+        let all_are_there = start.threads.keys().all(|thread| self.threads.contains_key(thread));
+        if start.threads.is_empty() || !all_are_there {
+            return self.seconds - start.seconds;
+        }
+        let ran = |(thread, now): (&u32, &u64)| {
+            now.saturating_sub(start.threads.get(thread).copied().unwrap_or(0))
+        };
+        self.threads.iter().map(ran).sum::<u64>() as f64 / 1e9
+    }
 }
 
 /// User and system time of a `stat` line. The name before may have any characters, but ends with the last `)`.
@@ -123,6 +157,18 @@ mod tests {
     fn a_name_may_have_spaces_and_brackets() {
         let stat = "7 (a ) b) S 1 7 7 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 1 0 100 1000 10";
         assert_eq!(parse_cpu(stat, 100), Some(3.0));
+    }
+
+    #[test]
+    fn processor_time_is_counted_by_thread_while_they_are_all_there() {
+        let cpu = |seconds, threads: &[(u32, u64)]| Cpu {
+            seconds,
+            threads: threads.iter().copied().collect(),
+        };
+        let start = cpu(1.0, &[(7, 500), (8, 1_000_000)]);
+        assert_eq!(cpu(1.01, &[(7, 600), (8, 2_000_000), (9, 900)]).since(&start), 1.001e-3);
+        assert_eq!(cpu(1.5, &[(7, 600)]).since(&start), 0.5, "thread 8 has ended");
+        assert_eq!(cpu(1.5, &[(7, 600)]).since(&cpu(1.0, &[])), 0.5, "not counted by the system");
     }
 
     #[test]
