@@ -467,7 +467,7 @@ async fn figures_of_a_start_and_of_an_idle_broker() {
         assert!(size < 20_000_000, "the program has {size} bytes");
     }
     let (start_max, memory_max) = if is_release {
-        (Duration::from_millis(50), 14_000_000)
+        (Duration::from_millis(50), 10_000_000)
     } else {
         (Duration::from_secs(1), 60_000_000)
     };

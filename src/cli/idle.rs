@@ -48,7 +48,8 @@ pub(super) async fn give_back_when_idle() {
     }
 }
 
-/// Gives back what can be had again. It takes a millisecond, and one more for each 100 MB or so that is free.
+/// Gives back what can be had again. It takes a millisecond, and tens of them for each 100 MB that are free; who
+/// allocates from the same part of the heap waits meanwhile.
 pub(super) fn give_back() {
     system::trim_heap();
     let maps = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
