@@ -353,6 +353,65 @@ async fn a_certificate_that_expires_soon_fails_its_health_check() {
     assert!(!answer.contains("certfile\":"), "{answer}");
 }
 
+/// Puts a certificate and its key there whose time is over, as `NAME.pem` and `NAME.key`.
+fn put_expired(pki: &Pki, name: &str) {
+    let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    std::fs::write(pki.file(&format!("{name}.pem")), certificate.pem()).unwrap();
+    std::fs::write(pki.file(&format!("{name}.key")), key.serialize_pem()).unwrap();
+}
+
+/// Goal: what no client would accept is told at the start, whoever it is for, and not by the first client.
+#[tokio::test]
+async fn nothing_starts_with_a_certificate_whose_time_is_over() {
+    let pki = Pki::new();
+    put_expired(&pki, "old");
+    let path = |name: &str| pki.file(name).display().to_string();
+    let files = [("certfile", "old.pem"), ("keyfile", "old.key")];
+    for (service, port) in [
+        ("ssl_options", "listeners.ssl.default = 0"),
+        ("management.ssl", "management.ssl.port = 0"),
+        ("prometheus.ssl", "prometheus.ssl.port = 0"),
+    ] {
+        let of_service = files.map(|(key, file)| format!("{service}.{key} = {}\n", path(file)));
+        std::fs::write(pki.file("rabbitmq.conf"), format!("{port}\n{}", of_service.concat()))
+            .unwrap();
+        let config = format!("--config={}", path("rabbitmq.conf"));
+        let output = command(&["--port=0", &config]).output().await.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(78), "{service}: {said}");
+        assert!(said.contains("old.pem expired at 2020-01-01"), "{service}: {said}");
+        assert_eq!(said.lines().count(), 1, "{service}: {said}");
+    }
+}
+
+/// Goal: who puts an old certificate in the place of a good one reads of it, and clients go on as before; the health
+/// check is of what they are shown.
+#[tokio::test]
+async fn a_certificate_whose_time_is_over_takes_no_good_ones_place() {
+    let pki = Pki::new();
+    let arguments = [&HTTPS[..], &["--management-port=0"]].concat();
+    let mut broker = Running::start(&pki, &arguments).await;
+    put_expired(&pki, "server");
+    broker.signal("HUP");
+    let line = broker.expect("TLS files").await;
+    assert!(line.contains("ERROR") && line.contains("server.pem expired at 2020-01-01"), "{line}");
+    assert!(line.contains("the TLS files read before stay in force"), "{line}");
+    for port in ["amqps", "management_tls", "prometheus_tls"] {
+        let subject = shown(&pki, broker.address(port)).await;
+        assert_eq!(subject, "CN=localhost,O=First", "{port}");
+    }
+    let check = "/api/health/checks/certificate-expiration/1/weeks";
+    let plain = TcpStream::connect(broker.address("management")).await.unwrap();
+    let answer = http(plain, check).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let answer = http(dial(&pki, broker.address("management_tls")).await.unwrap(), check).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
 /// Goal: who forgets the s in https is told so, where he looks.
 #[tokio::test]
 async fn plain_http_on_the_port_for_https_is_answered_with_the_reason() {

@@ -119,9 +119,36 @@ pub(super) struct Entered<T = ()> {
     pub(super) what: T,
 }
 
-/// The same, whose handler asks by itself what its caller may.
+/// A request for what has a tag of its own. Who does not have it is told so before anything is looked for.
 #[derive(Debug)]
-pub(super) struct Unchecked(pub(super) Entered);
+pub(super) struct Unchecked {
+    site: Arc<Site>,
+    caller: Caller,
+    /// The vhost, or that it is not there.
+    vhost: Result<Arc<VHost>, Problem>,
+}
+
+impl Unchecked {
+    /// For those who make policies in the vhost.
+    ///
+    /// # Errors
+    /// 401 for others, 404 without the vhost.
+    pub(super) fn by_policymaker(self) -> Result<Entered, Problem> {
+        self.caller.must_make_policies()?;
+        let vhost = self.vhost?;
+        self.caller.must_make_policies_in(vhost.name())?;
+        Ok(Entered { site: self.site, caller: self.caller, vhost, what: () })
+    }
+
+    /// For administrators.
+    ///
+    /// # Errors
+    /// 401 for others, 404 without the vhost.
+    pub(super) fn by_administrator(self) -> Result<Entered, Problem> {
+        self.caller.must_administer()?;
+        Ok(Entered { site: self.site, caller: self.caller, vhost: self.vhost?, what: () })
+    }
+}
 
 impl<T> Entered<T> {
     /// The caller in the vhost, with his rights.
@@ -144,7 +171,8 @@ impl<T> Entered<T> {
 struct Asked {
     caller: Caller,
     path: Named,
-    vhost: Arc<VHost>,
+    /// The vhost, or that it is not there.
+    vhost: Result<Arc<VHost>, Problem>,
 }
 
 impl Asked {
@@ -155,9 +183,9 @@ impl Asked {
         let vhost = ShortString::new(path.get("vhost")?).ok();
         let vhost = vhost.and_then(|vhost| site.host().vhost(&vhost));
         let vhost = vhost.ok_or_else(|| match parts.method {
-            Method::PUT => Problem::missing("vhost_not_found"),
+            Method::PUT | Method::POST => Problem::missing("vhost_not_found"),
             _ => Problem::not_found(),
-        })?;
+        });
         Ok(Self { caller, path, vhost })
     }
 }
@@ -167,6 +195,7 @@ impl<T: InVHost> FromRequestParts<Arc<Site>> for Seen<T> {
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
         let Asked { caller, path, vhost } = Asked::read(parts, site).await?;
+        let vhost = vhost?;
         caller.must_see(vhost.name())?;
         let what = T::find(&vhost, &path)?;
         Ok(Self { vhost, caller, what })
@@ -178,6 +207,7 @@ impl<T: InVHost> FromRequestParts<Arc<Site>> for Entered<T> {
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
         let Asked { caller, path, vhost } = Asked::read(parts, site).await?;
+        let vhost = vhost?;
         caller.must_enter(vhost.name())?;
         let what = T::find(&vhost, &path)?;
         Ok(Self { site: Arc::clone(site), caller, vhost, what })
@@ -189,6 +219,6 @@ impl FromRequestParts<Arc<Site>> for Unchecked {
 
     async fn from_request_parts(parts: &mut Parts, site: &Arc<Site>) -> Result<Self, Problem> {
         let Asked { caller, vhost, .. } = Asked::read(parts, site).await?;
-        Ok(Self(Entered { site: Arc::clone(site), caller, vhost, what: () }))
+        Ok(Self { site: Arc::clone(site), caller, vhost })
     }
 }

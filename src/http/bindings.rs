@@ -187,5 +187,9 @@ pub(super) async fn delete(
     here: Entered<Ends>,
     Path((.., key)): OnePath,
 ) -> Result<Response, Problem> {
-    here.change(move |here| Ok(here.visitor()?.unbind(&here.what.binding(&key)?)?)).await
+    here.change(move |here| {
+        let binding = here.what.binding(&key)?;
+        Ok(here.visitor()?.unbind(&binding)?)
+    })
+    .await
 }

@@ -111,11 +111,7 @@ impl Caller {
     /// # Errors
     /// 401, for those who make no policies.
     pub(super) fn must_make_policies(&self) -> Result<(), Problem> {
-        if self.is_policymaker() {
-            Ok(())
-        } else {
-            Err(not("User not authorised to access object"))
-        }
+        if self.is_policymaker() { Ok(()) } else { Err(Problem::not_this()) }
     }
 
     /// # Errors
@@ -123,7 +119,7 @@ impl Caller {
     pub(super) fn must_make_policies_in(&self, vhost: &ShortString) -> Result<(), Problem> {
         self.must_make_policies()?;
         let may = self.is_administrator() || self.may_enter(vhost);
-        if may { Ok(()) } else { Err(not("User not authorised to access object")) }
+        if may { Ok(()) } else { Err(Problem::not_this()) }
     }
 
     /// Whether he has any permission in a vhost.

@@ -53,7 +53,7 @@ pub(super) async fn get(
     let rates = site.rates().against(site.now());
     let mut shown = forms::channel(site.node(), &report, channel, &rates);
     shown["consumer_details"] = consumers::of_channel(&site, &report, channel).into();
-    shown["deliveries"] = forms::deliveries_of_channel(&report, channel).into();
+    shown["deliveries"] = forms::deliveries_of_channel(&report, channel, &rates).into();
     shown["publishes"] = json!([]);
     one(&query, shown)
 }

@@ -66,7 +66,10 @@ impl Site {
     }
 
     /// Those of them that are in a vhost.
-    async fn ask_visible_in(&self, Seen { vhost, caller, .. }: &Seen) -> Vec<ConnectionReport> {
+    pub(super) async fn ask_visible_in(
+        &self,
+        Seen { vhost, caller, .. }: &Seen,
+    ) -> Vec<ConnectionReport> {
         let mut reports = self.ask_visible(caller).await;
         reports.retain(|report| report.vhost == *vhost.name());
         reports
@@ -128,7 +131,7 @@ pub(super) async fn find(
     name: &str,
 ) -> Result<ConnectionReport, Problem> {
     let report = site.ask_connection(name).await.ok_or_else(Problem::not_found)?;
-    if caller.sees_user(&report.user) { Ok(report) } else { Err(Problem::access_refused()) }
+    if caller.sees_user(&report.user) { Ok(report) } else { Err(Problem::not_this()) }
 }
 
 /// `GET /api/connections/{name}`.
@@ -170,7 +173,7 @@ pub(super) async fn close(
 ) -> Result<Changed, Problem> {
     let report = find(&site, &caller, &name).await?;
     if !caller.is_administrator() && report.user != caller.name() {
-        return Err(Problem::access_refused());
+        return Err(Problem::not_this());
     }
     site.host().close_connection(report.id, &reason(&headers));
     Ok(Changed::Done)
@@ -184,7 +187,7 @@ pub(super) async fn close_of_user(
     headers: HeaderMap,
 ) -> Result<Changed, Problem> {
     if !caller.is_administrator() && user != caller.name() {
-        return Err(Problem::access_refused());
+        return Err(Problem::not_this());
     }
     site.host().close_user_connections(&user, &reason(&headers));
     Ok(Changed::Done)

@@ -38,12 +38,14 @@ fn of_connections(site: &Site, reports: &[ConnectionReport]) -> Vec<Value> {
 
 /// The consumers of a queue, and what they got, by channel.
 pub(super) async fn of_queue(site: &Site, queue: &QueueCell) -> (Vec<Value>, Vec<Value>) {
+    site.rates().want_connections();
     let mut reports = site.ask_connections().await;
     reports.retain(|report| report.vhost == queue.vhost);
     for channel in reports.iter_mut().flat_map(|report| &mut report.channels) {
         channel.consumers.retain(|consumer| consumer.queue == queue.name);
     }
-    let deliveries = forms::deliveries_of_queue(site.node(), &queue.name, &reports);
+    let rates = site.rates().against(site.now());
+    let deliveries = forms::deliveries_of_queue(site.node(), &queue.name, &reports, &rates);
     (of_connections(site, &reports), deliveries)
 }
 
@@ -53,18 +55,16 @@ pub(super) async fn all(
     caller: Caller,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let mut reports = site.ask_connections().await;
-    reports.retain(|report| caller.sees(&report.vhost));
+    let reports = site.ask_visible(&caller).await;
     list(&query, move || of_connections(&site, &reports)).await
 }
 
 /// `GET /api/consumers/{vhost}`.
 pub(super) async fn of_vhost(
     State(site): Shared,
-    Seen { vhost, .. }: Seen,
+    seen: Seen,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    let mut reports = site.ask_connections().await;
-    reports.retain(|report| report.vhost == *vhost.name());
+    let reports = site.ask_visible_in(&seen).await;
     list(&query, move || of_connections(&site, &reports)).await
 }

@@ -50,7 +50,7 @@ pub(super) async fn export_vhost(
     Path(vhost): Path<String>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    site.vhost(&vhost)?;
+    site.vhost(&vhost).map_err(|_| Problem::bad_request("vhost_not_found"))?;
     let exported =
         tokio::task::spawn_blocking(move || site.host().export_vhost_definitions(&vhost));
     let exported = exported.await.map_err(|_| Problem::internal())??;

@@ -14,6 +14,7 @@ use super::problem::Problem;
 use super::site::{Listening, Site};
 use super::summary::Summary;
 use crate::broker::exchange::ExchangeKind;
+use crate::broker::vhost::VHost;
 
 type Shared = State<Arc<Site>>;
 
@@ -28,17 +29,17 @@ pub(super) async fn get(
     let is_monitor = caller.is_monitor();
     let summed = tokio::task::spawn_blocking(move || {
         if is_monitor {
-            return (Summary::of_broker(of_site.host()), of_site);
+            return (Summary::of_broker(of_site.host()), None);
         }
         let mut all = Summary::default();
         for vhost in &vhosts {
             all.add(&Summary::of(vhost));
         }
-        (all, of_site)
+        (all, Some(vhosts))
     });
-    let (summary, site) = summed.await.map_err(|_| Problem::internal())?;
+    let (summary, only) = summed.await.map_err(|_| Problem::internal())?;
     let mut shown = described(&site);
-    counted(&site, &summary, is_monitor, &mut shown);
+    counted(&site, &summary, only.as_deref(), &mut shown);
     if is_monitor {
         let listeners = site.listening().iter().map(|it| listener(&site, it));
         shown.insert("listeners".to_owned(), listeners.collect());
@@ -77,10 +78,19 @@ fn described(site: &Site) -> Map<String, Value> {
     }
 }
 
-/// What it has, and what it did. Connections and channels are told only to those who see all of them.
-fn counted(site: &Site, summary: &Summary, is_monitor: bool, shown: &mut Map<String, Value>) {
+/// What it has, and what it did; or only what some vhosts have and did, for who sees no others. Connections and
+/// channels are told only to those who see all of them.
+fn counted(
+    site: &Site,
+    summary: &Summary,
+    only: Option<&[Arc<VHost>]>,
+    shown: &mut Map<String, Value>,
+) {
     let rates = site.rates().against(site.now());
-    let (counts, depth) = rates.overall(summary);
+    let (counts, depth) = match only {
+        Some(vhosts) => rates.of_vhosts(vhosts.iter().map(|vhost| vhost.name()), summary),
+        None => rates.overall(summary),
+    };
     let churn = site.host().churn();
     let mut totals = Map::new();
     depth.put(&mut totals);
@@ -89,9 +99,9 @@ fn counted(site: &Site, summary: &Summary, is_monitor: bool, shown: &mut Map<Str
     counts.put(&mut stats);
     shown.insert("message_stats".to_owned(), stats.into());
     let mut rates_of_churn = Map::new();
-    rates.churn(&churn, &summary.totals).put(&mut rates_of_churn);
+    rates.churn(&churn, &site.host().traffic()).put(&mut rates_of_churn);
     shown.insert("churn_rates".to_owned(), rates_of_churn.into());
-    let of_all = |count: u64| if is_monitor { count } else { 0 };
+    let of_all = |count: u64| if only.is_none() { count } else { 0 };
     let objects = json!({
         "connections": of_all(churn.connections_opened - churn.connections_closed),
         "channels": of_all(churn.channels_opened - churn.channels_closed),

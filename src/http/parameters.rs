@@ -62,11 +62,11 @@ pub(super) async fn of_component(
 
 /// `GET /api/parameters/{component}/{vhost}`.
 pub(super) async fn of_vhost(
-    Unchecked(Entered { site, caller, vhost, .. }): Unchecked,
+    asked: Unchecked,
     Path((component, _)): Path<(String, String)>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_make_policies_in(vhost.name())?;
+    let Entered { site, vhost, .. } = asked.by_policymaker()?;
     list(&query, move || of_vhosts(&site, &[vhost], Some(&component))).await
 }
 
@@ -74,11 +74,11 @@ type OnePath = Path<(String, String, String)>;
 
 /// `GET /api/parameters/{component}/{vhost}/{name}`.
 pub(super) async fn get(
-    Unchecked(Entered { site, caller, vhost, .. }): Unchecked,
+    asked: Unchecked,
     Path((component, _, name)): OnePath,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_make_policies_in(vhost.name())?;
+    let Entered { site, vhost, .. } = asked.by_policymaker()?;
     let parameters = site.host().parameters(&vhost);
     let found = parameters.iter().find(|it| it.component == component && it.name == name);
     one(&query, shown(&vhost, found.ok_or_else(Problem::not_found)?))
@@ -92,20 +92,20 @@ const POLICY: &str = "policy";
 
 /// What has paths of its own for administrators is theirs here as well. RabbitMQ 3.10 lets policymakers set it
 /// this way.
-fn must_set(here: &Entered, component: &str) -> Result<(), Problem> {
+fn enter_to_set(asked: Unchecked, component: &str) -> Result<Entered, Problem> {
     match component {
-        "operator_policy" | "vhost-limits" => here.caller.must_administer(),
-        _ => here.caller.must_make_policies_in(here.vhost.name()),
+        "operator_policy" | "vhost-limits" => asked.by_administrator(),
+        _ => asked.by_policymaker(),
     }
 }
 
 /// `PUT /api/parameters/{component}/{vhost}/{name}`.
 pub(super) async fn put(
-    Unchecked(here): Unchecked,
+    asked: Unchecked,
     Path((component, vhost, name)): OnePath,
     body: Body,
 ) -> Result<Response, Problem> {
-    must_set(&here, &component)?;
+    let here = enter_to_set(asked, &component)?;
     if component == POLICY {
         return Err(Problem::bad_request("policies may not be set using this method"));
     }
@@ -118,10 +118,10 @@ pub(super) async fn put(
 
 /// `DELETE /api/parameters/{component}/{vhost}/{name}`.
 pub(super) async fn delete(
-    Unchecked(here): Unchecked,
+    asked: Unchecked,
     Path((component, vhost, name)): OnePath,
 ) -> Result<Response, Problem> {
-    must_set(&here, &component)?;
+    let here = enter_to_set(asked, &component)?;
     here.change(move |Entered { site, caller, .. }| {
         let deleted =
             caller.acting(site).delete_parameter(&vhost, (&component, &name), site.now())?;

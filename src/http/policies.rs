@@ -36,10 +36,10 @@ impl Whose {
         policies
     }
 
-    fn must_be_let(self, here: &Entered) -> Result<(), Problem> {
+    fn enter(self, asked: Unchecked) -> Result<Entered, Problem> {
         match self {
-            Self::Users => here.caller.must_make_policies_in(here.vhost.name()),
-            Self::Operators => here.caller.must_administer(),
+            Self::Users => asked.by_policymaker(),
+            Self::Operators => asked.by_administrator(),
         }
     }
 
@@ -75,22 +75,22 @@ impl Whose {
     /// `GET .../{vhost}/{name}`.
     pub(super) async fn get(
         self,
-        Unchecked(here): Unchecked,
+        asked: Unchecked,
         Path((_, name)): Path<(String, String)>,
         QueryOf(query): Query,
     ) -> Result<Response, Problem> {
-        self.must_be_let(&here)?;
+        let here = self.enter(asked)?;
         one(&query, forms::policy(here.vhost.name(), &*self.find(&here.vhost, &name)?))
     }
 
     /// `PUT .../{vhost}/{name}`.
     pub(super) async fn put(
         self,
-        Unchecked(here): Unchecked,
+        asked: Unchecked,
         Path((_, name)): Path<(String, String)>,
         body: Body,
     ) -> Result<Response, Problem> {
-        self.must_be_let(&here)?;
+        let here = self.enter(asked)?;
         let policy = read(&name, &body)?;
         here.change(move |Entered { site, caller, vhost, .. }| {
             let was_there = self.find(vhost, &name).is_ok();
@@ -107,10 +107,10 @@ impl Whose {
     /// `DELETE .../{vhost}/{name}`.
     pub(super) async fn delete(
         self,
-        Unchecked(here): Unchecked,
+        asked: Unchecked,
         Path((_, name)): Path<(String, String)>,
     ) -> Result<Response, Problem> {
-        self.must_be_let(&here)?;
+        let here = self.enter(asked)?;
         here.change(move |Entered { site, caller, vhost, .. }| {
             let acting = caller.acting(site);
             Changed::deleted(match self {

@@ -62,6 +62,11 @@ impl Problem {
         Self::not_authorised("Access refused.")
     }
 
+    /// 401 for what is somebody else's.
+    pub(super) fn not_this() -> Self {
+        Self::not_authorised("User not authorised to access object")
+    }
+
     /// 400 for a body that is too large; later versions of HTTP have 413 for it.
     pub(super) fn too_large() -> Self {
         Self::bad_request("Exceeded HTTP request body size limit")
@@ -118,7 +123,7 @@ impl From<AdminError> for Problem {
     fn from(error: AdminError) -> Self {
         match error {
             AdminError::UnknownVHost(_) => Self::missing("vhost_not_found"),
-            AdminError::UnknownUser(_) => Self::bad_request("user_not_found"),
+            AdminError::UnknownUser(user) => Self::bad_request(json!(["no_such_user", user.0])),
             AdminError::Parameter(error) => Self::validation_failed(&error),
             AdminError::Policy(error) => Self::validation_failed(&error),
             error => Self::bad_request(error.to_string()),

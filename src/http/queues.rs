@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::access::{Entered, Seen};
+use super::access::{Entered, Seen, Unchecked};
 use super::bindings::list_bindings;
 use super::body::Body;
 use super::caller::Caller;
@@ -155,10 +155,12 @@ pub(super) async fn purge(here: Entered<Arc<QueueCell>>) -> Result<Response, Pro
 
 /// `POST /api/queues/{vhost}/{queue}/actions`. There are no mirrors that could be behind.
 pub(super) async fn act(
-    Seen { caller, .. }: Seen<Arc<QueueCell>>,
+    asked: Unchecked,
+    Path((_, queue)): Path<(String, String)>,
     body: Body,
 ) -> Result<Response, Problem> {
-    caller.must_administer()?;
+    let here = asked.by_administrator()?;
+    here.vhost.queue(&name(&queue)?).map_err(|_| Problem::not_found())?;
     body.must_have(&["action"])?;
     match body.text("action")?.as_deref() {
         Some("sync" | "cancel_sync") => Ok(StatusCode::NO_CONTENT.into_response()),

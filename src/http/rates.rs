@@ -34,6 +34,12 @@ impl<const N: usize> Default for Counts<N> {
     }
 }
 
+impl<const N: usize> Counts<N> {
+    fn add(&mut self, more: &Self) {
+        self.0.iter_mut().zip(more.0).for_each(|(sum, more)| *sum += more);
+    }
+}
+
 /// What queues count, and what of it is in them now.
 const QUEUE: [&str; 9] = [
     "publish",
@@ -47,6 +53,17 @@ const QUEUE: [&str; 9] = [
     "redeliver",
 ];
 const DEPTH: [&str; 3] = ["messages", "messages_ready", "messages_unacknowledged"];
+/// What a channel counts of a queue's messages.
+const DELIVERIES: [&str; 8] = [
+    "deliver",
+    "deliver_no_ack",
+    "get",
+    "get_no_ack",
+    "get_empty",
+    "deliver_get",
+    "ack",
+    "redeliver",
+];
 const EXCHANGE: [&str; 2] = ["publish_in", "publish_out"];
 const OVERALL: [&str; 12] = [
     "publish",
@@ -94,6 +111,11 @@ impl<const N: usize> Flow<N> {
             let rate = if self.seconds > 0.0 { grown / self.seconds } else { 0.0 };
             object.insert(format!("{name}_details"), json!({ "rate": rate }));
         }
+    }
+
+    /// Whether anything was counted since the sample.
+    pub(super) fn has_moved(&self) -> bool {
+        self.now != self.before
     }
 
     /// The same as an object of their own; nothing where nothing was ever counted.
@@ -162,6 +184,12 @@ fn channel_counts(stats: &ChannelStats) -> Counts<12> {
     ])
 }
 
+fn delivery_counts(stats: &ChannelStats) -> Counts<8> {
+    let Counts([.., deliver, no_ack, get, get_no_ack, empty, deliver_get, ack, redeliver]) =
+        channel_counts(stats);
+    Counts([deliver, no_ack, get, get_no_ack, empty, deliver_get, ack, redeliver])
+}
+
 fn depth(ready: u64, unacked: u64) -> Counts<3> {
     Counts([ready + unacked, ready, unacked])
 }
@@ -211,6 +239,8 @@ pub(super) struct Sample {
 struct SampledConnection {
     octets: Counts<2>,
     channels: HashMap<u16, Counts<12>>,
+    /// What consumers got, by channel and queue.
+    deliveries: HashMap<(u16, ShortString), Counts<8>>,
 }
 
 impl Sample {
@@ -262,7 +292,15 @@ impl Sample {
 fn sampled(report: &ConnectionReport) -> (ConnectionId, SampledConnection) {
     let channel = |it: &ChannelReport| (it.number.0, channel_counts(&it.stats));
     let channels = report.channels.iter().map(channel).collect();
-    (report.id, SampledConnection { octets: octets(&report.traffic), channels })
+    let mut deliveries = HashMap::new();
+    for channel in &report.channels {
+        let by_queue = channel.deliveries().into_iter();
+        deliveries
+            .extend(by_queue.map(|(queue, stats)| {
+                ((channel.number.0, queue.clone()), delivery_counts(&stats))
+            }));
+    }
+    (report.id, SampledConnection { octets: octets(&report.traffic), channels, deliveries })
 }
 
 fn sum_of_octets<'a>(connections: impl Iterator<Item = &'a ConnectionReport>) -> Counts<2> {
@@ -380,6 +418,21 @@ impl Comparison {
         (counts, self.flow(DEPTH, depth, Some(self.sample.depth)))
     }
 
+    /// What some vhosts count together, and what is in their queues.
+    pub(super) fn of_vhosts<'a>(
+        &self,
+        names: impl Iterator<Item = &'a ShortString>,
+        summary: &Summary,
+    ) -> (Flow<12>, Flow<3>) {
+        let (mut counts, mut depths) = (Counts::default(), Counts::default());
+        for (own_counts, own_depths, _) in names.filter_map(|name| self.sample.vhosts.get(name)) {
+            counts.add(own_counts);
+            depths.add(own_depths);
+        }
+        let flow = self.flow(OVERALL, overall_counts(summary), Some(counts));
+        (flow, self.flow(DEPTH, depth(summary.ready, summary.unacked), Some(depths)))
+    }
+
     pub(super) fn churn(&self, churn: &Churn, totals: &VHostTotals) -> Flow<7> {
         self.flow(CHURN, churn_counts(churn, totals), Some(self.sample.churn))
     }
@@ -434,6 +487,26 @@ impl Comparison {
         }
         flow
     }
+
+    /// What the consumers of a channel got from a queue.
+    pub(super) fn deliveries(
+        &self,
+        connection: ConnectionId,
+        (channel, queue): (u16, &ShortString),
+        stats: &ChannelStats,
+    ) -> Flow<8> {
+        let now = delivery_counts(stats);
+        let of_sample = self.sample.connections.as_ref();
+        let before = of_sample
+            .and_then(|it| it.get(&connection)?.deliveries.get(&(channel, queue.clone())))
+            // Consumers may have gone, and others come.
+            .filter(|before| before.0.iter().zip(now.0).all(|(before, now)| *before <= now));
+        let mut flow = self.flow(DELIVERIES, now, before.copied());
+        if of_sample.is_none() {
+            flow.seconds = 0.0;
+        }
+        flow
+    }
 }
 
 #[cfg(test)]
@@ -452,6 +525,31 @@ mod tests {
     fn what_never_counted_anything_shows_nothing() {
         let flow = Flow { names: ["publish"], now: Counts([0]), before: Counts([0]), seconds: 4.0 };
         assert_eq!(flow.object(), None);
+    }
+
+    /// Goal: who sees one vhost of several has its rates, and not what all of them had counted taken off them.
+    #[test]
+    fn the_rates_of_some_vhosts_are_against_what_those_had() {
+        let start = crate_clock();
+        let mut sample = Sample::empty(start);
+        sample.overall.0[0] = 100;
+        for (vhost, published) in [("seen", 10), ("other", 90)] {
+            let mut counts = Counts::default();
+            counts.0[0] = published;
+            let of_vhost = (counts, Counts([published, published, 0]), Counts::default());
+            sample.vhosts.insert(ShortString::new(vhost).unwrap(), of_vhost);
+        }
+        let rates = Rates::new(start, Epoch::new(start, 0));
+        rates.samples.lock().clear();
+        rates.add(sample);
+        let now = rates.against(start + Duration::from_secs(5));
+        let mut summary = Summary { ready: 20, ..Summary::default() };
+        summary.totals.publishes.published = 30;
+        let seen = ShortString::new("seen").unwrap();
+        let (counts, depth) = now.of_vhosts([&seen].into_iter(), &summary);
+        let rate = |flow: Option<Value>, name: &str| flow.unwrap()[name]["rate"].clone();
+        assert_eq!(rate(counts.object(), "publish_details"), 4.0);
+        assert_eq!(rate(depth.object(), "messages_details"), 2.0);
     }
 
     #[test]

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::access::Administrator;
 use super::body::Body;
-use super::caller::Caller;
 use super::change::Changed;
 use super::listing::{Query, json_of, list, one};
 use super::problem::Problem;
@@ -48,11 +47,10 @@ pub(super) async fn without_permissions(
 /// `GET /api/users/{user}`.
 pub(super) async fn get(
     State(site): Shared,
-    caller: Caller,
+    _: Administrator,
     Path(name): Path<String>,
     QueryOf(query): Query,
 ) -> Result<Response, Problem> {
-    caller.must_be_or_administer(&name)?;
     one(&query, shown(&site.host().user(&name).ok_or_else(Problem::not_found)?))
 }
 

@@ -3,6 +3,7 @@
 //! What a connection did, and what it holds, is the state of the task that serves it. So it is asked, and
 //! answers between two reads: what it says is exact, and costs it nothing while nobody asks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use amqp_codec::{ChannelId, FieldTable, ShortString};
@@ -89,6 +90,18 @@ pub struct ChannelReport {
     pub acks_uncommitted: usize,
     /// What it did so far.
     pub stats: ChannelStats,
+}
+
+impl ChannelReport {
+    /// What its consumers got, by queue.
+    pub fn deliveries(&self) -> BTreeMap<&ShortString, ChannelStats> {
+        let mut by_queue = BTreeMap::<_, ChannelStats>::new();
+        for consumer in &self.consumers {
+            let stats = by_queue.entry(&consumer.queue).or_default();
+            *stats = *stats + consumer.stats;
+        }
+        by_queue
+    }
 }
 
 /// A consumer of a queue.

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use lapin::options::{BasicConsumeOptions, BasicPublishOptions};
+use lapin::types::FieldTable;
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use leveret::Broker;
+
 use crate::support::{Api, broker, run};
 
 /// The value of a metric.
@@ -119,7 +124,9 @@ fn rabbitmqs_dashboards_know_whose_the_metrics_are_and_where_they_were_scraped()
             assert_eq!(identity["rabbitmq_endpoint"], endpoint);
             assert_ne!((&*identity["rabbitmq_node"], &*identity["rabbitmq_cluster"]), ("", ""));
             let build = labels(&text, "rabbitmq_build_info");
-            assert_ne!(build["rabbitmq_version"], "");
+            for version in ["rabbitmq_version", "prometheus_plugin_version", "product_version"] {
+                assert_ne!(build[version], "", "{path}: {version}");
+            }
         }
     });
 }
@@ -213,7 +220,7 @@ fn details_are_of_what_is_asked_for() {
 }
 
 /// The totals of the broker as a whole.
-async fn totals(broker: &leveret::Broker) -> BTreeMap<String, f64> {
+async fn totals(broker: &Broker) -> BTreeMap<String, f64> {
     let text = Api::metrics_of(broker).get("/metrics").await.body;
     let samples = text.lines().filter_map(|line| line.rsplit_once(' '));
     let kept = ["rabbitmq_global_", "rabbitmq_queue_", "rabbitmq_queues_"];
@@ -275,6 +282,151 @@ fn queues_tell_their_capacity_and_head_and_the_cluster_its_exchanges() {
             "rabbitmq_cluster_exchange_bindings{vhost=\"/\",exchange=\"amq.topic\",type=\"topic\"} 0",
         ] {
             assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+        }
+    });
+}
+
+/// The names of the labels of each metric, of whatever sample comes first.
+fn label_names(text: &str) -> BTreeMap<&str, String> {
+    let samples = text.lines().filter(|line| !line.starts_with('#'));
+    let named = samples.filter_map(|line| {
+        let (name, rest) = line.split_once('{')?;
+        let (inner, _) = rest.rsplit_once('}')?;
+        let labels = inner.split("\",").filter_map(|pair| Some(pair.split_once('=')?.0));
+        Some((name, labels.collect::<Vec<_>>().join(" ")))
+    });
+    let mut first = BTreeMap::new();
+    for (name, labels) in named {
+        first.entry(name).or_insert(labels);
+    }
+    first
+}
+
+/// What there is of each object, by family, and its labels.
+const PER_OBJECT: [(&str, &str, &str); 24] = [
+    ("queue_coarse_metrics", "queue_messages", "vhost queue"),
+    ("queue_coarse_metrics", "queue_messages_ready", "vhost queue"),
+    ("queue_coarse_metrics", "queue_messages_unacked", "vhost queue"),
+    ("queue_consumer_count", "queue_consumers", "vhost queue"),
+    ("queue_metrics", "queue_info", "vhost queue queue_type membership"),
+    ("queue_metrics", "queue_messages_bytes", "vhost queue"),
+    ("queue_metrics", "queue_messages_ram", "vhost queue"),
+    ("queue_metrics", "queue_process_memory_bytes", "vhost queue"),
+    ("channel_queue_metrics", "queue_messages_published_total", "vhost queue"),
+    ("channel_queue_metrics", "queue_messages_delivered_ack_total", "vhost queue"),
+    ("queue_delivery_metrics", "queue_messages_acked_total", "vhost queue"),
+    ("queue_delivery_metrics", "queue_get_empty_total", "vhost queue"),
+    ("exchange_metrics", "exchange_messages_published_total", "vhost exchange"),
+    ("channel_exchange_metrics", "exchange_messages_routed_total", "vhost exchange"),
+    ("channel_exchange_metrics", "channel_messages_published_total", "channel vhost"),
+    ("channel_metrics", "channel_consumers", "channel vhost"),
+    ("channel_metrics", "channel_messages_unacked", "channel vhost"),
+    ("channel_metrics", "channel_messages_unconfirmed", "channel vhost"),
+    ("channel_metrics", "channel_prefetch", "channel vhost"),
+    ("connection_coarse_metrics", "connection_incoming_bytes_total", "connection vhost"),
+    ("connection_coarse_metrics", "connection_outgoing_bytes_total", "connection vhost"),
+    ("connection_metrics", "connection_incoming_packets_total", "connection vhost"),
+    ("connection_metrics", "connection_pending_packets", "connection vhost"),
+    ("connection_metrics", "connection_channels", "connection vhost"),
+];
+
+/// Goal: what is seen of each object has the labels that say which one it is, whichever way it is asked for, and only of
+/// the vhosts that are asked for.
+#[test]
+fn each_object_has_its_numbers_under_its_own_labels() {
+    run(async {
+        let broker = broker().await;
+        let (api, metrics) = (Api::of(&broker), Api::metrics_of(&broker));
+        for vhost in ["%2F", "v"] {
+            api.put(&format!("/api/vhosts/{vhost}"), "{}").await;
+            api.put(&format!("/api/queues/{vhost}/q"), "{}").await;
+        }
+        let connection =
+            Connection::connect(&broker.uri(), ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let publish = BasicPublishOptions::default();
+        let sent =
+            channel.basic_publish("".into(), "q".into(), publish, b"x", BasicProperties::default());
+        sent.await.unwrap();
+        let consume = BasicConsumeOptions::default();
+        // Its answer comes after what was published before.
+        channel
+            .basic_consume("q".into(), "c".into(), consume, FieldTable::default())
+            .await
+            .unwrap();
+
+        let all = metrics.get("/metrics/per-object").await.body;
+        let in_all = label_names(&all);
+        for (family, metric, labels) in PER_OBJECT {
+            let own = format!("rabbitmq_{metric}");
+            assert_eq!(in_all.get(&*own).map(String::as_str), Some(labels), "{own}");
+            let path = format!("/metrics/detailed?family={family}&vhost=%2F");
+            let detailed = metrics.get(&path).await.body;
+            let own = format!("rabbitmq_detailed_{metric}");
+            let found = label_names(&detailed).remove(&*own);
+            assert_eq!(found.as_deref(), Some(labels), "{path}: {own}");
+            assert!(!detailed.contains("vhost=\"v\""), "{path}: {detailed}");
+        }
+        let names: Vec<_> = all.lines().map(|line| line.split(['{', ' ']).next()).collect();
+        for metric in DASHBOARDS {
+            let metric = format!("rabbitmq_{metric}");
+            assert!(names.contains(&Some(&metric)), "{metric}");
+        }
+    });
+}
+
+/// Goal: a scrape of everything is one that Prometheus takes: it refuses all of it where a sample is there twice.
+#[test]
+fn all_families_together_tell_nothing_twice() {
+    run(async {
+        let broker = broker().await;
+        Api::of(&broker).put("/api/queues/%2F/q", "{}").await;
+        let families = PER_OBJECT.map(|(family, ..)| format!("family={family}")).join("&");
+        let path = format!("/metrics/detailed?{families}");
+        let text = Api::metrics_of(&broker).get(&path).await.body;
+        let mut samples: Vec<_> = text.lines().filter_map(|it| it.rsplit_once(' ')).collect();
+        samples.retain(|(name, _)| !name.starts_with('#'));
+        samples.sort_unstable();
+        let twice: Vec<_> = samples.windows(2).filter(|pair| pair[0].0 == pair[1].0).collect();
+        assert!(twice.is_empty(), "{twice:?}");
+        assert!(samples.len() > 20, "{text}");
+    });
+}
+
+/// Goal: where a password is asked for, it is for every path, and of who may monitor.
+#[test]
+fn metrics_with_a_password_are_for_who_may_monitor() {
+    run(async {
+        let broker = Broker::builder().management_port(0).prometheus_port(0);
+        let broker = broker.configure(|config| config.web.prometheus_authentication = true);
+        let broker = broker.start().await.unwrap();
+        let api = Api::of(&broker);
+        for (user, tags) in [("plain", ""), ("manager", "management"), ("monitor", "monitoring")] {
+            let body = format!(r#"{{"password":"p","tags":"{tags}"}}"#);
+            api.put(&format!("/api/users/{user}"), &body).await;
+        }
+        let metrics = Api::metrics_of(&broker);
+        for path in [
+            "/metrics",
+            "/metrics/per-object",
+            "/metrics/detailed?family=queue_coarse_metrics&vhost=%2F",
+            "/metrics/memory-breakdown",
+        ] {
+            let nobody = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+            let answer = metrics.raw(nobody.as_bytes()).await;
+            assert_eq!((answer.status, answer.body.contains("rabbitmq_")), (401, false), "{path}");
+            assert!(answer.header("www-authenticate").is_some(), "{path}");
+            for (user, password, status) in [
+                ("monitor", "wrong", 401),
+                ("plain", "p", 401),
+                ("manager", "p", 401),
+                ("monitor", "p", 200),
+                ("guest", "guest", 200),
+            ] {
+                let answer = metrics.login(user, password).get(path).await;
+                assert_eq!(answer.status, status, "{path} as {user}");
+                assert_eq!(answer.body.contains("rabbitmq_identity_info"), status == 200, "{path}");
+            }
         }
     });
 }

@@ -101,6 +101,17 @@ fn queues_are_listed_in_one_vhost_or_in_all() {
     assert_eq!(broker.json("leveret vhost list").as_array().unwrap().len(), 1);
 }
 
+/// Goal: a vhost without a type of its own for queues is not shown with one that is called "undefined", as the API has it;
+/// RabbitMQ's commands go on printing that, and so do those that are called as they are.
+#[test]
+fn a_vhost_shows_a_type_for_queues_only_where_it_has_one() {
+    let broker = Broker::start();
+    broker.ok("leveret vhost add typed --default-queue-type quorum");
+    let table = broker.ok("leveret vhost list --format csv");
+    let types = table.lines().map(|line| line.split(',').rev().nth(3).unwrap());
+    assert_eq!(types.collect::<Vec<_>>(), ["default queue type", "", "quorum"], "{table}");
+}
+
 #[test]
 fn users_have_passwords_tags_limits_and_permissions() {
     let broker = Broker::start();

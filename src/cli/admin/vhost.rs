@@ -14,7 +14,7 @@ const COLUMNS: [Column; 7] = [
     Column::new("name", "name"),
     Column::new("description", "description"),
     Column::new("tags", "tags"),
-    Column::new("default queue type", "default_queue_type"),
+    Column::new("default queue type", "metadata.default_queue_type"),
     Column::new("messages", "messages"),
     Column::new("ready", "messages_ready"),
     Column::new("unacked", "messages_unacknowledged"),

@@ -1,13 +1,12 @@
 //! A channel as JSON.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use amqp_codec::ShortString;
 use serde_json::{Map, Value, json};
 
 use super::{moment, text};
-use crate::http::rates::Comparison;
+use crate::http::rates::{Comparison, Flow};
 use crate::session::{ChannelReport, ChannelStats, ConnectionReport, Peer};
 
 /// How RabbitMQ names a channel: its connection's name, and its number.
@@ -49,17 +48,14 @@ pub(in crate::http) fn channel_details(
 pub(in crate::http) fn deliveries_of_channel(
     connection: &ConnectionReport,
     channel: &ChannelReport,
+    rates: &Comparison,
 ) -> Vec<Value> {
-    let mut by_queue = BTreeMap::<&ShortString, ChannelStats>::new();
-    for consumer in &channel.consumers {
-        let stats = by_queue.entry(&consumer.queue).or_default();
-        *stats = *stats + consumer.stats;
-    }
     let of_queue = |(queue, stats): (&ShortString, ChannelStats)| {
+        let counts = rates.deliveries(connection.id, (channel.number.0, queue), &stats);
         let queue = json!({ "name": text(queue), "vhost": text(&connection.vhost) });
-        json!({ "queue": queue, "stats": delivered(&stats) })
+        json!({ "queue": queue, "stats": all_of(&counts) })
     };
-    by_queue.into_iter().map(of_queue).collect()
+    channel.deliveries().into_iter().map(of_queue).collect()
 }
 
 /// What consumers of a queue got, by channel: those of these connections.
@@ -67,32 +63,29 @@ pub(in crate::http) fn deliveries_of_queue(
     node: &str,
     queue: &ShortString,
     connections: &[ConnectionReport],
+    rates: &Comparison,
 ) -> Vec<Value> {
     let channels = connections.iter().flat_map(|connection| {
         connection.channels.iter().map(move |channel| (connection, channel))
     });
     let of_channel = |(connection, channel): (&ConnectionReport, &ChannelReport)| {
-        let own = channel.consumers.iter().filter(|consumer| consumer.queue == *queue);
-        let stats = own.map(|consumer| consumer.stats).reduce(|sum, more| sum + more)?;
+        let stats = *channel.deliveries().get(queue)?;
+        let counts = rates.deliveries(connection.id, (channel.number.0, queue), &stats);
         let channel = channel_details(node, connection, channel);
-        Some(json!({ "channel_details": channel, "stats": delivered(&stats) }))
+        Some(json!({ "channel_details": channel, "stats": all_of(&counts) }))
     };
     channels.filter_map(of_channel).collect()
 }
 
-fn delivered(stats: &ChannelStats) -> Value {
-    let delivered = stats.delivered + stats.delivered_automatically;
-    json!({
-        "ack": stats.acknowledged,
-        "deliver": stats.delivered,
-        "deliver_get": delivered,
-        "deliver_no_ack": stats.delivered_automatically,
-        "redeliver": stats.redelivered,
-    })
+/// Also where nothing was counted yet.
+fn all_of(counts: &Flow<8>) -> Value {
+    let mut object = Map::new();
+    counts.put(&mut object);
+    object.into()
 }
 
 /// How long nothing goes on until RabbitMQ says so.
-const IDLE_AFTER: Duration = Duration::from_secs(5);
+pub(super) const IDLE_AFTER: Duration = Duration::from_secs(5);
 
 /// A channel.
 pub(in crate::http) fn channel(

@@ -3,6 +3,7 @@
 use amqp_codec::BasicProperties;
 use serde_json::{Map, Value, json};
 
+use super::channel::IDLE_AFTER;
 use super::{moment, text};
 use crate::broker::json::table;
 use crate::broker::policy::QueueKind;
@@ -50,9 +51,18 @@ pub(in crate::http) fn queue(
     depth.put(&mut object);
     policies(queue, &mut object);
     contents(&report, &mut object);
+    // Whose they are, where there are any, only their connections know.
+    if !report.has_exclusive_consumer {
+        object.insert("exclusive_consumer_tag".to_owned(), Value::Null);
+    }
+    if !report.is_single_active {
+        object.insert("single_active_consumer_tag".to_owned(), Value::Null);
+    }
     persistent(queue, &report, &mut object);
     let idle = report.last_used.max(epoch);
-    object.insert("idle_since".to_owned(), moment(idle));
+    if !counts.has_moved() && rates.since(idle) >= IDLE_AFTER {
+        object.insert("idle_since".to_owned(), moment(idle));
+    }
     let head = head.and_then(|head| BasicProperties::decode(head.properties()).ok()?.timestamp);
     object.insert("head_message_timestamp".to_owned(), head.into());
     let stats = counts.object();

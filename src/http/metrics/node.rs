@@ -94,6 +94,8 @@ pub(super) fn identity(out: &mut Exposition, site: &Site, endpoint: &str) {
     out.family("build_info", Gauge, "RabbitMQ & Erlang/OTP version info").sample(
         &[
             ("rabbitmq_version", identity.rabbitmq_version),
+            ("prometheus_plugin_version", identity.rabbitmq_version),
+            ("prometheus_client_version", env!("CARGO_PKG_VERSION")),
             ("product_name", "leveret"),
             ("product_version", env!("CARGO_PKG_VERSION")),
             ("erlang_version", ""),
