@@ -253,7 +253,7 @@ impl Broker {
     }
 
     /// Where who runs the broker reaches its management API over HTTP, with [`Broker::local_token`], and nobody else:
-    /// where there is only HTTPS and clients need a certificate.
+    /// where there is only HTTPS and clients need a certificate, or none at all for others.
     pub fn local_address(&self) -> Option<SocketAddr> {
         self.web.local
     }

@@ -281,8 +281,28 @@ fn a_variable_that_makes_no_sense_is_one_line_and_code_78() {
 fn tools_find_a_broker_that_keeps_nothing() {
     let Some(image) = Image::to_run_in() else { return skipped() };
     let container = Container::start(&image, &[], &[("LEVERET_DURABILITY", "none")]);
+    // The image's own variables name files that somebody may mount.
+    assert!(!container.log.iter().any(|line| line.contains("RABBITMQ_")), "{:#?}", container.log);
     assert_eq!(image.ok(&["rabbitmq-diagnostics", "-q", "ping"]), "Ping succeeded\n");
     assert_eq!(image.ok(&["rabbitmqctl", "-s", "list_users"]), "guest\t[administrator]\n");
+    assert_eq!(container.stop(), Some(0));
+}
+
+/// Goal: a container without a management API is as healthy, and steered by its tools, as RabbitMQ's without the plugin.
+#[test]
+fn tools_find_a_broker_without_a_management_api() {
+    let Some(image) = Image::to_run_in() else { return skipped() };
+    let off = [("LEVERET_MANAGEMENT_PORT", "off"), ("LEVERET_PROMETHEUS_PORT", "off")];
+    let container = Container::start(&image, &[], &off);
+    assert_eq!(image.ok(&["rabbitmq-diagnostics", "-q", "ping"]), "Ping succeeded\n");
+    image.ok(&["rabbitmq-diagnostics", "-q", "check_running"]);
+    image.ok(&["rabbitmq-diagnostics", "-q", "check_port_connectivity"]);
+    assert_eq!(image.ok(&["rabbitmqctl", "-s", "list_users"]), "guest\t[administrator]\n");
+    assert_eq!(image.ok(&["leveret", "queue", "list", "--format", "json"]), "[]\n");
+    // What they use is no listener of the broker's, and no secret of it is a password.
+    let listeners = image.ok(&["rabbitmq-diagnostics", "-s", "listeners"]);
+    assert!(!listeners.contains("protocol: http"), "{listeners}");
+    assert!(!container.log.iter().any(|line| line.contains("HTTP")), "{:#?}", container.log);
     assert_eq!(container.stop(), Some(0));
 }
 

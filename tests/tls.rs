@@ -483,6 +483,45 @@ async fn commands_about_a_broker_speak_https() {
     assert_eq!((code, text.contains("does not speak TLS")), (76, true), "{text}");
 }
 
+/// Goal: the load generator measures what TLS costs, large messages and all of its scenarios included.
+#[tokio::test]
+async fn the_load_generator_speaks_tls() {
+    let pki = Pki::new();
+    let broker = Running::start(&pki, &["--port=0"]).await;
+    let uri = format!("amqps://localhost:{}", broker.address("amqps").port());
+    let ca = pki.file("ca.pem").display().to_string();
+    let trusted = ["--uri", &uri, "--tls-ca-cert-file", &ca];
+    let perf = |arguments: &'static [&'static str]| [&["perf"], arguments, &trusted].concat();
+
+    for arguments in [
+        &["-x", "2", "-y", "2", "-C", "2000", "-s", "32", "-c", "100", "--verify"][..],
+        // Larger than what a session holds, so that both sides wait for each other.
+        &["-C", "20", "-s", "3000000", "--verify"],
+        &["--drain", "-C", "5000", "-s", "100", "-A", "10"],
+        &["churn", "connections", "--count", "5"],
+        &["idle", "connections", "--count", "5", "--rest", "0"],
+    ] {
+        let (code, text) = ask(&perf(arguments)).await;
+        assert_eq!(code, 0, "{arguments:?}: {text}");
+    }
+    let once = ["perf", "-C", "1", "-D", "1", "--uri", &uri];
+    let (code, text) = ask(&[&once[..], &["--insecure"]].concat()).await;
+    assert_eq!(code, 0, "{text}");
+
+    let other = Pki::new();
+    let others = other.file("ca.pem").display().to_string();
+    let (code, text) = ask(&[&once[..], &["--tls-ca-cert-file", &others]].concat()).await;
+    assert_eq!((code, text.contains("name its CA with --tls-ca-cert-file")), (1, true), "{text}");
+    let (code, text) = ask(&[&once[..], &["--tls-ca-cert-file", "/nowhere"]].concat()).await;
+    assert_eq!((code, text.contains("cannot read /nowhere")), (64, true), "{text}");
+    let address = format!("amqps://{}", broker.address("amqps"));
+    let (code, text) = ask(&["perf", "-C", "1", "-h", &address, "--tls-ca-cert-file", &ca]).await;
+    assert_eq!((code, text.contains("use a name of the certificate")), (1, true), "{text}");
+    let plain = format!("amqps://{}", broker.address("amqp"));
+    let (code, text) = ask(&["perf", "-C", "1", "-h", &plain, "--insecure"]).await;
+    assert_eq!((code, text.contains("is it the port for TLS?")), (1, true), "{text}");
+}
+
 /// Goal: where there is HTTPS only, commands on the broker's machine are let in without a word, and trust its certificate
 /// alone, the one it shows now.
 #[tokio::test]

@@ -18,6 +18,7 @@ mod man;
 mod memory;
 mod output;
 mod perf;
+mod perf_tls;
 mod private_file;
 mod rabbitmq;
 mod rabbitmq_conf;

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::EXIT_USAGE;
 use super::args::Stop;
+use super::perf_tls::TlsArgs;
 use super::scenarios::Scenario;
 use crate::net::now;
 use crate::perf::{
@@ -50,6 +51,9 @@ pub(super) struct PerfArgs {
     /// The broker
     #[arg(long, short = 'h', value_name = "URI", default_value = "amqp://localhost")]
     uri: Uri,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 
     /// Connections that publish
     #[arg(long, short = 'x', value_name = "N", default_value_t = 1)]
@@ -232,8 +236,13 @@ fn failed(problem: &str) -> ExitCode {
 
 fn parse(args: impl Iterator<Item = OsString>) -> Result<(PerfArgs, Plan), Stop> {
     let args = [OsString::from("leveret perf")].into_iter().chain(args);
-    let args =
+    let mut args =
         PerfArgs::try_parse_from(args).map_err(|error| Stop::of(&error, "leveret perf --help"))?;
+    let secured = match &mut args.scenario {
+        Some(scenario) => scenario.common_mut().secure(),
+        None => args.tls.apply(&mut args.uri),
+    };
+    secured.map_err(|error| Stop::Usage(error.to_string()))?;
     let plan = args.plan().map_err(|error| Stop::Usage(error.to_string()))?;
     Ok((args, plan))
 }

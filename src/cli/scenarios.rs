@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::api::AddressError;
+use super::perf_tls::TlsArgs;
 use crate::perf::{ChurnPlan, Churned, ExpiryPlan, Idle, IdlePlan, Uri};
 
 /// What to measure instead of a stream of messages.
@@ -23,6 +25,9 @@ pub(super) struct Common {
     /// The broker
     #[arg(long, short = 'h', value_name = "URI", default_value = "amqp://localhost")]
     uri: Uri,
+
+    #[command(flatten)]
+    tls: TlsArgs,
 
     /// Report the use of this process; may be repeated
     #[arg(long, value_name = "PID")]
@@ -130,7 +135,22 @@ pub(super) struct ExpireArgs {
     common: Common,
 }
 
+impl Common {
+    /// Makes the flags for TLS hold.
+    pub(super) fn secure(&mut self) -> Result<(), AddressError> {
+        self.tls.apply(&mut self.uri)
+    }
+}
+
 impl Scenario {
+    pub(super) fn common_mut(&mut self) -> &mut Common {
+        match self {
+            Self::Churn(args) => &mut args.common,
+            Self::Idle(args) => &mut args.common,
+            Self::Expire(args) => &mut args.common,
+        }
+    }
+
     pub(super) fn common(&self) -> &Common {
         match self {
             Self::Churn(args) => &args.common,

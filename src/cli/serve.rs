@@ -98,7 +98,7 @@ fn advice(error: &io::Error) -> &'static str {
 
 /// Runs the broker that the command line asks for.
 pub(super) fn run_serve(args: &Args) -> ExitCode {
-    let (config, warnings) = match load_config(args, std::env::vars_os()) {
+    let (mut config, warnings) = match load_config(args, std::env::vars_os()) {
         Ok(loaded) => loaded,
         Err(error) => return error.report(),
     };
@@ -116,6 +116,7 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!("cannot raise the limit of open files: {error}");
     }
+    config.web.for_commands = true;
     match serve(config, log) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

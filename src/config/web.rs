@@ -25,6 +25,10 @@ pub struct WebConfig {
     pub prometheus_per_object: bool,
     /// Metrics are for users who may monitor.
     pub prometheus_authentication: bool,
+    /// Commands of who runs the broker are answered where there is no management port, too: on a port of the
+    /// loopback interface, any that is free, where nobody else gets an answer. For a broker that is a process of its
+    /// own.
+    pub for_commands: bool,
 }
 
 impl Default for WebConfig {
@@ -39,6 +43,7 @@ impl Default for WebConfig {
             prometheus_path: "/metrics".to_owned(),
             prometheus_per_object: false,
             prometheus_authentication: false,
+            for_commands: false,
         }
     }
 }

@@ -99,16 +99,29 @@ impl Web {
                 endpoints.push(Endpoint { listener, service, tls: tls.clone() });
             }
         }
-        if management.is_none()
-            && management_tls.is_some()
-            && of_management.as_ref().is_some_and(asks_for_certificates)
-        {
-            let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
-            let listeners = listen(&loopback, 0, "--management-tls-port")?;
-            let local = |listener| Endpoint { listener, service: Service::Local, tls: None };
-            endpoints.extend(listeners.into_iter().map(local));
+        let is_closed_to_commands = match management_tls {
+            None => web.for_commands,
+            Some(_) => of_management.as_ref().is_some_and(asks_for_certificates),
+        };
+        if management.is_none() && is_closed_to_commands {
+            endpoints.extend(Self::listen_for_commands());
         }
         Ok(WebListeners { endpoints })
+    }
+
+    /// Where who runs the broker gets an answer, and nobody else. Clients can do without it.
+    fn listen_for_commands() -> Option<Endpoint> {
+        let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        match listen(&loopback, 0, "--management-port") {
+            Ok(listeners) => {
+                let listener = listeners.into_iter().next()?;
+                Some(Endpoint { listener, service: Service::Local, tls: None })
+            }
+            Err(error) => {
+                tracing::warn!("commands on this machine will get no answer: {error}");
+                None
+            }
+        }
     }
 }
 

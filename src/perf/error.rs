@@ -3,6 +3,7 @@
 use std::io;
 
 use amqp_codec::DecodeError;
+use tokio_rustls::rustls;
 
 /// Why a run failed. Each text is one line that says what can be done where something can.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,14 @@ pub enum PerfError {
         /// Host and port.
         address: String,
         /// What the system says.
+        source: io::Error,
+    },
+    /// There is no TLS with who listens there.
+    #[error("no TLS with {host}: {source}{}", tls_advice(.source))]
+    Tls {
+        /// The host of the URI.
+        host: String,
+        /// Why.
         source: io::Error,
     },
     /// The URI makes no sense.
@@ -71,4 +80,23 @@ pub enum PerfError {
     /// The plan can't be carried out.
     #[error("{0}")]
     Plan(String),
+}
+
+/// What to do about a handshake that failed.
+fn tls_advice(error: &io::Error) -> &'static str {
+    let error = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
+    match error {
+        Some(rustls::Error::InvalidCertificate(
+            rustls::CertificateError::NotValidForName
+            | rustls::CertificateError::NotValidForNameContext { .. },
+        )) => "; use a name of the certificate in the URI, or pass --insecure",
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            "; name its CA with --tls-ca-cert-file, or pass --insecure"
+        }
+        Some(rustls::Error::AlertReceived(_)) => {
+            "; where it asks for certificates, name one with --tls-cert-file and --tls-key-file"
+        }
+        Some(rustls::Error::InvalidMessage(_)) => "; is it the port for TLS?",
+        _ => "",
+    }
 }

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use super::PerfError;
 use super::clock::{Clock, Nanos};
 use super::consumer::Consumer;
+use super::link::Link;
 use super::publisher::{Publisher, Wait};
 use super::tally::{Goal, Tally};
 
@@ -80,9 +81,13 @@ impl Connections {
 
     /// The publishers' sockets, then the consumers'.
     fn sockets(&self) -> Vec<Arc<TcpStream>> {
+        self.links().map(|link| Arc::clone(link.socket())).collect()
+    }
+
+    /// The publishers', then the consumers'.
+    fn links(&self) -> impl Iterator<Item = &Link> {
         let publishers = self.publishers.iter().map(|publisher| &publisher.link);
-        let consumers = self.consumers.iter().map(|consumer| &consumer.link);
-        publishers.chain(consumers).map(|link| Arc::clone(link.socket())).collect()
+        publishers.chain(self.consumers.iter().map(|consumer| &consumer.link))
     }
 
     /// Takes in what came, and publishes what may be published.
@@ -98,14 +103,20 @@ impl Connections {
         let mut finished = 0;
         let (of_publishers, of_consumers) = fds.split_at(self.publishers.len());
         for (consumer, fd) in self.consumers.iter_mut().zip(of_consumers) {
-            if is_readable(fd) {
+            if is_writable(fd) {
+                consumer.link.flush()?;
+            }
+            if is_readable(fd) || consumer.link.has_unread() {
                 consumer.read(now, tally)?;
             } else if is_writable(fd) {
                 consumer.write()?;
             }
         }
         for ((publisher, fd), wait) in self.publishers.iter_mut().zip(of_publishers).zip(waits) {
-            if is_readable(fd) {
+            if is_writable(fd) {
+                publisher.link.flush()?;
+            }
+            if is_readable(fd) || publisher.link.has_unread() {
                 publisher.read(now, tally)?;
             }
             if *wait != Wait::Output || is_writable(fd) {
@@ -123,6 +134,9 @@ impl Connections {
     /// How long there is nothing to do if no socket is ready.
     fn timeout(&self, now: Nanos, waits: &[Wait], deadline: Option<Nanos>) -> Timespec {
         let mut until = now + LOOK_INTERVAL;
+        if self.links().any(Link::has_unread) {
+            until = now;
+        }
         for wait in waits {
             match wait {
                 Wait::Ready => until = now,
@@ -142,8 +156,10 @@ impl Connections {
     ) {
         let publishers = waits.iter().map(|wait| *wait == Wait::Output);
         let consumers = self.consumers.iter().map(Consumer::has_unwritten);
-        for ((fd, socket), output) in fds.iter_mut().zip(sockets).zip(publishers.chain(consumers)) {
-            let out = if output { PollFlags::OUT } else { PollFlags::empty() };
+        let outputs = publishers.chain(consumers).zip(self.links());
+        for ((fd, socket), (output, link)) in fds.iter_mut().zip(sockets).zip(outputs) {
+            let out =
+                if output || link.has_unflushed() { PollFlags::OUT } else { PollFlags::empty() };
             *fd = PollFd::new(socket, PollFlags::IN | out);
         }
     }

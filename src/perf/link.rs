@@ -16,6 +16,7 @@ use rustix::net::RecvFlags;
 
 use super::input::{Input, Piece};
 use super::notice::check_open;
+use super::secure::Secure;
 use super::stamp::STAMP_SIZE;
 use super::{PerfError, Uri};
 
@@ -35,6 +36,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct Link {
     socket: Arc<TcpStream>,
+    /// For `amqps`.
+    secure: Option<Box<Secure>>,
     pub(super) input: Input,
     /// The largest frame, head and end included.
     pub(super) frame_max: u32,
@@ -54,8 +57,13 @@ impl Link {
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
         socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
-        let mut link =
-            Self { socket: Arc::new(socket), input: Input::new(STAMP_SIZE), frame_max: FRAME_MAX };
+        let secure = uri.tls.as_ref().map(|tls| Secure::open(tls, &uri.host, &socket));
+        let mut link = Self {
+            socket: Arc::new(socket),
+            secure: secure.transpose()?.map(Box::new),
+            input: Input::new(STAMP_SIZE),
+            frame_max: FRAME_MAX,
+        };
         link.write(&ProtocolHeader::AMQP_0_9_1)?;
         link.log_in(uri)?;
         Ok(link)
@@ -133,8 +141,11 @@ impl Link {
     }
 
     /// Writes all of it; only while the socket blocks.
-    pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        (&*self.socket).write_all(bytes)
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.secure {
+            None => (&*self.socket).write_all(bytes),
+            Some(secure) => secure.write_all(&self.socket, bytes),
+        }
     }
 
     /// Waits for a method.
@@ -159,7 +170,7 @@ impl Link {
                     return Ok(Method::decode(frame.payload)?);
                 }
             }
-            match self.input.fill(&*self.socket) {
+            match self.fill() {
                 Ok(0) => return Err(PerfError::Gone { during: None }),
                 Ok(_) => {}
                 Err(error) if is_timeout(&error) => {
@@ -191,20 +202,55 @@ impl Link {
         }
     }
 
-    /// Takes what there is. Where a large body goes on that nobody looks at, the system does not even copy it.
+    /// Takes what there is.
+    fn fill(&mut self) -> io::Result<usize> {
+        match &mut self.secure {
+            None => self.input.fill(&*self.socket),
+            Some(secure) => self.input.fill(secure.reader(&self.socket)),
+        }
+    }
+
+    /// Takes what there is. Where a large body goes on that nobody looks at, the system does not even copy it, but for
+    /// TLS, where it has to be decrypted.
     fn read_some(&mut self) -> io::Result<usize> {
-        let Some(room) = self.input.discardable() else { return self.input.fill(&*self.socket) };
+        if self.secure.is_some() {
+            return self.fill();
+        }
+        let Some(room) = self.input.discardable() else { return self.fill() };
         let (_, len) = rustix::net::recv(&*self.socket, room, RecvFlags::TRUNC)?;
         self.input.discarded(len);
         Ok(len)
     }
 
     /// Writes what fits, and says how much that was.
-    pub(super) fn write_some(&self, bytes: &[u8]) -> Result<usize, PerfError> {
-        match (&*self.socket).write(bytes) {
+    pub(super) fn write_some(&mut self, bytes: &[u8]) -> Result<usize, PerfError> {
+        let written = match &mut self.secure {
+            None => (&*self.socket).write(bytes),
+            Some(secure) => secure.write_some(&self.socket, bytes),
+        };
+        match written {
             Ok(written) => Ok(written),
             Err(error) if is_timeout(&error) => Ok(0),
             Err(error) => Err(ended(error)),
+        }
+    }
+
+    /// Whether there is something to read for which the socket will not be ready.
+    pub(super) fn has_unread(&self) -> bool {
+        self.secure.as_ref().is_some_and(|secure| secure.has_unread())
+    }
+
+    /// Whether there is something to be flushed once the socket takes more.
+    pub(super) fn has_unflushed(&self) -> bool {
+        self.secure.as_ref().is_some_and(|secure| secure.has_unwritten())
+    }
+
+    /// Hands the socket what was written before, as far as it takes it.
+    pub(super) fn flush(&mut self) -> Result<(), PerfError> {
+        let Some(secure) = &mut self.secure else { return Ok(()) };
+        match secure.flush(&self.socket) {
+            Err(error) if !is_timeout(&error) => Err(ended(error)),
+            _ => Ok(()),
         }
     }
 
@@ -247,9 +293,10 @@ fn connect(uri: &Uri) -> Result<TcpStream, PerfError> {
 /// A socket that ends in the middle is one that the broker closed.
 fn ended(error: io::Error) -> PerfError {
     match error.kind() {
-        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
-            PerfError::Gone { during: None }
-        }
+        ErrorKind::ConnectionReset
+        | ErrorKind::BrokenPipe
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::UnexpectedEof => PerfError::Gone { during: None },
         _ => PerfError::Io(error),
     }
 }

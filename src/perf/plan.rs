@@ -95,6 +95,7 @@ impl Default for Plan {
                 user: "guest".to_owned(),
                 password: "guest".to_owned(),
                 vhost: "/".to_owned(),
+                tls: None,
             },
             producers: 1,
             consumers: 1,

@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use super::PerfError;
+use super::{PerfError, Tls};
 
-/// An AMQP URI: `amqp://user:password@host:port/vhost`, all but the scheme optional.
+/// An AMQP URI: `amqp://user:password@host:port/vhost`, all but the scheme optional; `amqps` for TLS.
 ///
 /// ```
 /// use leveret::perf::Uri;
@@ -26,12 +26,15 @@ pub struct Uri {
     pub password: String,
     /// The virtual host.
     pub vhost: String,
+    /// TLS, for `amqps`. Whose certificates are trusted a URI does not say.
+    pub tls: Option<Tls>,
 }
 
 impl std::fmt::Debug for Uri {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The password stays out of logs.
-        write!(f, "amqp://{}@{}:{}/{}", self.user, self.host, self.port, self.vhost)
+        let scheme = if self.tls.is_some() { "amqps" } else { "amqp" };
+        write!(f, "{scheme}://{}@{}:{}/{}", self.user, self.host, self.port, self.vhost)
     }
 }
 
@@ -41,11 +44,11 @@ impl FromStr for Uri {
     fn from_str(uri: &str) -> Result<Self, PerfError> {
         let wrong = |why| PerfError::Uri { uri: hidden(uri), why };
         let (scheme, rest) = uri.split_once("://").ok_or(wrong("there is no scheme"))?;
-        match scheme {
-            "amqp" => {}
-            "amqps" => return Err(wrong("TLS is not supported here")),
-            _ => return Err(wrong("the scheme is not amqp")),
-        }
+        let (tls, usual_port) = match scheme {
+            "amqp" => (None, 5672),
+            "amqps" => (Some(Tls::default()), 5671),
+            _ => return Err(wrong("the scheme is neither amqp nor amqps")),
+        };
         let rest = rest.split_once('?').map_or(rest, |(rest, _)| rest);
         let (authority, vhost) = match rest.split_once('/') {
             Some((authority, vhost)) => (authority, Some(vhost)),
@@ -56,7 +59,8 @@ impl FromStr for Uri {
             None => ("guest:guest", authority),
         };
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        let (host, port) = split_port(place).ok_or(wrong("the port is not a number"))?;
+        let (host, port) =
+            split_port(place, usual_port).ok_or(wrong("the port is not a number"))?;
         let decode = |text| percent_decoded(text).ok_or(wrong("a %-escape is malformed"));
         Ok(Self {
             host: if host.is_empty() { "localhost".to_owned() } else { decode(host)? },
@@ -64,6 +68,7 @@ impl FromStr for Uri {
             user: decode(user)?,
             password: decode(password)?,
             vhost: vhost.map_or_else(|| Ok("/".to_owned()), decode)?,
+            tls,
         })
     }
 }
@@ -76,17 +81,17 @@ fn hidden(uri: &str) -> String {
     }
 }
 
-fn split_port(place: &str) -> Option<(&str, u16)> {
+fn split_port(place: &str, usual: u16) -> Option<(&str, u16)> {
     if let Some(rest) = place.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;
         return match port.strip_prefix(':') {
             Some(port) => Some((host, port.parse().ok()?)),
-            None => port.is_empty().then_some((host, 5672)),
+            None => port.is_empty().then_some((host, usual)),
         };
     }
     match place.rsplit_once(':') {
         Some((host, port)) => Some((host, port.parse().ok()?)),
-        None => Some((place, 5672)),
+        None => Some((place, usual)),
     }
 }
 
@@ -112,7 +117,7 @@ mod tests {
     use super::*;
 
     fn parts(uri: &str) -> (String, u16, String, String, String) {
-        let Uri { host, port, user, password, vhost } = uri.parse().unwrap();
+        let Uri { host, port, user, password, vhost, tls: _ } = uri.parse().unwrap();
         (host, port, user, password, vhost)
     }
 
@@ -127,6 +132,8 @@ mod tests {
             ("amqp://a@h:1/", ("h", 1, "a", "", "")),
             ("amqp://[::1]:7/v?heartbeat=1", ("::1", 7, "guest", "guest", "v")),
             ("amqp://[::1]", ("::1", 5672, "guest", "guest", "/")),
+            ("amqps://[::1]", ("::1", 5671, "guest", "guest", "/")),
+            ("amqps://h:1", ("h", 1, "guest", "guest", "/")),
         ] {
             assert_eq!(parts(uri), owned(expected), "{uri}");
         }
@@ -136,7 +143,7 @@ mod tests {
     fn errors_say_what_is_wrong_and_keep_the_password() {
         let text = |uri: &str| uri.parse::<Uri>().unwrap_err().to_string();
         assert!(text("localhost").ends_with("there is no scheme"));
-        assert!(text("amqps://h").ends_with("TLS is not supported here"));
+        assert!(text("http://h").ends_with("the scheme is neither amqp nor amqps"));
         assert!(text("amqp://h:x").ends_with("the port is not a number"));
         assert!(text("amqp://u%zz:p@h").ends_with("a %-escape is malformed"));
         assert!(!text("amqp://u:secret@h:x").contains("secret"));

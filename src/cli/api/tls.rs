@@ -67,7 +67,7 @@ pub(in crate::cli) enum Trust {
 impl TlsWishes {
     /// The same, with what is not said here as it is said there.
     #[must_use]
-    pub(super) fn or(self, other: Self) -> Self {
+    pub(in crate::cli) fn or(self, other: Self) -> Self {
         // A key belongs to the certificate it was named with.
         let pair = if self.cert_file.is_some() {
             (self.cert_file, self.key_file)
@@ -79,7 +79,7 @@ impl TlsWishes {
     }
 
     /// What the environment says.
-    pub(super) fn of_environment(environment: &Environment) -> Self {
+    pub(in crate::cli) fn of_environment(environment: &Environment) -> Self {
         let file = |name: &str| environment.get(name).map(PathBuf::from);
         let is_insecure = environment.text("LEVERET_INSECURE").is_some_and(|it| it != "false");
         Self {
@@ -90,8 +90,13 @@ impl TlsWishes {
         }
     }
 
-    /// Reads the files.
+    /// Reads the files, for requests.
     pub(super) fn connector(&self) -> Result<TlsConnector, AddressError> {
+        self.client_config().map(TlsConnector)
+    }
+
+    /// Reads the files.
+    pub(in crate::cli) fn client_config(&self) -> Result<Arc<ClientConfig>, AddressError> {
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -111,7 +116,7 @@ impl TlsWishes {
             }
             (None, Some(key)) => return Err(AddressError::KeyAlone(key.clone())),
         };
-        Ok(TlsConnector(Arc::new(config)))
+        Ok(Arc::new(config))
     }
 
     fn verifier(

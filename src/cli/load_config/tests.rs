@@ -316,6 +316,7 @@ fn every_key_can_be_set_by_file_and_by_environment() {
             prometheus_path: "/numbers".to_owned(),
             prometheus_per_object: true,
             prometheus_authentication: true,
+            for_commands: false,
         },
         ready_file: Some("/run/ready.json".into()),
         pid_file: Some("/run/pid".into()),

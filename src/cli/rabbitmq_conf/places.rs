@@ -37,7 +37,9 @@ impl Places {
         let mut places = Self::default();
         for variable in ["RABBITMQ_CONFIG_FILE", "RABBITMQ_ADVANCED_CONFIG_FILE"] {
             let named = environment.get(variable).map(PathBuf::from);
-            let missing = named.filter(|file| existing(file).is_none());
+            // Images name the usual place whether there is a file or not.
+            let usual = Path::new(DIRECTORY).join("rabbitmq.conf");
+            let missing = named.filter(|file| *file != usual && existing(file).is_none());
             places.missing.extend(missing.map(|file| (variable, file)));
         }
         if let Some(file) =
