@@ -269,6 +269,14 @@ fn who_is_not_there_is_named_with_what_to_do() {
     assert_eq!((code, text.contains("does not speak TLS")), (76, true), "{text}");
 }
 
+#[test]
+fn a_password_in_a_url_is_not_repeated() {
+    let broker = Broker::start();
+    let (code, text) = broker.fails("leveret status --url http://joe:s3cret@127.0.0.1:1");
+    assert_eq!((code, text.contains("'http://***@127.0.0.1:1' is no URL")), (64, true), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
 /// Goal: what is wrong is one line, in words, and nothing in it steers the terminal.
 #[test]
 fn what_is_refused_is_one_line_in_words() {
