@@ -189,7 +189,7 @@ impl FromRequestParts<Arc<Site>> for Caller {
                     let name = name.escape_debug();
                     tracing::warn!(
                         peer = %from.peer,
-                        "HTTP access denied: user '{name}' - {reason}{line}"
+                        "HTTP access denied: user '{name}'{reason}{line}"
                     );
                 }
                 Err(Problem::login_failed())

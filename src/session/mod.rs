@@ -49,6 +49,7 @@ pub use self::client::{Client, Reading};
 pub use self::departed::Counted;
 pub use self::host::{Host, HostSettings, RestoreError};
 pub use self::log_allowance::{Line, LogAllowance, Refusals};
+pub(crate) use self::one_line::misleads;
 pub use self::outbox::Wake;
 pub use self::peer::{Encryption, Peer};
 pub use self::progress::Progress;

@@ -1,10 +1,10 @@
 //! A data directory: whose it is, of which version, and that nobody else has it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
+use super::disk::make_private;
 use super::error::StoreError;
 
 /// The file that says what the directory is. It is locked as long as a broker runs.
@@ -82,7 +82,7 @@ fn make(dir: &Path) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    make_private(dir)?;
     // So that its name outlives a power loss, too. Not every system lets a directory be synced.
     if let Some(above) = dir.canonicalize()?.parent() {
         let _ = File::open(above).and_then(|above| above.sync_all());

@@ -1,9 +1,9 @@
 //! The file calls that the log makes, behind traits so that a test can crash it at any of them.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,13 +68,26 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// Makes a directory, and those above it, unless they are there: for its owner alone, as messages and hashes
+/// of passwords lie in it, and the data directory may be one that was there before and is open to others.
+pub(super) fn make_private(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// How to write a file that, if it is made, is for its owner alone.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
 /// The system's files.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct FsDisk;
 
 impl Disk for FsDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        make_private(dir)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
@@ -86,7 +99,7 @@ impl Disk for FsDisk {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = private().read(true).create_new(true).open(path)?;
         Ok(Arc::new(FsFile(file)))
     }
 

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::disk::private;
 use super::error::StoreError;
 use super::index::{CheckpointMark, Index};
 use super::key_value::Pair;
@@ -105,7 +106,7 @@ fn encode(
 /// Whoever sees the file sees all of it, after a power loss, too.
 fn write_aside(dir: &Path, bytes: &[u8]) -> io::Result<()> {
     let (path, aside) = (dir.join(SNAPSHOT_FILE), dir.join(format!("{SNAPSHOT_FILE}.tmp")));
-    let mut file = File::create(&aside)?;
+    let mut file = private().create(true).truncate(true).open(&aside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&aside, &path)?;

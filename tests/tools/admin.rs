@@ -47,6 +47,12 @@ fn messages_are_published_looked_at_taken_and_purged() {
     assert_eq!(broker.ok("leveret get q --payload-only"), "");
 
     broker.ok("leveret publish -k nobody x");
+    let (code, text) = broker.fails("leveret publish -k nobody x --property content-type=a/b");
+    assert_eq!(
+        (code, text.contains("no property 'content-type'; they have content_type,")),
+        (64, true),
+        "{text}"
+    );
     let (code, text) = broker.fails("leveret publish -k nobody x --mandatory");
     assert_eq!((code, text.starts_with("leveret: no queue took the message")), (65, true));
 }
@@ -275,6 +281,33 @@ fn who_is_not_there_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_password_in_a_url_is_not_repeated() {
+    let broker = Broker::start();
+    let (code, text) = broker.fails("leveret status --url http://joe:s3cret@127.0.0.1:1");
+    assert_eq!((code, text.contains("'http://***@127.0.0.1:1' is no URL")), (64, true), "{text}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+/// Goal: what is wrong is one line, in words, and nothing in it steers the terminal.
+#[test]
+fn what_is_refused_is_one_line_in_words() {
+    let broker = Broker::start();
+    for (line, said) in [
+        (
+            "policy set p ( max-length=1",
+            "Validation failed: pattern should be regular expression but is invalid: unclosed group",
+        ),
+        ("permission set guest (", "'(' is no regular expression: unclosed group"),
+        ("publish -k q x --property priority=x", "'priority' has to be an integer"),
+    ] {
+        let (code, text) = broker.fails(&format!("leveret {line}"));
+        assert_eq!((code, text), (65, format!("leveret: {said}\n")), "{line}");
+    }
+    let (_, text) = broker.fails("leveret queue show a\u{1b}[31m\u{202e}");
+    assert_eq!(text, "leveret: there is no queue 'a\\u{1b}[31m\\u{202e}' in vhost '/'\n");
+}
+
+#[test]
 fn what_is_not_there_is_named() {
     let broker = Broker::start();
     for (line, missing) in [
@@ -287,6 +320,8 @@ fn what_is_not_there_is_named() {
         ("connection close c", "no connection 'c'"),
         ("binding declare e q", "no exchange 'e' or no queue 'q' in vhost '/'"),
         ("policy delete p", "no policy 'p' in vhost '/'"),
+        ("vhost limits nope", "no vhost 'nope'"),
+        ("health nope/1", "no check 'nope/1'"),
     ] {
         let (code, text) = broker.fails(&format!("leveret {line}"));
         assert_eq!((code, text), (66, format!("leveret: there is {missing}\n")), "{line}");

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::Broker;
+use crate::support::{Broker, TestDir};
 
 #[test]
 fn commands_on_its_machine_find_the_broker_and_are_let_in() {
@@ -46,6 +46,22 @@ fn the_machine_is_the_machine_by_any_of_its_addresses() {
     let variables = [("LEVERET_MANAGEMENT_BIND", address.as_str())];
     let broker = Broker::with(&variables, &["--durability", "os"], false);
     assert!(broker.ok("rabbitmqctl -q list_users").contains("guest\t[administrator]\n"));
+}
+
+#[test]
+fn who_is_refused_over_http_is_in_the_log_on_one_line() {
+    let dir = TestDir::new();
+    let log = dir.file("log");
+    let flags = ["--durability", "none"];
+    let broker = Broker::with(&[("LEVERET_LOG_FILE", &log)], &flags, true);
+    let evil = "eve\u{1b}[31m\u{2028}x";
+    let (code, _) = broker.fails(&format!("leveret queue list --user '{evil}' --password secret"));
+    assert_eq!(code, 77);
+    let log = std::fs::read_to_string(log).unwrap();
+    let line = log.lines().find(|line| line.contains("HTTP access denied")).unwrap();
+    let said = r"HTTP access denied: user 'eve\u{1b}[31m\u{2028}x' - invalid credentials peer=";
+    assert!(line.contains(said), "{line}");
+    assert!(!log.contains("secret"), "{log}");
 }
 
 /// The address by which this machine would reach others; nothing is sent.

@@ -34,6 +34,7 @@ use clap::Subcommand;
 use self::error::AdminError;
 use self::noun::{Noun, Single};
 use super::environment::Environment;
+use super::output::one_line;
 
 /// What can be done with a running broker.
 #[derive(Debug, Clone, Subcommand)]
@@ -96,7 +97,7 @@ impl Admin {
             Err(error) => {
                 // What was printed before stands before it.
                 drop(out);
-                let _ = writeln!(io::stderr(), "leveret: {error}");
+                let _ = writeln!(io::stderr(), "leveret: {}", one_line(&error.to_string()));
                 ExitCode::from(error.exit_code())
             }
         }

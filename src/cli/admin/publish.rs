@@ -18,6 +18,24 @@ use crate::cli::output::field;
 /// The delivery mode of messages that outlive the broker.
 const PERSISTENT: u8 = 2;
 
+/// What properties a message can have. The API passes over others without a word.
+const PROPERTIES: [&str; 14] = [
+    "content_type",
+    "content_encoding",
+    "headers",
+    "delivery_mode",
+    "priority",
+    "correlation_id",
+    "reply_to",
+    "expiration",
+    "message_id",
+    "timestamp",
+    "type",
+    "user_id",
+    "app_id",
+    "cluster_id",
+];
+
 /// Publishes a message.
 #[derive(Debug, Clone, Args)]
 pub(in crate::cli) struct Publish {
@@ -56,6 +74,12 @@ pub(in crate::cli) struct Publish {
 
 impl Verb for Publish {
     fn run(self, session: &mut Session<'_>) -> Result<(), AdminError> {
+        let unknown = |it: &&Assignment| !PROPERTIES.contains(&&*it.name);
+        if let Some(unknown) = self.property.iter().find(unknown) {
+            let (name, known) = (&unknown.name, PROPERTIES.join(", "));
+            let problem = format!("messages have no property '{name}'; they have {known}");
+            return Err(AdminError::Usage(problem));
+        }
         let mut properties: Map<String, Value> =
             self.property.into_iter().map(|property| (property.name, property.value)).collect();
         if self.persistent {

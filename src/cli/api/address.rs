@@ -84,13 +84,25 @@ pub(in crate::cli) struct Wishes {
     pub(in crate::cli) tls: TlsWishes,
 }
 
+/// A URL without the name and password that somebody wrote into it: errors end in the logs of CI jobs.
+fn without_login(url: &str) -> String {
+    match url.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://***@{host}")
+        }
+        None => url.to_owned(),
+    }
+}
+
 /// Why it is not known where to ask.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(in crate::cli) enum AddressError {
     /// The URL is none.
     #[error(
-        "'{0}' is no URL of a management API; write it like http://localhost:15672 or https://host:15671"
+        "'{}' is no URL of a management API; write it like http://localhost:15672 or https://host:15671",
+        without_login(.0)
     )]
     Url(String),
     /// This system trusts no CA.

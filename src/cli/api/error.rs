@@ -179,9 +179,24 @@ fn reason(body: &[u8]) -> Option<String> {
     let said = |name: &str| match body.get(name)? {
         Value::String(text) if !text.is_empty() => Some(text.clone()),
         Value::String(_) | Value::Null => None,
+        Value::Array(terms) => {
+            Some(in_words(terms).unwrap_or_else(|| Value::from(&**terms).to_string()))
+        }
         other => Some(other.to_string()),
     };
     said("reason").or_else(|| said("error"))
+}
+
+/// What the API says as a list of terms, as RabbitMQ's does, in words.
+fn in_words(terms: &[Value]) -> Option<String> {
+    let terms = terms.iter().map(Value::as_str).collect::<Option<Vec<&str>>>()?;
+    match terms[..] {
+        ["not_int", key] => Some(format!("'{key}' has to be an integer")),
+        ["invalid_regexp", pattern, why] => {
+            Some(format!("'{pattern}' is no regular expression: {why}"))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +232,18 @@ mod tests {
         assert_eq!(
             of(404, r#"{"error":"not_found","reason":"NOT_FOUND - no queue 'x' in vhost 'v'"}"#),
             ("there is no queue 'x' in vhost 'v'".to_owned(), 66)
+        );
+        assert_eq!(
+            of(400, r#"{"error":"bad_request","reason":["not_int","priority"]}"#),
+            ("'priority' has to be an integer".to_owned(), 65)
+        );
+        assert_eq!(
+            of(400, r#"{"error":"bad_request","reason":["invalid_regexp","(","unclosed group"]}"#),
+            ("'(' is no regular expression: unclosed group".to_owned(), 65)
+        );
+        assert_eq!(
+            of(400, r#"{"error":"bad_request","reason":["other", 1]}"#),
+            (r#"["other",1]"#.to_owned(), 65)
         );
         assert_eq!(of(503, r#"{"status":"failed","reason":"alarm"}"#), ("alarm".to_owned(), 69));
         assert_eq!(of(500, "<html>"), ("the broker answered 500: HTTP status 500".to_owned(), 70));

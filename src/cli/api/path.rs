@@ -11,13 +11,15 @@ pub(in crate::cli) struct ApiPath {
 
 /// Collections whose objects have names, and what each is a collection of. Those of vhosts have the vhost before
 /// the name.
-const COLLECTIONS: [(&str, &str, bool); 10] = [
+const COLLECTIONS: [(&str, &str, bool); 12] = [
     ("queues", "queue", true),
     ("exchanges", "exchange", true),
     ("policies", "policy", true),
     ("operator-policies", "operator policy", true),
     ("vhosts", "vhost", false),
+    ("vhost-limits", "vhost", false),
     ("users", "user", false),
+    ("user-limits", "user", false),
     ("connections", "connection", false),
     ("channels", "channel", false),
     ("global-parameters", "global parameter", false),
@@ -50,6 +52,7 @@ impl ApiPath {
                 true => format!("no vhost '{vhost}' or no user '{user}'"),
                 false => format!("nothing that user '{user}' may do in vhost '{vhost}'"),
             }),
+            ["health", "checks", ref check @ ..] => Some(format!("no check '{}'", check.join("/"))),
             ["parameters", component, vhost, name] if !makes => {
                 Some(format!("no parameter '{name}' of '{component}' in vhost '{vhost}'"))
             }
@@ -121,6 +124,9 @@ mod tests {
                 Some("no exchange 's' or no queue 'd' in vhost 'v'"),
             ),
             (&["permissions", "v", "joe"], true, Some("no vhost 'v' or no user 'joe'")),
+            (&["vhost-limits", "v"], false, Some("no vhost 'v'")),
+            (&["user-limits", "joe", "max-channels"], true, Some("no user 'joe'")),
+            (&["health", "checks", "nope", "1"], false, Some("no check 'nope/1'")),
             (&["overview"], false, None),
         ] {
             assert_eq!(ApiPath::of(segments).missing(makes).as_deref(), expected, "{segments:?}");

@@ -12,7 +12,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 pub(super) use screen::{Screen, Waited};
-pub(super) use text::{plain, visible};
+pub(super) use text::{cell, one_line, plain, visible};
 
 /// How a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,7 +83,7 @@ pub(super) fn print_object(
             let width = columns.iter().map(|column| column.title.chars().count()).max();
             let width = width.unwrap_or(0) + 2;
             for column in columns {
-                let value = visible(&plain(column.value(object)));
+                let value = cell(column.value(object));
                 writeln!(out, "{:<width$}{value}", column.title)?;
             }
             Ok(())

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::{Column, plain, visible};
+use super::{Column, cell};
 
 /// Between two columns.
 const GAP: &str = "  ";
@@ -13,7 +13,7 @@ const GAP: &str = "  ";
 pub(super) fn print(out: &mut dyn Write, columns: &[Column], objects: &[Value]) -> io::Result<()> {
     let cells: Vec<Vec<String>> = objects
         .iter()
-        .map(|object| columns.iter().map(|column| visible(&plain(column.value(object)))).collect())
+        .map(|object| columns.iter().map(|column| cell(column.value(object))).collect())
         .collect();
     let shapes: Vec<Shape> = columns
         .iter()

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::session::misleads;
+
 /// A value as people write it: text without quotes, lists of such with commas, the rest as JSON.
 pub(in crate::cli) fn plain(value: &Value) -> String {
     match value {
@@ -15,10 +17,24 @@ pub(in crate::cli) fn plain(value: &Value) -> String {
     }
 }
 
+/// A value as people read it in a table: with two decimals at most, and nothing in it that does something to a
+/// terminal.
+pub(in crate::cli) fn cell(value: &Value) -> String {
+    match value.as_f64().filter(|_| value.is_f64()) {
+        Some(number) => ((number * 100.0).round() / 100.0).to_string(),
+        None => visible(&plain(value)),
+    }
+}
+
 /// The same text without characters that do something to a terminal. Names are chosen by clients.
 pub(in crate::cli) fn visible(text: &str) -> String {
-    let shown = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    let shown = |c: char| if misleads(c) { c.escape_default().collect() } else { c.to_string() };
     text.chars().map(shown).collect()
+}
+
+/// What is wrong, on one line: the broker has a title and an empty line before some of its reasons.
+pub(in crate::cli) fn one_line(text: &str) -> String {
+    visible(&text.trim_end().replace("\n\n", ": "))
 }
 
 #[cfg(test)]
@@ -44,7 +60,21 @@ mod tests {
     }
 
     #[test]
+    fn rates_are_rounded_and_the_rest_is_as_it_is() {
+        for (value, text) in [
+            (json!(0.213890384568499), "0.21"),
+            (json!(0.0), "0"),
+            (json!(1234.5), "1234.5"),
+            (json!(7), "7"),
+            (json!("a\u{202e}b"), "a\\u{202e}b"),
+        ] {
+            assert_eq!(cell(&value), text);
+        }
+    }
+
+    #[test]
     fn a_name_can_not_steer_the_terminal() {
         assert_eq!(visible("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        assert_eq!(one_line("Title\n\na\nb\n\n"), "Title: a\\nb");
     }
 }

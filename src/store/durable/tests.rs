@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
@@ -182,6 +183,25 @@ fn a_directory_gives_back_what_was_recorded() {
         let expected = (0..60).filter(|at| *at != 3).map(|at| (at, format!("key-{at}")));
         assert_eq!(fetched(&store, 7), expected.collect::<Vec<_>>());
         store.close().unwrap();
+    }
+}
+
+/// Goal: messages and hashes of passwords are for the broker's user alone, though the directory was made by somebody
+/// who lets others look into it.
+#[test]
+fn what_is_in_a_directory_is_its_owners_alone() {
+    let folder = TestFolder::new("private");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (store, _) = DurableStore::open(folder.path(), options()).unwrap();
+    let form = SnapshotForm { prefixes: &[b"k"], readable: |_| serde_json::Map::new() };
+    store.keep_snapshot(folder.path(), form);
+    store.put(b"key".to_vec(), b"value".to_vec());
+    enter(&store, 7, 0, 0);
+    assert!(is_confirmed(&store));
+    store.close().unwrap();
+    for name in ["log", "log/00000001.log", "index", "definitions.json"] {
+        let mode = fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
     }
 }
 
