@@ -6,7 +6,9 @@
 //! cheap to have again: a fault each, that reads nothing. To give them back holds up who allocates meanwhile, so it is
 //! done when there is nothing else to do.
 
+use std::convert::Infallible;
 use std::fs;
+use std::future::pending;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -34,12 +36,12 @@ pub(super) fn keep_while_busy() {
     system::set_heap(BUFFER, KEPT);
 }
 
-/// Gives memory back whenever the broker has become idle, until the task is dropped.
-pub(super) async fn give_back_when_idle() {
+/// Gives memory back whenever the broker has become idle, without end.
+pub(super) async fn give_back_when_idle() -> Infallible {
     let mut idle = Idle { processor: processor_time(), kept: resident().unwrap_or(0) };
     loop {
         tokio::time::sleep(PAUSE).await;
-        let Some(resident_now) = resident() else { return };
+        let Some(resident_now) = resident() else { return pending().await };
         if idle.is_time(processor_time(), resident_now)
             && tokio::task::spawn_blocking(give_back).await.is_ok()
         {

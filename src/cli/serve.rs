@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -156,7 +157,7 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
         // What the start needed is not needed again.
         give_back();
         announce(&broker, ready_file.as_deref())?;
-        tokio::spawn(give_back_when_idle());
+        let mut idle = pin!(give_back_when_idle());
         loop {
             tokio::select! {
                 _ = interrupt.recv() => break,
@@ -172,6 +173,7 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
                     }
                 }
                 error = broker.failed() => return Err(ServeError::Store(error)),
+                never = &mut idle => match never {},
             }
         }
         tracing::info!("stopping");
