@@ -264,7 +264,11 @@ fn what_leveret_has_nothing_for_is_said() {
     assert_eq!(broker.fails("rabbitmqctl frobnicate").0, 64);
     assert_eq!(broker.fails("rabbitmqctl").0, 64);
     assert!(broker.ok("rabbitmqctl help").contains("list_queues"));
-    assert_eq!(broker.ok("rabbitmqctl version"), format!("{}\n", env!("CARGO_PKG_VERSION")));
+    // Scripts compare it with the server's.
+    let of_server = broker.ok("rabbitmq-diagnostics -q server_version");
+    for tool in ["rabbitmqctl", "rabbitmq-diagnostics", "rabbitmq-queues", "rabbitmq-plugins"] {
+        assert_eq!(broker.ok(&format!("{tool} version")), of_server);
+    }
 }
 
 /// Goal: what RabbitMQ's tools change in a broker that runs changes here, in its words.

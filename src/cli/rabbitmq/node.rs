@@ -10,6 +10,7 @@ use super::lists::{self, chosen};
 use super::{parameters, permissions, policies, settings, status};
 use crate::cli::api::ApiPath;
 use crate::cli::output::field;
+use crate::protocol::handshake::RABBITMQ_VERSION;
 
 const FLAGS: [Column; 5] = [
     Column::plain("name"),
@@ -26,8 +27,9 @@ const DEPRECATED: [Column; 4] = [
     Column::plain("desc"),
 ];
 
+/// RabbitMQ's whose behaviour the tools have: scripts switch on it. leveret's own is what `leveret --version` tells.
 pub(super) fn version(call: &mut Call<'_>) -> Result<(), Failure> {
-    call.line(env!("CARGO_PKG_VERSION"))
+    call.line(RABBITMQ_VERSION)
 }
 
 pub(super) fn server_version(call: &mut Call<'_>) -> Result<(), Failure> {

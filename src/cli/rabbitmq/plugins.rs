@@ -12,6 +12,7 @@ use super::call::node_name;
 use super::failure::Failure;
 use crate::cli::environment::Environment;
 use crate::cli::{EXIT_SOFTWARE, EXIT_USAGE};
+use crate::protocol::handshake::RABBITMQ_VERSION;
 
 /// Where RabbitMQ has the file.
 const ENABLED_PLUGINS: &str = "/etc/rabbitmq/enabled_plugins";
@@ -145,7 +146,7 @@ impl Call {
             "is_enabled" => self.is_enabled(out),
             "directories" => self.directories(out),
             "help" => Ok(writeln!(out, "{USAGE}")?),
-            "version" => Ok(writeln!(out, "{}", env!("CARGO_PKG_VERSION"))?),
+            "version" => Ok(writeln!(out, "{RABBITMQ_VERSION}")?),
             verb => Err(Failure::bare(
                 EXIT_USAGE,
                 &format!("\nCommand '{verb}' not found. \n\n{USAGE}"),
@@ -290,8 +291,7 @@ impl Call {
                 (false, false) => ' ',
             };
             let status = if *is_here { '*' } else { ' ' };
-            let version = env!("CARGO_PKG_VERSION");
-            writeln!(out, "[{configured}{status}] {name:<width$} {version}")?;
+            writeln!(out, "[{configured}{status}] {name:<width$} {RABBITMQ_VERSION}")?;
         }
         Ok(())
     }

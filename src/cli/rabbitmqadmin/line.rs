@@ -8,6 +8,7 @@ use super::lists::LISTABLE;
 use super::objects::Object;
 use super::options::{OPTIONS, Options, is_false, is_true};
 use super::second::{self, Verb};
+use crate::protocol::handshake::RABBITMQ_VERSION;
 
 /// A command line.
 #[derive(Debug)]
@@ -190,8 +191,7 @@ fn request(words: &[String], arguments: BTreeMap<String, String>) -> Result<Requ
     let (verb, noun, rest) = match (first.as_str(), second) {
         ("help", _) => return Ok(Request::Answer(USAGE.to_owned())),
         ("version", _) => {
-            let version = env!("CARGO_PKG_VERSION");
-            return Ok(Request::Answer(format!("rabbitmqadmin {version}")));
+            return Ok(Request::Answer(format!("rabbitmqadmin {RABBITMQ_VERSION}")));
         }
         (
             noun,
