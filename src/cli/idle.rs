@@ -31,7 +31,8 @@ const BUFFER: i32 = 4 << 20;
 /// that leaves.
 const KEPT: i32 = 64 << 20;
 
-/// Has the allocator keep what a busy broker will need again in a moment. To be called before there are threads.
+/// Has the allocator keep what a busy broker will need again in a moment. To be called once it has started: of the
+/// large tables that the start makes, pages that nobody writes to cost nothing as long as they are the system's own.
 pub(super) fn keep_while_busy() {
     system::set_heap(BUFFER, KEPT);
 }

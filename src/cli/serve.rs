@@ -128,7 +128,6 @@ pub(super) fn run_serve(args: &Args) -> ExitCode {
 }
 
 fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), ServeError> {
-    keep_while_busy();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -154,6 +153,7 @@ fn serve(config: Config, log: Option<(LogLevel, LogSwitch)>) -> Result<(), Serve
             })?;
         }
         let mut left_for_commands = tell_commands(&broker, data_dir.as_deref());
+        keep_while_busy();
         // What the start needed is not needed again.
         give_back();
         announce(&broker, ready_file.as_deref())?;
