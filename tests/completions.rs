@@ -62,6 +62,7 @@ fn bash_completes_commands_and_options() {
     let lines = ["leveret que", "leveret queue decl", "leveret queue list --all"];
     let output = Command::new("bash")
         .args(["--norc", "-c", script, "bash", &completions.file()])
+        .env_remove("BASH_ENV")
         .args(lines)
         .output()
         .unwrap();
@@ -81,6 +82,7 @@ fn fish_completes_commands_and_options() {
         .args(lines)
         // It would write there.
         .env("HOME", &completions.0)
+        .env_remove("XDG_DATA_HOME")
         .output()
         .unwrap();
     let printed = printed(&output);
@@ -103,8 +105,9 @@ fn zsh_completes_commands_and_options() {
         zpty -w -n shell $'leveret queue list --all\t\n'
         zpty -r -m shell second '*<queue list*>*' || exit 5
         print -r -- "$first$second""#;
-    let output = Command::new("zsh")
-        .args(["-f", "-c", script, "zsh"])
+    // What does not come is waited for without end.
+    let output = Command::new("timeout")
+        .args(["60", "zsh", "-f", "-c", script, "zsh"])
         .arg(&completions.0)
         .env("HOME", &completions.0)
         .env("TERM", "dumb")

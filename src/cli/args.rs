@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::EXIT_USAGE;
@@ -15,6 +16,7 @@ use super::man::Man;
 use super::perf::PerfArgs;
 use super::rabbitmq_conf::words;
 use super::store::StoreArgs;
+use crate::perf::without_login;
 
 /// The parsed command line.
 #[derive(Debug, Clone, Parser)]
@@ -312,9 +314,15 @@ pub enum Stop {
 impl Stop {
     /// Of what clap says, the first line, and what it announces; and where there is `help`.
     pub(super) fn of(error: &clap::Error, help: &str) -> Self {
-        let text = error.render().to_string();
+        let mut text = error.render().to_string();
         if !error.use_stderr() {
             return Self::Answer(text);
+        }
+        // It repeats what was given, a password in a URI as well.
+        if let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidValue)
+            && given.contains('@')
+        {
+            text = text.replace(given, &without_login(given));
         }
         let mut lines = text.lines();
         let problem = lines.next().unwrap_or("wrong arguments");
@@ -463,6 +471,17 @@ mod tests {
                     .to_owned()
             )
         );
+    }
+
+    #[test]
+    fn a_password_in_a_uri_is_not_repeated() {
+        for line in [
+            "leveret perf -h amqp://u:s3cret@h:x",
+            "leveret perf idle connections -h amqp://u:s3cret@h:x",
+        ] {
+            let Stop::Usage(text) = parse(line).unwrap_err() else { panic!("{line} is help") };
+            assert!(!text.contains("s3cret") && text.contains("'amqp://***@h:x'"), "{text}");
+        }
     }
 
     #[test]

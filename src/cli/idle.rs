@@ -3,7 +3,7 @@
 //! Two things stay resident though nobody uses them: what the allocator keeps of messages that have left (the memory
 //! of a thread only shrinks from its end, so one small piece there keeps hundreds of megabytes), and the program's
 //! own pages, which the system maps 64 KiB at a time around each that is used, most of them for the start. Both are
-//! cheap to have again: a fault each, that reads nothing. To give them back holds up who allocates meanwhile, so it is
+//! cheap to have again: a fault each, which reads nothing while the system has the file in its cache. To give them back holds up who allocates meanwhile, so it is
 //! done when there is nothing else to do.
 
 use std::convert::Infallible;
@@ -20,8 +20,11 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// A broker that used no more of the processor in a pause has nothing to do.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// What must have become resident since it was last given back, in bytes.
+/// What must have become resident to be worth it, in bytes.
 const GROWTH: u64 = 8 << 20;
+
+/// A broker that used so much of the processor may have let go of what was still needed the last time.
+const WORK: Duration = Duration::from_secs(1);
 
 /// Buffers of large messages up to so many bytes come from the heap, and are taken from it again for the next one. What
 /// comes from the system each time has to be cleared by it each time.
@@ -39,14 +42,14 @@ pub(super) fn keep_while_busy() {
 
 /// Gives memory back whenever the broker has become idle, without end.
 pub(super) async fn give_back_when_idle() -> Infallible {
-    let mut idle = Idle { processor: processor_time(), kept: resident().unwrap_or(0) };
+    let mut idle = Idle::new(processor_time(), resident().unwrap_or(0));
     loop {
         tokio::time::sleep(PAUSE).await;
         let Some(resident_now) = resident() else { return pending().await };
         if idle.is_time(processor_time(), resident_now)
             && tokio::task::spawn_blocking(give_back).await.is_ok()
         {
-            idle.kept = resident().unwrap_or(resident_now);
+            idle.given_back(processor_time(), resident().unwrap_or(resident_now));
         }
     }
 }
@@ -66,18 +69,33 @@ pub(super) fn give_back() {
 struct Idle {
     /// Processor time of the whole process.
     processor: Duration,
-    /// Bytes that were resident after memory was given back.
+    /// The same when memory was last given back.
+    processor_then: Duration,
+    /// Bytes that were resident after that.
     kept: u64,
+    /// The fewest that ever were.
+    least: u64,
 }
 
 impl Idle {
+    fn new(processor: Duration, resident: u64) -> Self {
+        Self { processor, processor_then: processor, kept: resident, least: resident }
+    }
+
     /// Whether memory is to be given back, a pause after the last look.
     fn is_time(&mut self, processor: Duration, resident: u64) -> bool {
         let used = processor.saturating_sub(self.processor);
         self.processor = processor;
-        // What is used up meanwhile has not grown.
+        // What has become less has to grow from there.
         self.kept = self.kept.min(resident);
-        used <= QUIET && resident >= self.kept + GROWTH
+        self.least = self.least.min(resident);
+        let has_grown = resident >= self.kept + GROWTH;
+        let has_worked = processor.saturating_sub(self.processor_then) >= WORK;
+        used <= QUIET && (has_grown || has_worked && resident >= self.least + GROWTH)
+    }
+
+    fn given_back(&mut self, processor: Duration, resident: u64) {
+        (self.processor_then, self.kept) = (processor, resident);
     }
 }
 
@@ -159,7 +177,8 @@ mod system {
     /// Lets go of pages of the program's code. What the system refuses stays resident.
     pub(super) fn unmap(code: Range<usize>) {
         // SAFETY: the range is one of code that is mapped from a file and is as it is there: each page comes back
-        // from the file as it was when it is next used.
+        // from the file as it was when it is next used. It is still that since it was looked up, as no library is
+        // unloaded while the process runs.
         let _ = unsafe {
             madvise(
                 std::ptr::with_exposed_provenance_mut(code.start),
@@ -182,7 +201,7 @@ mod tests {
 
     #[test]
     fn memory_is_given_back_once_nothing_is_to_be_done() {
-        let mut idle = Idle { processor: seconds(1.0), kept: 10 * MIB };
+        let mut idle = Idle::new(seconds(1.0), 10 * MIB);
         assert!(!idle.is_time(seconds(4.0), 700 * MIB), "busy");
         assert!(!idle.is_time(seconds(4.06), 700 * MIB), "busy");
         assert!(idle.is_time(seconds(4.07), 700 * MIB), "idle");
@@ -190,11 +209,25 @@ mod tests {
 
     #[test]
     fn what_is_still_in_use_is_not_looked_for_again() {
-        let mut idle = Idle { processor: seconds(1.0), kept: 600 * MIB };
+        let mut idle = Idle::new(seconds(1.0), 10 * MIB);
+        idle.given_back(seconds(1.0), 600 * MIB);
         assert!(!idle.is_time(seconds(1.0), 607 * MIB));
-        assert!(idle.is_time(seconds(1.0), 608 * MIB));
-        assert!(!idle.is_time(seconds(9.0), 20 * MIB), "it was let go");
-        assert!(idle.is_time(seconds(9.0), 28 * MIB), "counted from there");
+        assert!(idle.is_time(seconds(1.0), 608 * MIB), "it has grown");
+        assert!(!idle.is_time(seconds(1.0), 20 * MIB), "it was let go");
+        assert!(idle.is_time(seconds(1.0), 28 * MIB), "counted from there");
+    }
+
+    /// A backlog was there when the broker rested, and is drained later.
+    #[test]
+    fn what_was_in_use_then_and_is_not_any_more_is_given_back() {
+        let mut idle = Idle::new(seconds(1.0), 10 * MIB);
+        idle.given_back(seconds(5.0), 600 * MIB);
+        assert!(!idle.is_time(seconds(7.0), 600 * MIB), "it is being drained");
+        assert!(idle.is_time(seconds(7.0), 600 * MIB), "it was");
+        idle.given_back(seconds(7.01), 550 * MIB);
+        assert!(!idle.is_time(seconds(7.02), 550 * MIB), "nothing was done since");
+        idle.given_back(seconds(7.02), 17 * MIB);
+        assert!(!idle.is_time(seconds(9.0), 17 * MIB) && !idle.is_time(seconds(9.0), 17 * MIB));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use crate::perf::{Tls, Uri};
 /// What is to hold for `amqps://`; the same flags as for HTTPS.
 #[derive(Debug, Clone, Args)]
 pub(super) struct TlsArgs {
-    /// Trust only the CAs in this file (PEM), for amqps:// [default: LEVERET_TLS_CA_CERT_FILE, or those that this system
-    /// trusts]
+    /// Trust only the CAs in this file (PEM), for amqps:// [default: LEVERET_TLS_CA_CERT_FILE, SSL_CERT_FILE, or those
+    /// that this system trusts]
     #[arg(long, value_name = "FILE")]
     tls_ca_cert_file: Option<PathBuf>,
 
@@ -24,7 +24,7 @@ pub(super) struct TlsArgs {
     #[arg(long, value_name = "FILE")]
     tls_key_file: Option<PathBuf>,
 
-    /// Trust any certificate: whoever is in between can read passwords
+    /// Trust any certificate: whoever is in between can read passwords [default: LEVERET_INSECURE]
     #[arg(long)]
     insecure: bool,
 }
@@ -39,7 +39,8 @@ impl TlsArgs {
             key_file: self.tls_key_file.clone(),
             trust: if self.insecure { Trust::Anybody } else { Trust::Full },
         };
-        let wishes = here.or(TlsWishes::of_environment(&Environment::of(std::env::vars_os())));
+        let environment = Environment::of(std::env::vars_os());
+        let wishes = here.or(TlsWishes::of_environment(&environment)).or_of_system(&environment);
         *tls = Tls::with(wishes.client_config()?);
         Ok(())
     }

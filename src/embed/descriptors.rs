@@ -30,8 +30,10 @@ impl Descriptors {
     pub(super) fn of_process(config: &Config) -> Self {
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
-        let has_management =
-            config.management_port.is_some() || config.management_tls_port.is_some();
+        // Commands on this machine ask over HTTP, too.
+        let has_management = config.management_port.is_some()
+            || config.management_tls_port.is_some()
+            || config.web.for_commands;
         let has_metrics = config.prometheus_port.is_some() || config.prometheus_tls_port.is_some();
         let services = usize::from(has_management) + usize::from(has_metrics);
         Self::shared_out(limit, services, config.durability != Durability::None)

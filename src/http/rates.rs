@@ -499,10 +499,12 @@ impl Comparison {
         let of_sample = self.sample.connections.as_ref();
         let before = of_sample
             .and_then(|it| it.get(&connection)?.deliveries.get(&(channel, queue.clone())))
-            // Consumers may have gone, and others come.
-            .filter(|before| before.0.iter().zip(now.0).all(|(before, now)| *before <= now));
-        let mut flow = self.flow(DELIVERIES, now, before.copied());
-        if of_sample.is_none() {
+            .copied();
+        // One of the consumers has gone, with what it counted: there is no rate until the next sample.
+        let is_less = before
+            .is_some_and(|before| before.0.iter().zip(now.0).any(|(before, now)| *before > now));
+        let mut flow = self.flow(DELIVERIES, now, before.filter(|_| !is_less));
+        if of_sample.is_none() || is_less {
             flow.seconds = 0.0;
         }
         flow
@@ -550,6 +552,28 @@ mod tests {
         let rate = |flow: Option<Value>, name: &str| flow.unwrap()[name]["rate"].clone();
         assert_eq!(rate(counts.object(), "publish_details"), 4.0);
         assert_eq!(rate(depth.object(), "messages_details"), 2.0);
+    }
+
+    /// A consumer that goes takes along what it counted: what is left was not delivered since the sample.
+    #[test]
+    fn deliveries_that_have_become_fewer_have_no_rate() {
+        let start = crate_clock();
+        let queue = ShortString::new("q").unwrap();
+        let counted = |delivered| ChannelStats { delivered, ..ChannelStats::default() };
+        let mut sample = Sample::empty(start);
+        let deliveries = HashMap::from([((1, queue.clone()), delivery_counts(&counted(2000)))]);
+        let connection = SampledConnection { deliveries, ..SampledConnection::default() };
+        sample.connections = Some(HashMap::from([(ConnectionId(7), connection)]));
+        let rates = Rates::new(start, Epoch::new(start, 0));
+        rates.samples.lock().clear();
+        rates.add(sample);
+        let now = rates.against(start + Duration::from_secs(5));
+        let rate = |delivered| {
+            let flow = now.deliveries(ConnectionId(7), (1, &queue), &counted(delivered));
+            flow.object().unwrap()["deliver_details"]["rate"].clone()
+        };
+        assert_eq!(rate(2010), 2.0);
+        assert_eq!(rate(1000), 0.0);
     }
 
     #[test]

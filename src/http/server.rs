@@ -91,6 +91,8 @@ impl Server {
     pub fn start(site: &Arc<Site>, endpoints: Vec<Endpoint>) -> Self {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (log, routers) = (Arc::new(Refusals::default()), Arc::new(Routers::default()));
+        // Commands alone are no reason to look at every queue every few seconds: their rates are averages.
+        let is_watched = endpoints.iter().any(|endpoint| endpoint.service != Service::Local);
         for endpoint in endpoints {
             let (site, log) = (Arc::clone(site), Arc::clone(&log));
             let (shutdown, of_clients) = (shutdown.clone(), tasks.clone());
@@ -103,7 +105,7 @@ impl Server {
         tasks.spawn(async move {
             tokio::select! {
                 () = shutdown_of_sampler.cancelled() => {}
-                () = sampler => {}
+                () = sampler, if is_watched => {}
             }
         });
         Self { shutdown, tasks }

@@ -13,6 +13,7 @@ use amqp_codec::{
 };
 use bytes::{Bytes, BytesMut};
 use rustix::net::RecvFlags;
+use tokio_rustls::rustls;
 
 use super::input::{Input, Piece};
 use super::notice::check_open;
@@ -25,6 +26,9 @@ pub(super) const CHANNEL: ChannelId = ChannelId(1);
 
 /// The largest frame asked for: RabbitMQ's default.
 const FRAME_MAX: u32 = 131_072;
+
+/// How long a connection may take to come up, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long an answer may take. A broker takes its time to bind 100,000 times, or to load a deep queue.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
@@ -55,17 +59,14 @@ impl Link {
     pub(super) fn connect(uri: &Uri) -> Result<Self, PerfError> {
         let socket = connect(uri)?;
         socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-        socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+        set_timeouts(&socket, CONNECT_TIMEOUT)?;
         let secure = uri.tls.as_ref().map(|tls| Secure::open(tls, &uri.host, &socket));
-        let mut link = Self {
-            socket: Arc::new(socket),
-            secure: secure.transpose()?.map(Box::new),
-            input: Input::new(STAMP_SIZE),
-            frame_max: FRAME_MAX,
-        };
+        let secure = secure.transpose()?.map(Box::new);
+        set_timeouts(&socket, ANSWER_TIMEOUT)?;
+        let input = Input::new(STAMP_SIZE);
+        let mut link = Self { socket: Arc::new(socket), secure, input, frame_max: FRAME_MAX };
         link.write(&ProtocolHeader::AMQP_0_9_1)?;
-        link.log_in(uri)?;
+        link.log_in(uri).map_err(|error| judged(error, &uri.host))?;
         Ok(link)
     }
 
@@ -282,12 +283,30 @@ fn connect(uri: &Uri) -> Result<TcpStream, PerfError> {
     let addresses = (uri.host.as_str(), uri.port).to_socket_addrs().map_err(refused)?;
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in addresses {
-        match TcpStream::connect_timeout(&address, Duration::from_secs(10)) {
+        match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
             Ok(socket) => return Ok(socket),
             Err(error) => last = error,
         }
     }
     Err(refused(last))
+}
+
+fn set_timeouts(socket: &TcpStream, timeout: Duration) -> io::Result<()> {
+    socket.set_read_timeout(Some(timeout))?;
+    socket.set_write_timeout(Some(timeout))
+}
+
+/// What ends a session in its first moments is what the broker thinks of the client's certificate: with TLS 1.3 it looks
+/// at that after the client has done with the handshake.
+fn judged(error: PerfError, host: &str) -> PerfError {
+    match error {
+        PerfError::Io(source)
+            if source.get_ref().is_some_and(|it| it.downcast_ref::<rustls::Error>().is_some()) =>
+        {
+            PerfError::Tls { host: host.to_owned(), source }
+        }
+        error => error,
+    }
 }
 
 /// A socket that ends in the middle is one that the broker closed.

@@ -64,3 +64,4 @@ pub use report::{Phase, Report};
 pub use run::run;
 pub use secure::Tls;
 pub use uri::Uri;
+pub(crate) use uri::without_login;

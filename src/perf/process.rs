@@ -27,6 +27,9 @@ pub struct ProcessUse {
     pub written: u64,
 }
 
+/// By how many seconds a time in ticks may be too long: one of user and one of system time.
+const TICKS: f64 = 0.02;
+
 /// Watches a process.
 #[derive(Debug)]
 pub(super) struct Watch {
@@ -103,17 +106,16 @@ impl Cpu {
         Ok(Self { seconds, threads })
     }
 
-    /// Seconds between two looks. They are counted by thread, to the nanosecond, unless one of those that were there
-    /// has ended and taken its count along.
+    /// Seconds between two looks. They are counted by thread, to the nanosecond, unless threads have ended and taken
+    /// their counts along: those that were there, or, where the ticks tell of more, others in between.
     fn since(&self, start: &Self) -> f64 {
         let all_are_there = start.threads.keys().all(|thread| self.threads.contains_key(thread));
-        if start.threads.is_empty() || !all_are_there {
-            return self.seconds - start.seconds;
-        }
         let ran = |(thread, now): (&u32, &u64)| {
             now.saturating_sub(start.threads.get(thread).copied().unwrap_or(0))
         };
-        self.threads.iter().map(ran).sum::<u64>() as f64 / 1e9
+        let of_threads = self.threads.iter().map(ran).sum::<u64>() as f64 / 1e9;
+        let in_ticks = self.seconds - start.seconds;
+        if all_are_there && in_ticks <= of_threads + TICKS { of_threads } else { in_ticks }
     }
 }
 
@@ -168,7 +170,9 @@ mod tests {
         let start = cpu(1.0, &[(7, 500), (8, 1_000_000)]);
         assert_eq!(cpu(1.01, &[(7, 600), (8, 2_000_000), (9, 900)]).since(&start), 1.001e-3);
         assert_eq!(cpu(1.5, &[(7, 600)]).since(&start), 0.5, "thread 8 has ended");
-        assert_eq!(cpu(1.5, &[(7, 600)]).since(&cpu(1.0, &[])), 0.5, "not counted by the system");
+        assert_eq!(cpu(1.5, &[]).since(&cpu(1.0, &[])), 0.5, "not counted by the system");
+        let end = cpu(1.5, &[(7, 600), (8, 2_000_000)]);
+        assert_eq!(end.since(&start), 0.5, "others came and went");
     }
 
     #[test]

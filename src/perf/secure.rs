@@ -56,7 +56,11 @@ impl Secure {
         };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| PerfError::Plan(format!("'{host}' is no name that a certificate has")))?;
-        let refused = |source| PerfError::Tls { host: host.to_owned(), source };
+        let refused = |source: io::Error| {
+            let is_silent = matches!(source.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+            let source = if is_silent { io::Error::other("there was no answer") } else { source };
+            PerfError::Tls { host: host.to_owned(), source }
+        };
         let session = ClientConnection::new(Arc::clone(config), name);
         let mut session = session.map_err(|error| refused(io::Error::other(error)))?;
         while session.is_handshaking() {
@@ -83,8 +87,11 @@ impl Secure {
     /// Hands the socket all that it does not have yet.
     pub(super) fn flush(&mut self, mut socket: &TcpStream) -> io::Result<()> {
         while self.0.wants_write() {
-            if self.0.write_tls(&mut socket)? == 0 {
-                return Err(ErrorKind::WriteZero.into());
+            match self.0.write_tls(&mut socket) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())

@@ -26,7 +26,8 @@ pub struct Uri {
     pub password: String,
     /// The virtual host.
     pub vhost: String,
-    /// TLS, for `amqps`. Whose certificates are trusted a URI does not say.
+    /// TLS, for `amqps`. Whose certificates are trusted a URI does not say: `leveret perf` takes that from its options,
+    /// and a run without is refused.
     pub tls: Option<Tls>,
 }
 
@@ -42,7 +43,7 @@ impl FromStr for Uri {
     type Err = PerfError;
 
     fn from_str(uri: &str) -> Result<Self, PerfError> {
-        let wrong = |why| PerfError::Uri { uri: hidden(uri), why };
+        let wrong = |why| PerfError::Uri { uri: without_login(uri), why };
         let (scheme, rest) = uri.split_once("://").ok_or(wrong("there is no scheme"))?;
         let (tls, usual_port) = match scheme {
             "amqp" => (None, 5672),
@@ -73,11 +74,14 @@ impl FromStr for Uri {
     }
 }
 
-/// The URI as far as anybody may read it.
-fn hidden(uri: &str) -> String {
-    match (uri.split_once("://"), uri.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, place))) => format!("{scheme}://...@{place}"),
-        _ => uri.to_owned(),
+/// A URI without the name and password that somebody wrote into it: errors end in the logs of CI jobs.
+pub(crate) fn without_login(uri: &str) -> String {
+    let Some((before, place)) = uri.rsplit_once('@') else { return uri.to_owned() };
+    match before.split_once("://") {
+        Some((scheme, _)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
+            format!("{scheme}://***@{place}")
+        }
+        _ => format!("***@{place}"),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The file calls that the log makes, behind traits so that a test can crash it at any of them.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -68,10 +68,17 @@ pub trait DiskFile: Send + Sync + fmt::Debug {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Makes a directory, and those above it, unless they are there: for its owner alone, as messages and hashes
-/// of passwords lie in it, and the data directory may be one that was there before and is open to others.
+/// Makes a directory, and those above it, unless they are there: for its owner alone.
 pub(super) fn make_private(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// The same for one within the data directory, which may have been there before and be open to others: messages and
+/// hashes of passwords lie in it. One that an earlier version left open is closed; another owner's stays as it is.
+pub(super) fn make_private_within(dir: &Path) -> io::Result<()> {
+    make_private(dir)?;
+    let _ = fs::set_permissions(dir, Permissions::from_mode(0o700));
+    Ok(())
 }
 
 /// How to write a file that, if it is made, is for its owner alone.
@@ -87,7 +94,7 @@ pub struct FsDisk;
 
 impl Disk for FsDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        make_private(dir)
+        make_private_within(dir)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

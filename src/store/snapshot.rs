@@ -106,7 +106,9 @@ fn encode(
 /// Whoever sees the file sees all of it, after a power loss, too.
 fn write_aside(dir: &Path, bytes: &[u8]) -> io::Result<()> {
     let (path, aside) = (dir.join(SNAPSHOT_FILE), dir.join(format!("{SNAPSHOT_FILE}.tmp")));
-    let mut file = private().create(true).truncate(true).open(&aside)?;
+    // What an ended process left would keep its mode.
+    let _ = fs::remove_file(&aside);
+    let mut file = private().create_new(true).open(&aside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&aside, &path)?;

@@ -10,6 +10,7 @@ use super::{TlsWishes, Trust, profile};
 use crate::cli::environment::Environment;
 use crate::cli::local::LocalBroker;
 use crate::config::Secret;
+use crate::perf::without_login;
 
 /// Variables of the environment that say where the broker is; a broker that is started with them passes
 /// them over.
@@ -84,17 +85,6 @@ pub(in crate::cli) struct Wishes {
     pub(in crate::cli) tls: TlsWishes,
 }
 
-/// A URL without the name and password that somebody wrote into it: errors end in the logs of CI jobs.
-fn without_login(url: &str) -> String {
-    match url.rsplit_once('@') {
-        Some((before, host)) => {
-            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
-            format!("{scheme}://***@{host}")
-        }
-        None => url.to_owned(),
-    }
-}
-
 /// Why it is not known where to ask.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -158,8 +148,8 @@ impl Address {
         let vhost = wishes.vhost.or_else(|| variable("LEVERET_VHOST")).or(profile.vhost);
         let vhost = vhost.unwrap_or_else(|| "/".to_owned());
 
-        let mut tls = wishes.tls.or(TlsWishes::of_environment(environment)).or(profile.tls);
-        tls.ca_file = tls.ca_file.or_else(|| variable("SSL_CERT_FILE").map(PathBuf::from));
+        let tls = wishes.tls.or(TlsWishes::of_environment(environment)).or(profile.tls);
+        let mut tls = tls.or_of_system(environment);
         let user = wishes.user.or_else(|| variable("LEVERET_USER"));
         // A password belongs to the user it was written with.
         let stored = if user.is_none() { profile.password } else { None };

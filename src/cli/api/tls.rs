@@ -81,13 +81,21 @@ impl TlsWishes {
     /// What the environment says.
     pub(in crate::cli) fn of_environment(environment: &Environment) -> Self {
         let file = |name: &str| environment.get(name).map(PathBuf::from);
-        let is_insecure = environment.text("LEVERET_INSECURE").is_some_and(|it| it != "false");
+        let is_off = |it: &str| matches!(it, "" | "0" | "no" | "false");
+        let is_insecure = environment.text("LEVERET_INSECURE").is_some_and(|it| !is_off(it));
         Self {
             ca_file: file("LEVERET_TLS_CA_CERT_FILE"),
             cert_file: file("LEVERET_TLS_CLIENT_CERT_FILE"),
             key_file: file("LEVERET_TLS_CLIENT_KEY_FILE"),
             trust: if is_insecure { Trust::Anybody } else { Trust::Full },
         }
+    }
+
+    /// Where nobody names CAs, those of the file that many programs know by this variable.
+    pub(in crate::cli) fn or_of_system(mut self, environment: &Environment) -> Self {
+        let of_system = || environment.get("SSL_CERT_FILE").map(PathBuf::from);
+        self.ca_file = self.ca_file.or_else(of_system);
+        self
     }
 
     /// Reads the files, for requests.

@@ -20,8 +20,9 @@ pub(in crate::cli) fn plain(value: &Value) -> String {
 /// A value as people read it in a table: with two decimals at most, and nothing in it that does something to a
 /// terminal.
 pub(in crate::cli) fn cell(value: &Value) -> String {
-    match value.as_f64().filter(|_| value.is_f64()) {
-        Some(number) => ((number * 100.0).round() / 100.0).to_string(),
+    let rounded = value.as_f64().filter(|_| value.is_f64()).map(|it| (it * 100.0).round() / 100.0);
+    match rounded.filter(|it| it.is_finite() && (*it != 0.0 || value.as_f64() == Some(0.0))) {
+        Some(number) => number.to_string(),
         None => visible(&plain(value)),
     }
 }
@@ -64,6 +65,8 @@ mod tests {
         for (value, text) in [
             (json!(0.213890384568499), "0.21"),
             (json!(0.0), "0"),
+            (json!(0.001), "0.001"),
+            (json!(1e307), "1e307"),
             (json!(1234.5), "1234.5"),
             (json!(7), "7"),
             (json!("a\u{202e}b"), "a\\u{202e}b"),

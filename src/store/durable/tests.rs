@@ -191,7 +191,17 @@ fn a_directory_gives_back_what_was_recorded() {
 #[test]
 fn what_is_in_a_directory_is_its_owners_alone() {
     let folder = TestFolder::new("private");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let open_to_all = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open_to_all(folder.path(), 0o755);
+    // An earlier version left them so.
+    for name in ["log", "index"] {
+        fs::create_dir(folder.path().join(name)).unwrap();
+        open_to_all(&folder.path().join(name), 0o755);
+    }
+    fs::write(folder.path().join("definitions.json.tmp"), "{}").unwrap();
+    open_to_all(&folder.path().join("definitions.json.tmp"), 0o644);
     let (store, _) = DurableStore::open(folder.path(), options()).unwrap();
     let form = SnapshotForm { prefixes: &[b"k"], readable: |_| serde_json::Map::new() };
     store.keep_snapshot(folder.path(), form);

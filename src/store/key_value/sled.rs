@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::super::disk::make_private;
+use super::super::disk::make_private_within;
 use super::{Batch, KeyValue, Pairs, StoreError};
 
 /// How often, and after how long each time, it is tried to open a database that was closed just now.
@@ -62,7 +62,7 @@ struct Opened {
 impl Opened {
     fn open(db_path: &Path, path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
         // sled would let others look into it.
-        make_private(db_path).map_err(|source| StoreError::io("create", path, source))?;
+        make_private_within(db_path).map_err(|source| StoreError::io("create", path, source))?;
         let db = open_when_let_go(db_path, cache_bytes).map_err(|error| failed(path, error))?;
         let open = |path: PathBuf| {
             File::open(&path).map_err(|source| StoreError::io("open", path, source))
