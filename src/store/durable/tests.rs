@@ -195,9 +195,9 @@ fn what_is_in_a_directory_is_its_owners_alone() {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
     open_to_all(folder.path(), 0o755);
+    DurableStore::open(folder.path(), options()).unwrap().0.close().unwrap();
     // An earlier version left them so.
     for name in ["log", "index"] {
-        fs::create_dir(folder.path().join(name)).unwrap();
         open_to_all(&folder.path().join(name), 0o755);
     }
     fs::write(folder.path().join("definitions.json.tmp"), "{}").unwrap();
