@@ -53,17 +53,6 @@ const QUEUE: [&str; 9] = [
     "redeliver",
 ];
 const DEPTH: [&str; 3] = ["messages", "messages_ready", "messages_unacknowledged"];
-/// What a channel counts of a queue's messages.
-const DELIVERIES: [&str; 8] = [
-    "deliver",
-    "deliver_no_ack",
-    "get",
-    "get_no_ack",
-    "get_empty",
-    "deliver_get",
-    "ack",
-    "redeliver",
-];
 const EXCHANGE: [&str; 2] = ["publish_in", "publish_out"];
 const OVERALL: [&str; 12] = [
     "publish",
@@ -79,6 +68,8 @@ const OVERALL: [&str; 12] = [
     "ack",
     "redeliver",
 ];
+/// What a channel counts of a queue's messages: of all that it counts the last ones.
+const DELIVERIES: [&str; 8] = last(OVERALL);
 const CHURN: [&str; 7] = [
     "connection_created",
     "connection_closed",
@@ -185,9 +176,12 @@ fn channel_counts(stats: &ChannelStats) -> Counts<12> {
 }
 
 fn delivery_counts(stats: &ChannelStats) -> Counts<8> {
-    let Counts([.., deliver, no_ack, get, get_no_ack, empty, deliver_get, ack, redeliver]) =
-        channel_counts(stats);
-    Counts([deliver, no_ack, get, get_no_ack, empty, deliver_get, ack, redeliver])
+    Counts(last(channel_counts(stats).0))
+}
+
+/// The last eight of twelve.
+const fn last<T: Copy>([.., a, b, c, d, e, f, g, h]: [T; 12]) -> [T; 8] {
+    [a, b, c, d, e, f, g, h]
 }
 
 fn depth(ready: u64, unacked: u64) -> Counts<3> {
@@ -454,38 +448,44 @@ impl Comparison {
         connections: impl Iterator<Item = &'a ConnectionReport>,
     ) -> (Flow<12>, Flow<3>, Flow<2>) {
         let before = self.sample.vhosts.get(name).copied().unwrap_or_default();
-        let octets = sum_of_octets(connections);
-        let mut octets = self.flow(CONNECTION, octets, Some(before.2));
-        if self.sample.connections.is_none() {
-            octets.seconds = 0.0;
-        }
+        let octets = self.asked(CONNECTION, sum_of_octets(connections), Some(before.2));
         let counts = self.flow(OVERALL, overall_counts(summary), Some(before.0));
         (counts, self.flow(DEPTH, depth(summary.ready, summary.unacked), Some(before.1)), octets)
     }
 
-    /// What a connection received and sent. Where nobody looked before, there is no rate yet.
-    pub(super) fn connection(&self, report: &ConnectionReport) -> Flow<2> {
-        let of_sample = self.sample.connections.as_ref();
-        let before = of_sample.and_then(|it| it.get(&report.id)).map(|it| it.octets);
-        let mut flow = self.flow(CONNECTION, octets(&report.traffic), before);
-        if of_sample.is_none() {
+    /// What connections are asked for. Where nobody looked before, there is no rate yet.
+    fn asked<const N: usize>(
+        &self,
+        names: [&'static str; N],
+        now: Counts<N>,
+        before: Option<Counts<N>>,
+    ) -> Flow<N> {
+        let mut flow = self.flow(names, now, before);
+        if self.sample.connections.is_none() {
             flow.seconds = 0.0;
         }
         flow
     }
 
+    /// What the sample has of a connection.
+    fn sampled(&self, connection: ConnectionId) -> Option<&SampledConnection> {
+        self.sample.connections.as_ref()?.get(&connection)
+    }
+
+    /// What a connection received and sent.
+    pub(super) fn connection(&self, report: &ConnectionReport) -> Flow<2> {
+        let before = self.sampled(report.id).map(|it| it.octets);
+        self.asked(CONNECTION, octets(&report.traffic), before)
+    }
+
     /// What a channel counts.
     pub(super) fn channel(&self, connection: ConnectionId, report: &ChannelReport) -> Flow<12> {
-        let of_sample = self.sample.connections.as_ref();
-        let before = of_sample
-            .and_then(|it| it.get(&connection)?.channels.get(&report.number.0))
+        let before = self
+            .sampled(connection)
+            .and_then(|it| it.channels.get(&report.number.0))
             // Another one may have had its number.
             .filter(|before| before.0[0] <= report.stats.published);
-        let mut flow = self.flow(OVERALL, channel_counts(&report.stats), before.copied());
-        if of_sample.is_none() {
-            flow.seconds = 0.0;
-        }
-        flow
+        self.asked(OVERALL, channel_counts(&report.stats), before.copied())
     }
 
     /// What the consumers of a channel got from a queue.
@@ -496,15 +496,13 @@ impl Comparison {
         stats: &ChannelStats,
     ) -> Flow<8> {
         let now = delivery_counts(stats);
-        let of_sample = self.sample.connections.as_ref();
-        let before = of_sample
-            .and_then(|it| it.get(&connection)?.deliveries.get(&(channel, queue.clone())))
-            .copied();
+        let before = self.sampled(connection);
+        let before = before.and_then(|it| it.deliveries.get(&(channel, queue.clone()))).copied();
         // One of the consumers has gone, with what it counted: there is no rate until the next sample.
         let is_less = before
             .is_some_and(|before| before.0.iter().zip(now.0).any(|(before, now)| *before > now));
-        let mut flow = self.flow(DELIVERIES, now, before.filter(|_| !is_less));
-        if of_sample.is_none() || is_less {
+        let mut flow = self.asked(DELIVERIES, now, before.filter(|_| !is_less));
+        if is_less {
             flow.seconds = 0.0;
         }
         flow

@@ -91,7 +91,6 @@ impl Server {
     pub fn start(site: &Arc<Site>, endpoints: Vec<Endpoint>) -> Self {
         let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (log, routers) = (Arc::new(Refusals::default()), Arc::new(Routers::default()));
-        // Commands alone are no reason to look at every queue every few seconds: their rates are averages.
         let is_watched = endpoints.iter().any(|endpoint| endpoint.service != Service::Local);
         for endpoint in endpoints {
             let (site, log) = (Arc::clone(site), Arc::clone(&log));
@@ -100,14 +99,16 @@ impl Server {
             let acceptor = Acceptor { endpoint, site, routers, log, shutdown, tasks: of_clients };
             tasks.spawn(acceptor.run());
         }
-        let sampler = rates::sample(Arc::clone(site));
-        let shutdown_of_sampler = shutdown.clone();
-        tasks.spawn(async move {
-            tokio::select! {
-                () = shutdown_of_sampler.cancelled() => {}
-                () = sampler, if is_watched => {}
-            }
-        });
+        // Commands alone are no reason to look at every queue every few seconds: their rates are averages.
+        if is_watched {
+            let (sampler, shutdown) = (rates::sample(Arc::clone(site)), shutdown.clone());
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = sampler => {}
+                }
+            });
+        }
         Self { shutdown, tasks }
     }
 

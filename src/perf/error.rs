@@ -5,6 +5,8 @@ use std::io;
 use amqp_codec::DecodeError;
 use tokio_rustls::rustls;
 
+use super::secure::refusal;
+
 /// Why a run failed. Each text is one line that says what can be done where something can.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -84,8 +86,7 @@ pub enum PerfError {
 
 /// What to do about a handshake that failed.
 fn tls_advice(error: &io::Error) -> &'static str {
-    let error = error.get_ref().and_then(|source| source.downcast_ref::<rustls::Error>());
-    match error {
+    match refusal(error) {
         Some(rustls::Error::InvalidCertificate(
             rustls::CertificateError::NotValidForName
             | rustls::CertificateError::NotValidForNameContext { .. },

@@ -13,11 +13,10 @@ use amqp_codec::{
 };
 use bytes::{Bytes, BytesMut};
 use rustix::net::RecvFlags;
-use tokio_rustls::rustls;
 
 use super::input::{Input, Piece};
 use super::notice::check_open;
-use super::secure::Secure;
+use super::secure::{Secure, refusal};
 use super::stamp::STAMP_SIZE;
 use super::{PerfError, Uri};
 
@@ -300,9 +299,7 @@ fn set_timeouts(socket: &TcpStream, timeout: Duration) -> io::Result<()> {
 /// at that after the client has done with the handshake.
 fn judged(error: PerfError, host: &str) -> PerfError {
     match error {
-        PerfError::Io(source)
-            if source.get_ref().is_some_and(|it| it.downcast_ref::<rustls::Error>().is_some()) =>
-        {
+        PerfError::Io(source) if refusal(&source).is_some() => {
             PerfError::Tls { host: host.to_owned(), source }
         }
         error => error,
